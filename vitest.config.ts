@@ -1,0 +1,23 @@
+import { defineConfig } from "vitest/config";
+
+/** Tests run on sources: the `@cipsec/source` export condition resolves every workspace package to its `src`. */
+export default defineConfig({
+  resolve: { conditions: ["@cipsec/source"] },
+  ssr: { resolve: { conditions: ["@cipsec/source"], externalConditions: ["@cipsec/source"] } },
+  test: {
+    include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts", "interop/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    pool: "forks",
+    maxWorkers: 2,
+    coverage: {
+      provider: "v8",
+      include: ["packages/*/src/**"],
+      thresholds: {
+        "packages/wire/src/**": { branches: 100 },
+        "packages/objects/src/**": { branches: 100 },
+        "packages/pki/src/**": { branches: 95 },
+      },
+    },
+  },
+});
