@@ -5,7 +5,12 @@ export default defineConfig({
   resolve: { conditions: ["@cipsec/source"] },
   ssr: { resolve: { conditions: ["@cipsec/source"], externalConditions: ["@cipsec/source"] } },
   test: {
-    include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts", "interop/**/*.test.ts"],
+    include: [
+      "packages/*/test/**/*.test.ts",
+      "apps/*/test/**/*.test.ts",
+      "interop/**/*.test.ts",
+      "tools/test/**/*.test.ts",
+    ],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: "forks",
