@@ -16,7 +16,10 @@ export const checks = [
 ];
 
 const scripts = {
-  build: { steps: [{ name: "build", args: ["node_modules/typescript/bin/tsc", "-b"] }], after: copyLicence },
+  build: {
+    steps: [{ name: "build", args: ["node_modules/typescript/bin/tsc", "-b", "tsconfig.build.json"] }],
+    after: copyLicence,
+  },
   check: { steps: checks },
   "test:interop": { steps: [{ name: "interoperability", args: [vitest, "run", "interop"] }], withPeers: true },
   bench: { steps: [{ name: "benchmarks", args: [...source, "bench/main.ts"] }], withPeers: true },

@@ -1,0 +1,25 @@
+import { errorCodes } from "../packages/wire/src/errors.ts";
+import { errorsDoc } from "./errors-doc.ts";
+
+/** A checked-in file whose text follows from declarations in the sources. */
+export interface Derivation {
+  /** From the root of the checkout, with forward slashes. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Every derived file. `npm run derive` writes them; a test compares them with what is checked in. */
+export function derivations(): readonly Derivation[] {
+  return [
+    {
+      file: "docs/errors.md",
+      text: errorsDoc([
+        {
+          heading: "The stack",
+          intro: "Thrown by all packages but those below, which import nothing of ours and have tables of their own.",
+          codes: errorCodes,
+        },
+      ]),
+    },
+  ];
+}
