@@ -35,8 +35,14 @@ type Fields = Readonly<Record<string, Codec<never>>>;
 type FieldValues<F> = { readonly [K in keyof F]: Value<F[K]> };
 
 /** A fixed sequence of named fields, in the order of the declaration. */
-export function struct<const F extends { readonly [K in keyof F]: Codec<any> }>(type: string, fields: F): Codec<FieldValues<F>> {
-  const entries = Object.entries(fields as unknown as Fields) as unknown as readonly (readonly [string, Codec<unknown>])[];
+export function struct<const F extends { readonly [K in keyof F]: Codec<any> }>(
+  type: string,
+  fields: F,
+): Codec<FieldValues<F>> {
+  const entries = Object.entries(fields as unknown as Fields) as unknown as readonly (readonly [
+    string,
+    Codec<unknown>,
+  ])[];
   return {
     type,
     read(r) {
@@ -93,7 +99,9 @@ export function octets(count: number): Codec<Uint8Array> {
     read: (r) => r.octets(count, `BYTE[${count}]`),
     write(w, bytes) {
       if (bytes.length !== count) {
-        throw new WireError("wire/length", `${bytes.length} octets given, exactly ${count} needed`, { facts: { given: bytes.length, needed: count } });
+        throw new WireError("wire/length", `${bytes.length} octets given, exactly ${count} needed`, {
+          facts: { given: bytes.length, needed: count },
+        });
       }
       w.octets(bytes);
     },
@@ -127,5 +135,7 @@ export function mapped<A, B>(type: string, codec: Codec<A>, to: (a: A) => B, fro
 }
 
 function tooMany(what: string, count: number, max: number): WireError {
-  return new WireError("wire/length", `${what}: ${count} entries are above the bound of ${max}`, { facts: { what, count, max } });
+  return new WireError("wire/length", `${what}: ${count} entries are above the bound of ${max}`, {
+    facts: { what, count, max },
+  });
 }

@@ -99,18 +99,26 @@ export class Reader {
   /** Refuses octets after the last field. */
   end(what: string): void {
     if (this.remaining > 0) {
-      throw new WireError("wire/trailing", `${what}: ${this.remaining} octets follow the last field, at offset ${this.#at}`, {
-        facts: { field: what, offset: this.#at, trailing: this.remaining },
-      });
+      throw new WireError(
+        "wire/trailing",
+        `${what}: ${this.remaining} octets follow the last field, at offset ${this.#at}`,
+        {
+          facts: { field: what, offset: this.#at, trailing: this.remaining },
+        },
+      );
     }
   }
 
   #take(count: number, field: string): number {
     const from = this.#at;
     if (count > this.remaining) {
-      throw new WireError("wire/truncated", `${field}: ${count} octets needed at offset ${from}, ${this.remaining} remain`, {
-        facts: { field, offset: from, needed: count, remaining: this.remaining },
-      });
+      throw new WireError(
+        "wire/truncated",
+        `${field}: ${count} octets needed at offset ${from}, ${this.remaining} remain`,
+        {
+          facts: { field, offset: from, needed: count, remaining: this.remaining },
+        },
+      );
     }
     this.#at = from + count;
     return from;
@@ -171,7 +179,11 @@ export class Writer {
   }
 
   i64(value: bigint): void {
-    this.#view.setBigInt64(this.#room(8, bigInteger(value, -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn)), value, true);
+    this.#view.setBigInt64(
+      this.#room(8, bigInteger(value, -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn)),
+      value,
+      true,
+    );
   }
 
   f32(value: number): void {

@@ -6,30 +6,96 @@ export type Facts = Readonly<Record<string, string | number | boolean>>;
  * `docs/errors.md` is derived from this table. Certificate verdicts have their own table in `@cipsec/pki`.
  */
 export const errorCodes = {
-  "wire/truncated": { cause: "A field claims more octets than follow.", fix: "Check the sender's length fields; capture the exchange and run 'cipsec decode' on it." },
-  "wire/length": { cause: "A length or count is above the bound for this field.", fix: "Send less in one message, or check the sender's length field." },
-  "wire/trailing": { cause: "Octets follow the last field.", fix: "Check the sender: the layout it uses is longer than this service takes." },
-  "wire/value": { cause: "A field holds a value that its type does not allow.", fix: "Use a value from the range that the message names." },
-  "wire/segment": { cause: "A path segment is malformed or of a reserved type.", fix: "Check the path; segments are listed in docs/wire.md." },
-  "wire/path-size": { cause: "The path size runs past the end of the message.", fix: "Check the path size octet: it counts 16-bit words." },
-  "cip/status": { cause: "The device answered with a CIP error status.", fix: "Read the status name and extended status; see docs/errors.md." },
-  "cip/mismatch": { cause: "The device's answer does not belong to the request.", fix: "Check for a faulty proxy between, or report the device." },
-  "encap/status": { cause: "The device refused an encapsulation command.", fix: "Read the status; 0x64 means that the session is gone, 0x6A that the port is closed to this service." },
-  "tls/alert": { cause: "The other side refused the TLS handshake or closed it with an alert.", fix: "The alert names the reason; compare suites, certificates and trust on both sides." },
-  "tls/handshake": { cause: "The TLS handshake did not complete.", fix: "Check that the port speaks TLS and that both sides share a cipher suite and version." },
-  "trust/refused": { cause: "A certificate, key or token was not accepted.", fix: "Enrol with the right authority, or add it to the trusted authorities." },
-  "trust/privilege": { cause: "The device refuses this without the needed rights.", fix: "Connect over TLS with an identity that the device trusts." },
-  "transport/timeout": { cause: "No answer came in time.", fix: "Check address, port, firewall and that the device runs; raise --timeout on slow links." },
-  "transport/closed": { cause: "The other side closed the connection.", fix: "Look at the device's log; it closes on refused certificates, idle sessions and full tables." },
-  "transport/refused": { cause: "Nothing listens at this address and port.", fix: "Check the port: 44818 plain, 2221 secure; 'cipsec discover' shows which are open." },
-  "transport/unreachable": { cause: "The network has no way to this address.", fix: "Check the address, the route and the cable." },
-  "transport/address": { cause: "The address could not be used or resolved.", fix: "Check the spelling, and that the address belongs to this machine when listening." },
-  "transport/limit": { cause: "A configured limit on connections or sessions was reached.", fix: "Close unused sessions or raise the limit." },
+  "wire/truncated": {
+    cause: "A field claims more octets than follow.",
+    fix: "Check the sender's length fields; capture the exchange and run 'cipsec decode' on it.",
+  },
+  "wire/length": {
+    cause: "A length or count is above the bound for this field.",
+    fix: "Send less in one message, or check the sender's length field.",
+  },
+  "wire/trailing": {
+    cause: "Octets follow the last field.",
+    fix: "Check the sender: the layout it uses is longer than this service takes.",
+  },
+  "wire/value": {
+    cause: "A field holds a value that its type does not allow.",
+    fix: "Use a value from the range that the message names.",
+  },
+  "wire/segment": {
+    cause: "A path segment is malformed or of a reserved type.",
+    fix: "Check the path; segments are listed in docs/wire.md.",
+  },
+  "wire/path-size": {
+    cause: "The path size runs past the end of the message.",
+    fix: "Check the path size octet: it counts 16-bit words.",
+  },
+  "cip/status": {
+    cause: "The device answered with a CIP error status.",
+    fix: "Read the status name and extended status; see docs/errors.md.",
+  },
+  "cip/mismatch": {
+    cause: "The device's answer does not belong to the request.",
+    fix: "Check for a faulty proxy between, or report the device.",
+  },
+  "encap/status": {
+    cause: "The device refused an encapsulation command.",
+    fix: "Read the status; 0x64 means that the session is gone, 0x6A that the port is closed to this service.",
+  },
+  "tls/alert": {
+    cause: "The other side refused the TLS handshake or closed it with an alert.",
+    fix: "The alert names the reason; compare suites, certificates and trust on both sides.",
+  },
+  "tls/handshake": {
+    cause: "The TLS handshake did not complete.",
+    fix: "Check that the port speaks TLS and that both sides share a cipher suite and version.",
+  },
+  "trust/refused": {
+    cause: "A certificate, key or token was not accepted.",
+    fix: "Enrol with the right authority, or add it to the trusted authorities.",
+  },
+  "trust/privilege": {
+    cause: "The device refuses this without the needed rights.",
+    fix: "Connect over TLS with an identity that the device trusts.",
+  },
+  "transport/timeout": {
+    cause: "No answer came in time.",
+    fix: "Check address, port, firewall and that the device runs; raise --timeout on slow links.",
+  },
+  "transport/closed": {
+    cause: "The other side closed the connection.",
+    fix: "Look at the device's log; it closes on refused certificates, idle sessions and full tables.",
+  },
+  "transport/refused": {
+    cause: "Nothing listens at this address and port.",
+    fix: "Check the port: 44818 plain, 2221 secure; 'cipsec discover' shows which are open.",
+  },
+  "transport/unreachable": {
+    cause: "The network has no way to this address.",
+    fix: "Check the address, the route and the cable.",
+  },
+  "transport/address": {
+    cause: "The address could not be used or resolved.",
+    fix: "Check the spelling, and that the address belongs to this machine when listening.",
+  },
+  "transport/limit": {
+    cause: "A configured limit on connections or sessions was reached.",
+    fix: "Close unused sessions or raise the limit.",
+  },
   "usage/argument": { cause: "An argument is wrong.", fix: "See the message and --help." },
   "usage/state": { cause: "This cannot be done in the present state.", fix: "See the message." },
-  "usage/file": { cause: "A file cannot be read, written or understood.", fix: "Check the path, its permissions and its content." },
-  "state/corrupt": { cause: "Stored state fails its checksum and no earlier generation is good.", fix: "Restore a backup, or reset the device to factory default." },
-  "state/write": { cause: "State could not be written to disk.", fix: "Check free space and permissions of the data folder." },
+  "usage/file": {
+    cause: "A file cannot be read, written or understood.",
+    fix: "Check the path, its permissions and its content.",
+  },
+  "state/corrupt": {
+    cause: "Stored state fails its checksum and no earlier generation is good.",
+    fix: "Restore a backup, or reset the device to factory default.",
+  },
+  "state/write": {
+    cause: "State could not be written to disk.",
+    fix: "Check free space and permissions of the data folder.",
+  },
   "bug/unreachable": { cause: "A fault in cipsec.", fix: "Please report it with the message and what you did." },
 } as const satisfies Record<string, { cause: string; fix: string }>;
 
@@ -95,7 +161,11 @@ export class BugError extends StackError<Under<"bug">> {}
 /** Tells whether a caught value is an error of the stack, from whichever package. */
 export function isStackError(error: unknown): error is StackErrorShape {
   return (
-    error instanceof Error && "code" in error && typeof error.code === "string" && error.code.includes("/") &&
-    "facts" in error && "fix" in error
+    error instanceof Error &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    error.code.includes("/") &&
+    "facts" in error &&
+    "fix" in error
   );
 }

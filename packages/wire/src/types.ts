@@ -7,31 +7,107 @@ import { WireError } from "./errors.ts";
  * Source: CIP Vol 1, appendix C; codes and layouts in reference ethernet-ip.md section 4.
  */
 
-const number = (type: string, read: (r: Reader) => number, write: (w: Writer, v: number) => void): Codec<number> => ({ type, read, write });
-const big = (type: string, read: (r: Reader) => bigint, write: (w: Writer, v: bigint) => void): Codec<bigint> => ({ type, read, write });
+const number = (type: string, read: (r: Reader) => number, write: (w: Writer, v: number) => void): Codec<number> => ({
+  type,
+  read,
+  write,
+});
+const big = (type: string, read: (r: Reader) => bigint, write: (w: Writer, v: bigint) => void): Codec<bigint> => ({
+  type,
+  read,
+  write,
+});
 
 /** One octet; 0 is false, anything else reads as true (Logix controllers answer 0xFF), true is written as 1. */
 export const BOOL: Codec<boolean> = { type: "BOOL", read: (r) => r.u8("BOOL") !== 0, write: (w, v) => w.u8(v ? 1 : 0) };
-export const SINT = number("SINT", (r) => r.i8("SINT"), (w, v) => w.i8(v));
-export const INT = number("INT", (r) => r.i16("INT"), (w, v) => w.i16(v));
-export const DINT = number("DINT", (r) => r.i32("DINT"), (w, v) => w.i32(v));
-export const LINT = big("LINT", (r) => r.i64("LINT"), (w, v) => w.i64(v));
-export const USINT = number("USINT", (r) => r.u8("USINT"), (w, v) => w.u8(v));
-export const UINT = number("UINT", (r) => r.u16("UINT"), (w, v) => w.u16(v));
-export const UDINT = number("UDINT", (r) => r.u32("UDINT"), (w, v) => w.u32(v));
-export const ULINT = big("ULINT", (r) => r.u64("ULINT"), (w, v) => w.u64(v));
-export const REAL = number("REAL", (r) => r.f32("REAL"), (w, v) => w.f32(v));
-export const LREAL = number("LREAL", (r) => r.f64("LREAL"), (w, v) => w.f64(v));
-export const BYTE = number("BYTE", (r) => r.u8("BYTE"), (w, v) => w.u8(v));
-export const WORD = number("WORD", (r) => r.u16("WORD"), (w, v) => w.u16(v));
-export const DWORD = number("DWORD", (r) => r.u32("DWORD"), (w, v) => w.u32(v));
-export const LWORD = big("LWORD", (r) => r.u64("LWORD"), (w, v) => w.u64(v));
+export const SINT = number(
+  "SINT",
+  (r) => r.i8("SINT"),
+  (w, v) => w.i8(v),
+);
+export const INT = number(
+  "INT",
+  (r) => r.i16("INT"),
+  (w, v) => w.i16(v),
+);
+export const DINT = number(
+  "DINT",
+  (r) => r.i32("DINT"),
+  (w, v) => w.i32(v),
+);
+export const LINT = big(
+  "LINT",
+  (r) => r.i64("LINT"),
+  (w, v) => w.i64(v),
+);
+export const USINT = number(
+  "USINT",
+  (r) => r.u8("USINT"),
+  (w, v) => w.u8(v),
+);
+export const UINT = number(
+  "UINT",
+  (r) => r.u16("UINT"),
+  (w, v) => w.u16(v),
+);
+export const UDINT = number(
+  "UDINT",
+  (r) => r.u32("UDINT"),
+  (w, v) => w.u32(v),
+);
+export const ULINT = big(
+  "ULINT",
+  (r) => r.u64("ULINT"),
+  (w, v) => w.u64(v),
+);
+export const REAL = number(
+  "REAL",
+  (r) => r.f32("REAL"),
+  (w, v) => w.f32(v),
+);
+export const LREAL = number(
+  "LREAL",
+  (r) => r.f64("LREAL"),
+  (w, v) => w.f64(v),
+);
+export const BYTE = number(
+  "BYTE",
+  (r) => r.u8("BYTE"),
+  (w, v) => w.u8(v),
+);
+export const WORD = number(
+  "WORD",
+  (r) => r.u16("WORD"),
+  (w, v) => w.u16(v),
+);
+export const DWORD = number(
+  "DWORD",
+  (r) => r.u32("DWORD"),
+  (w, v) => w.u32(v),
+);
+export const LWORD = big(
+  "LWORD",
+  (r) => r.u64("LWORD"),
+  (w, v) => w.u64(v),
+);
 /** Synchronous time; the 8-octet form in nanoseconds that newer objects use. */
-export const STIME = big("STIME", (r) => r.u64("STIME"), (w, v) => w.u64(v));
+export const STIME = big(
+  "STIME",
+  (r) => r.u64("STIME"),
+  (w, v) => w.u64(v),
+);
 /** Days since 1972-01-01. */
-export const DATE = number("DATE", (r) => r.u16("DATE"), (w, v) => w.u16(v));
+export const DATE = number(
+  "DATE",
+  (r) => r.u16("DATE"),
+  (w, v) => w.u16(v),
+);
 /** Milliseconds since midnight. */
-export const TIME_OF_DAY = number("TIME_OF_DAY", (r) => r.u32("TIME_OF_DAY"), (w, v) => w.u32(v));
+export const TIME_OF_DAY = number(
+  "TIME_OF_DAY",
+  (r) => r.u32("TIME_OF_DAY"),
+  (w, v) => w.u32(v),
+);
 /** Milliseconds of the day, then days since 1972-01-01. */
 export const DATE_AND_TIME: Codec<{ readonly milliseconds: number; readonly days: number }> = {
   type: "DATE_AND_TIME",
@@ -42,14 +118,34 @@ export const DATE_AND_TIME: Codec<{ readonly milliseconds: number; readonly days
   },
 };
 /** Signed microseconds, 32 bits. */
-export const FTIME = number("FTIME", (r) => r.i32("FTIME"), (w, v) => w.i32(v));
+export const FTIME = number(
+  "FTIME",
+  (r) => r.i32("FTIME"),
+  (w, v) => w.i32(v),
+);
 /** Signed microseconds, 64 bits. */
-export const LTIME = big("LTIME", (r) => r.i64("LTIME"), (w, v) => w.i64(v));
+export const LTIME = big(
+  "LTIME",
+  (r) => r.i64("LTIME"),
+  (w, v) => w.i64(v),
+);
 /** Signed milliseconds, 16 bits. */
-export const ITIME = number("ITIME", (r) => r.i16("ITIME"), (w, v) => w.i16(v));
+export const ITIME = number(
+  "ITIME",
+  (r) => r.i16("ITIME"),
+  (w, v) => w.i16(v),
+);
 /** Signed milliseconds, 32 bits. */
-export const TIME = number("TIME", (r) => r.i32("TIME"), (w, v) => w.i32(v));
-export const ENGUNIT = number("ENGUNIT", (r) => r.u16("ENGUNIT"), (w, v) => w.u16(v));
+export const TIME = number(
+  "TIME",
+  (r) => r.i32("TIME"),
+  (w, v) => w.i32(v),
+);
+export const ENGUNIT = number(
+  "ENGUNIT",
+  (r) => r.u16("ENGUNIT"),
+  (w, v) => w.u16(v),
+);
 
 /** ISO 8859-1 text with a UINT length in front. */
 export const STRING: Codec<string> = {
@@ -143,7 +239,10 @@ export const STRINGI: Codec<readonly InternationalText[]> = {
     });
   },
   write(w, texts) {
-    if (texts.length > maxLanguages) throw new WireError("wire/length", `STRINGI: at most ${maxLanguages} languages`, { facts: { max: maxLanguages } });
+    if (texts.length > maxLanguages)
+      throw new WireError("wire/length", `STRINGI: at most ${maxLanguages} languages`, {
+        facts: { max: maxLanguages },
+      });
     w.u8(texts.length);
     for (const { language, stringType, characterSet, text, width } of texts) {
       octets(3).write(w, fromLatin1(language, 3, "language"));
@@ -175,7 +274,8 @@ export function fromLatin1(text: string, max: number, field: string): Uint8Array
   short(text.length, max, field);
   return Uint8Array.from(text, (character) => {
     const code = character.codePointAt(0) as number;
-    if (code > 0xff) throw new WireError("wire/value", `${field}: '${character}' is not in ISO 8859-1`, { facts: { field } });
+    if (code > 0xff)
+      throw new WireError("wire/value", `${field}: '${character}' is not in ISO 8859-1`, { facts: { field } });
     return code;
   });
 }
@@ -188,11 +288,14 @@ function stringCodec(stringType: number): Codec<string> {
   if (stringType === 0xd0) return STRING;
   if (stringType === 0xd5) return STRING2;
   if (stringType === 0xda) return SHORT_STRING;
-  throw new WireError("wire/value", `STRINGI: 0x${stringType.toString(16)} is not a string type`, { facts: { stringType } });
+  throw new WireError("wire/value", `STRINGI: 0x${stringType.toString(16)} is not a string type`, {
+    facts: { stringType },
+  });
 }
 
 function characterWidth(width: number): number {
-  if (width !== 1 && width !== 2 && width !== 4) throw new WireError("wire/value", `STRINGN: ${width} octets a character is not 1, 2 or 4`, { facts: { width } });
+  if (width !== 1 && width !== 2 && width !== 4)
+    throw new WireError("wire/value", `STRINGN: ${width} octets a character is not 1, 2 or 4`, { facts: { width } });
   return width;
 }
 
@@ -208,7 +311,8 @@ function wide(r: Reader, count: number, width: number): string {
 }
 
 function codePoint(code: number): string {
-  if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw new WireError("wire/value", `0x${code.toString(16)} is not a character`, { facts: { code } });
+  if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+    throw new WireError("wire/value", `0x${code.toString(16)} is not a character`, { facts: { code } });
   return String.fromCodePoint(code);
 }
 
@@ -219,7 +323,10 @@ function writeWide(w: Writer, text: string, width: number): void {
 }
 
 function short(length: number, max: number, field: string): void {
-  if (length > max) throw new WireError("wire/length", `${field}: ${length} characters are above the bound of ${max}`, { facts: { field, length, max } });
+  if (length > max)
+    throw new WireError("wire/length", `${field}: ${length} characters are above the bound of ${max}`, {
+      facts: { field, length, max },
+    });
 }
 
 function zero(value: number, field: string): void {
