@@ -1,5 +1,5 @@
 // The npm scripts beside start and test: each sets up what is missing and runs its programs on the project's own Node.
-import { copyFileSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { root, run, say } from "./process.mjs";
@@ -18,6 +18,7 @@ export const checks = [
 const scripts = {
   build: {
     steps: [{ name: "build", args: ["node_modules/typescript/bin/tsc", "-b", "tsconfig.build.json"] }],
+    before: removeBuilds,
     after: copyLicence,
   },
   check: { steps: checks },
@@ -42,11 +43,21 @@ export async function runStep({ name, args }, { node = pinnedNode } = {}) {
   return code;
 }
 
+/** Starts from nothing, so that no tarball carries what a deleted source left behind. */
+function removeBuilds() {
+  for (const folder of packageFolders()) rmSync(join(folder, "dist"), { recursive: true, force: true });
+}
+
 /** Every tarball carries the licence; npm packs it from the package's own folder. */
 function copyLicence() {
-  for (const group of ["packages", "apps"])
-    for (const name of readdirSync(join(root, group)))
-      copyFileSync(join(root, "LICENSE"), join(root, group, name, "LICENSE"));
+  for (const folder of packageFolders()) copyFileSync(join(root, "LICENSE"), join(folder, "LICENSE"));
+}
+
+function packageFolders() {
+  const folders = ["packages", "apps"].flatMap((group) =>
+    readdirSync(join(root, group)).map((name) => join(root, group, name)),
+  );
+  return folders.filter((folder) => existsSync(join(folder, "package.json")));
 }
 
 async function main([name, ...rest]) {
@@ -56,6 +67,7 @@ async function main([name, ...rest]) {
     return 2;
   }
   await setUp({ withPeers: script.withPeers ?? false });
+  script.before?.();
   let failed = 0;
   for (const step of script.steps) {
     // Options given after `--` belong to the script's last program.
