@@ -166,3 +166,5 @@ export {
   TransferPacket,
   fileChecksum,
 } from "./file-transfer.ts";
+export { cipherSuite, cipherSuiteText, cipherSuites } from "./cipher-suites.ts";
+export type { CipherSuite, KeyExchange } from "./cipher-suites.ts";
