@@ -17,6 +17,7 @@ export default defineConfig({
     maxWorkers: 2,
     coverage: {
       provider: "v8",
+      reporter: [["text", { skipFull: true }]],
       include: ["packages/*/src/**"],
       thresholds: {
         "packages/wire/src/**": { branches: 100 },

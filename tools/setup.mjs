@@ -97,15 +97,11 @@ async function setUpPeers() {
   if (missing.length > 0 && mayInstallPeers()) {
     const packages = missing.map((peer) => peer.debian);
     say(`programs for the interoperability tests are missing: installing ${packages.join(" ")} with apt-get (once)`);
-    const env = { DEBIAN_FRONTEND: "noninteractive" };
-    const install = () =>
-      run(
-        "apt-get",
-        ["install", "-y", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", ...packages],
-        { env },
-      );
+    const options = ["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"];
+    const apt = (...args) => run("apt-get", [...options, ...args], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+    const install = () => apt("install", "-y", "--no-install-recommends", ...packages);
     // The package lists of a fresh machine are empty or old: refresh them once before giving up.
-    const refresh = () => run("apt-get", ["update", "-qq", "-o", "DPkg::Lock::Timeout=120"], { env });
+    const refresh = () => apt("update");
     if (!packagesKnown(packages)) await refresh();
     if ((await install()) !== 0) {
       await refresh();

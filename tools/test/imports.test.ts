@@ -75,6 +75,16 @@ const statements: readonly {
     refusedIn: (p: string) => !withSockets.includes(p),
   })),
   {
+    name: "node-net-address-forms",
+    text: `import { isIP } from "node:net";\nexport const a = isIP;`,
+    refusedIn: (p) => withoutNode.includes(p),
+  },
+  {
+    name: "node-net-namespace",
+    text: `import * as net from "node:net";\nexport const a = net.isIP;`,
+    refusedIn: (p) => !withSockets.includes(p),
+  },
+  {
     name: "node-crypto",
     text: `export { createHash } from "node:crypto";`,
     refusedIn: (p) => withoutNode.includes(p),
