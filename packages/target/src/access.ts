@@ -1,0 +1,13 @@
+import type { ChannelFacts } from "@cipsec/transport";
+
+/** Who asks for what, over which channel: everything an access decision may rest on. */
+export interface AccessQuestion {
+  readonly channel: ChannelFacts;
+  readonly classId: number;
+  readonly instance: number;
+  readonly service: number;
+  readonly attribute?: number;
+}
+
+/** `undefined` allows; a general status refuses, usually privilege violation (0x0F). */
+export type AccessDecision = (question: AccessQuestion) => number | undefined;

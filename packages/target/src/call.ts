@@ -1,0 +1,294 @@
+import {
+  attributeById,
+  classAttributeById,
+  serviceByCode,
+  type AttributeDeclaration,
+  type ObjectClass,
+  type ServiceDeclaration,
+} from "@cipsec/objects";
+import {
+  AttributeIds,
+  Reader,
+  Service,
+  Status,
+  UINT,
+  Writer,
+  decode,
+  encode,
+  encodeAttributeResults,
+  list,
+  noOctets,
+  type AttributeResult,
+  type Codec,
+  type Request,
+} from "@cipsec/wire";
+import type { RequestContext } from "./context.ts";
+import type { Hosted, UntypedHandlers } from "./hosting.ts";
+import { refuse } from "./refusal.ts";
+import { toPeer } from "./to-peer.ts";
+
+/** Result of an instance's service: attribute lists can succeed in part. */
+export interface CallResult {
+  readonly status: number;
+  readonly data: Uint8Array;
+}
+
+const UintList = list(UINT, UINT, 0xffff);
+
+/** Serves one request on an instance. @throws {Refusal} with the general status that says why not. */
+export async function callInstance(
+  declaration: ObjectClass,
+  handlers: UntypedHandlers,
+  request: Request,
+  destination: { readonly attribute?: number },
+  context: RequestContext,
+): Promise<CallResult> {
+  switch (request.service) {
+    case Service.getAttributeSingle:
+      noData(request);
+      return done(await getAttribute(declaration, handlers, attributeId(destination), context));
+    case Service.setAttributeSingle:
+      await setAttribute(declaration, handlers, attributeId(destination), request.data, context);
+      return done(noOctets);
+    case Service.getAttributesAll:
+      return done(await getAll(declaration, handlers, context));
+    case Service.getAttributeList:
+      return getList(request.data, context, (id) => getAttribute(declaration, handlers, id, context));
+    case Service.setAttributeList:
+      return setList(declaration, handlers, request.data, context);
+    default:
+      return done(
+        await callService(serviceByCode(declaration, request.service, "instance"), handlers, request, context),
+      );
+  }
+}
+
+/** Serves one request on the class (instance 0). @throws {Refusal} with the general status that says why not. */
+export async function callClass(
+  hosted: Hosted,
+  request: Request,
+  destination: { readonly attribute?: number },
+  context: RequestContext,
+): Promise<CallResult> {
+  switch (request.service) {
+    case Service.getAttributeSingle:
+      noData(request);
+      return done(await getClassAttribute(hosted, attributeId(destination), context));
+    case Service.getAttributesAll: {
+      const w = new Writer();
+      if (hosted.declaration.classAll === undefined) throw refuse(Status.serviceNotSupported);
+      for (const id of hosted.declaration.classAll) w.octets(await getClassAttribute(hosted, id, context));
+      return done(w.finish());
+    }
+    case Service.getAttributeList:
+      return getList(request.data, context, (id) => getClassAttribute(hosted, id, context));
+    case Service.setAttributeSingle:
+      throw refuse(
+        isClassAttribute(hosted, attributeId(destination)) ? Status.attributeNotSettable : Status.attributeNotSupported,
+      );
+    default:
+      return done(
+        await callService(
+          serviceByCode(hosted.declaration, request.service, "class"),
+          hosted.classHandlers,
+          request,
+          context,
+        ),
+      );
+  }
+}
+
+async function getAttribute(
+  declaration: ObjectClass,
+  handlers: UntypedHandlers,
+  id: number,
+  context: RequestContext,
+): Promise<Uint8Array> {
+  const attribute = attributeById(declaration, id);
+  const handler = attribute === undefined ? undefined : handlers[attribute.name];
+  if (attribute === undefined || handler === undefined || typeof handler === "function")
+    throw refuse(Status.attributeNotSupported);
+  return encode(anyCodec(attribute), await handler.get(context));
+}
+
+async function setAttribute(
+  declaration: ObjectClass,
+  handlers: UntypedHandlers,
+  id: number,
+  data: Uint8Array,
+  context: RequestContext,
+): Promise<void> {
+  const attribute = attributeById(declaration, id);
+  const handler = attribute === undefined ? undefined : handlers[attribute.name];
+  if (attribute === undefined || handler === undefined || typeof handler === "function")
+    throw refuse(Status.attributeNotSupported);
+  if (attribute.access !== "get/set" || handler.set === undefined) throw refuse(Status.attributeNotSettable);
+  const set = handler.set as (value: unknown, context: RequestContext) => unknown;
+  await set.call(handler, decode(anyCodec(attribute), data), context);
+}
+
+async function getAll(
+  declaration: ObjectClass,
+  handlers: UntypedHandlers,
+  context: RequestContext,
+): Promise<Uint8Array> {
+  if (declaration.all === undefined) throw refuse(Status.serviceNotSupported);
+  const w = new Writer();
+  for (const name of declaration.all) {
+    const id = declaration.attributes[name]?.id ?? 0;
+    w.octets(await getAttribute(declaration, handlers, id, context));
+  }
+  return w.finish();
+}
+
+/** Get_Attribute_List: entries that do not fit the way back are left out and the status says that there is more (0x06). */
+async function getList(
+  data: Uint8Array,
+  context: RequestContext,
+  get: (id: number) => Promise<Uint8Array>,
+): Promise<CallResult> {
+  const ids = decode(AttributeIds, data);
+  if (ids.length === 0) return { status: Status.attributeListError, data: encodeAttributeResults([]) };
+  const results: AttributeResult[] = [];
+  let room = context.maxReply - 2;
+  for (const id of ids) {
+    const result = await entry(id, get);
+    room -= 4 + result.data.length;
+    if (room < 0) return { status: Status.partialTransfer, data: encodeAttributeResults(results) };
+    results.push(result);
+  }
+  const failed = results.some((result) => result.status !== Status.success);
+  return { status: failed ? Status.attributeListError : Status.success, data: encodeAttributeResults(results) };
+}
+
+async function entry(id: number, get: (id: number) => Promise<Uint8Array>): Promise<AttributeResult> {
+  try {
+    return { id, status: Status.success, data: await get(id) };
+  } catch (error) {
+    return { id, status: toPeer(error, "attribute").status, data: noOctets };
+  }
+}
+
+/** Set_Attribute_List: an attribute whose type is not known ends the parsing, since nothing tells where the next one starts. */
+async function setList(
+  declaration: ObjectClass,
+  handlers: UntypedHandlers,
+  data: Uint8Array,
+  context: RequestContext,
+): Promise<CallResult> {
+  const r = new Reader(data);
+  const count = r.u16("attribute count", 64);
+  const results: AttributeResult[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const id = r.u16("attribute id");
+    const attribute = attributeById(declaration, id);
+    if (attribute === undefined) {
+      results.push({ id, status: Status.attributeNotSupported, data: noOctets });
+      break;
+    }
+    const value = encode(anyCodec(attribute), anyCodec(attribute).read(r));
+    results.push(
+      await entry(id, async () => (await setAttribute(declaration, handlers, id, value, context), noOctets)),
+    );
+  }
+  if (results.length === count) r.end("attribute list");
+  const failed = results.some((result) => result.status !== Status.success);
+  return { status: failed ? Status.attributeListError : Status.success, data: encodeAttributeResults(results) };
+}
+
+async function callService(
+  service: (ServiceDeclaration & { readonly name: string }) | undefined,
+  handlers: UntypedHandlers,
+  request: Request,
+  context: RequestContext,
+): Promise<Uint8Array> {
+  const handler = service === undefined ? undefined : handlers[service.name];
+  if (service === undefined || typeof handler !== "function") throw refuse(Status.serviceNotSupported);
+  if (service.request === undefined) noData(request);
+  const value: unknown = service.request === undefined ? undefined : decode<unknown>(service.request, request.data);
+  const call = handler as (value: unknown, context: RequestContext) => unknown;
+  const answer = await call(value, context);
+  return service.response === undefined ? noOctets : encode<unknown>(service.response, answer);
+}
+
+async function getClassAttribute(hosted: Hosted, id: number, context: RequestContext): Promise<Uint8Array> {
+  const ids = hosted.ids();
+  switch (id) {
+    case 1:
+      return encode(UINT, hosted.declaration.revision);
+    case 2:
+      return encode(UINT, ids.at(-1) ?? 0);
+    case 3:
+      return encode(UINT, ids.length);
+    case 4:
+      return encode(UintList, optionalAttributes(hosted));
+    case 5:
+      return encode(UintList, optionalServices(hosted));
+    case 6:
+      return encode(UINT, Math.max(7, ...values(hosted.declaration.classAttributes)));
+    case 7:
+      return encode(UINT, Math.max(0, ...implementedIds(hosted)));
+    default: {
+      const attribute = classAttributeById(hosted.declaration, id);
+      const handler = attribute === undefined ? undefined : hosted.classHandlers[attribute.name];
+      if (attribute === undefined || handler === undefined || typeof handler === "function")
+        throw refuse(Status.attributeNotSupported);
+      return encode(anyCodec(attribute), await handler.get(context));
+    }
+  }
+}
+
+function isClassAttribute(hosted: Hosted, id: number): boolean {
+  return (id >= 1 && id <= 7) || classAttributeById(hosted.declaration, id) !== undefined;
+}
+
+function firstInstance(hosted: Hosted): UntypedHandlers {
+  const first = hosted.ids()[0];
+  return (first === undefined ? undefined : hosted.instance(first)) ?? {};
+}
+
+function implementedIds(hosted: Hosted): readonly number[] {
+  const handlers = firstInstance(hosted);
+  return Object.entries(hosted.declaration.attributes)
+    .filter(([name]) => handlers[name] !== undefined)
+    .map(([, attribute]) => attribute.id);
+}
+
+function optionalAttributes(hosted: Hosted): readonly number[] {
+  const handlers = firstInstance(hosted);
+  const found = Object.entries(hosted.declaration.attributes).filter(
+    ([name, attribute]) => attribute.optional === true && handlers[name] !== undefined,
+  );
+  return found.map(([, attribute]) => attribute.id);
+}
+
+function optionalServices(hosted: Hosted): readonly number[] {
+  const handlers = { ...hosted.classHandlers, ...firstInstance(hosted) };
+  const found = Object.entries(hosted.declaration.services).filter(
+    ([name, service]) => service.optional === true && handlers[name] !== undefined,
+  );
+  return found.map(([, service]) => service.code);
+}
+
+function values(attributes: ObjectClass["classAttributes"]): readonly number[] {
+  return Object.values(attributes ?? {}).map((attribute) => attribute.id);
+}
+
+function attributeId(destination: { readonly attribute?: number }): number {
+  if (destination.attribute === undefined)
+    throw refuse(Status.attributeNotSupported, { reason: "the path names no attribute" });
+  return destination.attribute;
+}
+
+function anyCodec(attribute: AttributeDeclaration): Codec<unknown> {
+  return attribute.type;
+}
+
+/** Get_Attribute_Single and services without request data take none. */
+function noData(request: Request): void {
+  if (request.data.length > 0) throw refuse(Status.tooMuchData);
+}
+
+function done(data: Uint8Array): CallResult {
+  return { status: Status.success, data };
+}

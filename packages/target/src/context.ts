@@ -1,0 +1,17 @@
+import type { ChannelFacts } from "@cipsec/transport";
+
+/** What an object's handler may know of the request it serves. */
+export interface RequestContext {
+  readonly channel: ChannelFacts;
+  /** The encapsulation session the request came by; 0 for messages outside a session (DTLS). */
+  readonly session: number;
+  /** Octets that the service data of the reply may have. */
+  readonly maxReply: number;
+  /** Runs once the reply has been given to the channel: resets, closing of ports and connections. */
+  afterReply(run: () => void): void;
+}
+
+/** Whether the request came over a channel that authenticates and protects it. */
+export function isSecure(context: { readonly channel: ChannelFacts }): boolean {
+  return context.channel.security !== undefined;
+}

@@ -1,0 +1,1 @@
+export { Router, destinationOf } from "./router.ts";
