@@ -168,3 +168,19 @@ export {
 } from "./file-transfer.ts";
 export { cipherSuite, cipherSuiteText, cipherSuites } from "./cipher-suites.ts";
 export type { CipherSuite, KeyExchange } from "./cipher-suites.ts";
+export {
+  CertificateEncoding,
+  CertificateEncodingFlag,
+  CertificateState,
+  CertificateStatus,
+  CipSecurityState,
+  EtherNetIpSecurityState,
+  FileState,
+  SecurityProfile,
+  certificateStateText,
+  certificateStatusText,
+  cipSecurityStateText,
+  etherNetIpSecurityStateText,
+  fileStateText,
+  securityProfileTexts,
+} from "./security-states.ts";
