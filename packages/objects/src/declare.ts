@@ -16,8 +16,10 @@ export interface AttributeDeclaration {
   readonly nonVolatile?: boolean;
   /** A target may leave it out. */
   readonly optional?: boolean;
-  /** Names of its values, or of its bits. */
+  /** Names of its values; of its bits, as masks, where `type` is BYTE, WORD or DWORD. */
   readonly values?: Readonly<Record<string, number>>;
+  /** Value out of the box; stands in Get_Attributes_All for an optional attribute that a target leaves out. */
+  readonly default?: unknown;
 }
 
 /** One service that the class defines, or a common one whose data this class gives a layout. */
@@ -50,7 +52,10 @@ export interface ObjectClass {
   readonly classAttributes?: Readonly<Record<string, AttributeDeclaration>>;
   readonly attributes: Readonly<Record<string, AttributeDeclaration>>;
   readonly services: Readonly<Record<string, ServiceDeclaration>>;
-  /** Instance attributes in the order of Get_Attributes_All; absent: the service is not offered. */
+  /**
+   * Instance attributes in the order of Get_Attributes_All; absent: the service is not offered. The reply ends before the first
+   * attribute that the target leaves out and that has no `default`: what follows could not be told apart.
+   */
   readonly all?: readonly string[];
   /** Ids of class attributes in the order of the class's Get_Attributes_All; absent: not offered. */
   readonly classAll?: readonly number[];

@@ -1,3 +1,15 @@
+export { Assembly } from "./assembly.ts";
+export {
+  CertificateEncoding,
+  CertificateManagement,
+  CertificateState,
+  CertificateStatus,
+  VerifyTarget,
+} from "./certificate-management.ts";
+export { CipSecurity, CipSecurityState, SecurityProfile } from "./cip-security.ts";
+export { allClassAttributes, standardClassAttributes } from "./class-attributes.ts";
+export { allClasses, classById, classByName, classIdentifier } from "./classes.ts";
+export { ConnectionManager } from "./connection-manager.ts";
 export { attributeById, classAttributeById, objectClass, serviceByCode } from "./declare.ts";
 export type {
   Access,
@@ -12,3 +24,21 @@ export type {
   ServiceResponse,
   SettableName,
 } from "./declare.ts";
+export {
+  EtherNetIpSecurity,
+  EtherNetIpSecurityCapability,
+  EtherNetIpSecurityState,
+  PullModelStatus,
+} from "./ethernet-ip-security.ts";
+export { EthernetLink, InterfaceFlag, NegotiationStatus } from "./ethernet-link.ts";
+export { FileAccessRule, FileEncoding, FileObject, FileState, InvocationMethod, SaveParameter } from "./file.ts";
+export { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "./identity.ts";
+export { MessageRouter } from "./message-router.ts";
+export { Qos } from "./qos.ts";
+export {
+  ConfigurationControl,
+  PortCapability,
+  TcpIpCapability,
+  TcpIpInterface,
+  TcpIpStatus,
+} from "./tcp-ip-interface.ts";

@@ -1,0 +1,82 @@
+import { USINT } from "@cipsec/wire";
+import { objectClass } from "./declare.ts";
+
+/** How frames are marked for switches and routers. Values run from 0 to 63 and take effect after a restart. */
+export const Qos = objectClass({
+  name: "QoS",
+  classId: 0x48,
+  revision: 1,
+  source: "CIP Vol 2, QoS Object; reference ethernet-ip.md 7.9",
+  attributes: {
+    tagEnable: {
+      id: 1,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      optional: true,
+      values: { disabled: 0, enabled: 1 },
+      default: 0,
+      doc: "Whether frames carry an 802.1Q tag.",
+    },
+    dscpPtpEvent: {
+      id: 2,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      optional: true,
+      default: 59,
+      doc: "DSCP of PTP event messages.",
+    },
+    dscpPtpGeneral: {
+      id: 3,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      optional: true,
+      default: 47,
+      doc: "DSCP of PTP general messages.",
+    },
+    dscpUrgent: {
+      id: 4,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      default: 55,
+      doc: "DSCP of class 0 and 1 packets of urgent priority.",
+    },
+    dscpScheduled: {
+      id: 5,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      default: 47,
+      doc: "DSCP of class 0 and 1 packets of scheduled priority.",
+    },
+    dscpHigh: {
+      id: 6,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      default: 43,
+      doc: "DSCP of class 0 and 1 packets of high priority.",
+    },
+    dscpLow: {
+      id: 7,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      default: 31,
+      doc: "DSCP of class 0 and 1 packets of low priority.",
+    },
+    dscpExplicit: {
+      id: 8,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      default: 27,
+      doc: "DSCP of explicit messages and of encapsulation.",
+    },
+  },
+  services: {},
+  classAll: [1, 2, 3, 4, 5, 6, 7],
+});
