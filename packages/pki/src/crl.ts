@@ -1,0 +1,238 @@
+import { createHash, type KeyObject } from "node:crypto";
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { Name as AsnName } from "@peculiar/asn1-x509";
+import { AuthorityKeyIdentifierExtension, Extension, Name, X509CrlGenerator, provider } from "./x509.ts";
+import type { Certificate } from "./certificate.ts";
+import {
+  readAlgorithm,
+  readElement,
+  readElements,
+  readOnly,
+  readPositive,
+  readSigned,
+  readTime,
+  Tag,
+  writeElement,
+  type DerElement,
+  type Signed,
+} from "./der.ts";
+import { parsing, UsageError } from "./errors.ts";
+import { extensionIds, readAuthorityKeyId, readExtensions, type ExtensionMap } from "./extensions.ts";
+import { printable } from "./names.ts";
+import { readBlocks, writePem, type PemBlock } from "./pem.ts";
+import { readPkcs7 } from "./pkcs7.ts";
+import { signingAlgorithm, signingKey } from "./signing.ts";
+import { verifySigned } from "./strength.ts";
+
+/** Reasons for revocation and their numbers (RFC 5280 5.3.1). */
+export const revocationReasons = {
+  unspecified: 0, keyCompromise: 1, cACompromise: 2, affiliationChanged: 3, superseded: 4, cessationOfOperation: 5,
+  certificateHold: 6, removeFromCRL: 8, privilegeWithdrawn: 9, aACompromise: 10,
+} as const; // prettier-ignore
+
+/** One of the names of {@link revocationReasons}. */
+export type RevocationReason = keyof typeof revocationReasons;
+
+/** One revoked certificate. */
+export interface CrlEntry {
+  /** Lower-case hex, without leading zero octets. */
+  readonly serialHex: string;
+  readonly revokedAt: Date;
+  readonly reason: RevocationReason;
+}
+
+/** A parsed revocation list; who signed it is for {@link isCrlSignedBy} to say. */
+export interface Crl {
+  readonly der: Uint8Array;
+  readonly issuer: string;
+  /** The issuer's name as encoded, in hex: what certificates are matched by. */
+  readonly issuerHex: string;
+  readonly authorityKeyId: string | undefined;
+  /** CRL number in hex; absent in lists of the first version. */
+  readonly number: string | undefined;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date | undefined;
+  readonly entries: ReadonlyMap<string, CrlEntry>;
+  readonly sha256: string;
+  readonly signed: Signed;
+}
+
+/** What a revocation list is made of. */
+export interface CrlContent {
+  readonly issuer: Certificate;
+  readonly issuerKey: KeyObject;
+  /** Grows with every list of the issuer. */
+  readonly number: number;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+  readonly entries: readonly CrlEntry[];
+}
+
+/** A list of ten thousand entries has about 400 KiB. */
+export const maxCrlOctets = 1024 * 1024;
+
+/** A plant's authority revokes a handful a year; a corporate one comes this far. */
+export const maxCrlEntries = 20_000;
+
+/** Makes and signs a revocation list. */
+export async function createCrl({
+  issuer,
+  issuerKey,
+  number,
+  thisUpdate,
+  nextUpdate,
+  entries,
+}: CrlContent): Promise<Crl> {
+  const keyId = issuer.constraints.subjectKeyId;
+  const made = await X509CrlGenerator.create(
+    {
+      issuer: new Name(Buffer.from(issuer.constraints.subjectHex, "hex")),
+      thisUpdate,
+      nextUpdate,
+      signingAlgorithm: signingAlgorithm(issuerKey),
+      signingKey: signingKey(issuerKey),
+      entries: entries.map(({ serialHex, revokedAt, reason }) => ({
+        serialNumber: serialHex,
+        revocationDate: revokedAt,
+        reason: revocationReasons[reason],
+      })),
+      extensions: [
+        ...(keyId === undefined ? [] : [new AuthorityKeyIdentifierExtension(keyId)]),
+        new Extension(extensionIds.crlNumber, false, positive(number)),
+      ],
+    },
+    provider,
+  );
+  return parseCrl(new Uint8Array(made.rawData));
+}
+
+/**
+ * Parses one revocation list from PEM, DER, PKCS#7 or base64.
+ *
+ * @throws {UsageError} `usage/crl`; also for delta and indirect lists, which say less than they seem to.
+ */
+export function parseCrl(input: Uint8Array | string): Crl {
+  const [crl, ...more] = parseCrls(input);
+  if (crl === undefined || more.length > 0)
+    throw new UsageError("usage/crl", `the file holds ${more.length + 1} revocation lists, one is expected`);
+  return crl;
+}
+
+/** Parses every revocation list of a file, at least one. */
+export function parseCrls(input: Uint8Array | string): readonly Crl[] {
+  return parsing("usage/crl", "revocation list", () => {
+    const ders = readBlocks(input, maxCrlOctets).flatMap(crlsIn);
+    if (ders.length === 0) throw new UsageError("usage/crl", "there is no revocation list in it");
+    return ders.map((der) => crlFromDer(Uint8Array.from(der)));
+  });
+}
+
+/** PEM of one or more revocation lists, as `node:tls` takes them. */
+export function crlToPem(crls: Crl | readonly Crl[]): string {
+  const list = "der" in crls ? [crls] : crls;
+  return list.map(({ der }) => writePem("X509 CRL", der)).join("");
+}
+
+/** Tells whether `issuer` made the list: same name, and its key made the signature with an accepted algorithm. */
+export function isCrlSignedBy(crl: Crl, issuer: Certificate): boolean {
+  return crl.issuerHex === issuer.constraints.subjectHex && verifySigned(crl.signed, issuer.publicKey);
+}
+
+/** Where a list stands at a time: a list without nextUpdate never becomes stale. */
+export function crlFreshness({ thisUpdate, nextUpdate }: Crl, time: Date): "fresh" | "stale" | "not-yet-valid" {
+  if (time < thisUpdate) return "not-yet-valid";
+  return nextUpdate !== undefined && time > nextUpdate ? "stale" : "fresh";
+}
+
+/** The entry of a certificate; an entry that takes a hold back does not revoke. */
+export function findRevoked(crl: Crl, serialHex: string): CrlEntry | undefined {
+  const entry = crl.entries.get(serialHex);
+  return entry?.reason === "removeFromCRL" ? undefined : entry;
+}
+
+function crlFromDer(der: Uint8Array): Crl {
+  const signed = readSigned(der, "revocation list");
+  const fields = [...readElements(readElement(signed.toBeSigned, "revocation list").content, 8, "revocation list")];
+  const take = (...tags: readonly number[]): DerElement | undefined =>
+    tags.includes(fields[0]?.tag ?? -1) ? fields.shift() : undefined;
+  const need = (what: string, ...tags: readonly number[]): DerElement => {
+    const field = take(...tags);
+    if (field === undefined) throw new UsageError("usage/crl", `the revocation list has no ${what}`);
+    return field;
+  };
+  take(Tag.integer);
+  if (readAlgorithm(need("algorithm", Tag.sequence)) !== signed.algorithm)
+    throw new UsageError("usage/crl", "the list's two signature algorithms differ");
+  const issuer = need("issuer", Tag.sequence).raw;
+  const thisUpdate = readTime(need("time of issue", Tag.utcTime, Tag.generalizedTime), "thisUpdate");
+  const next = take(Tag.utcTime, Tag.generalizedTime);
+  const revoked = take(Tag.sequence);
+  const wrapped = take(Tag.context0);
+  const extensions = understood(wrapped && readOnly(wrapped.content, Tag.sequence, "extensions"));
+  if (fields.length > 0) throw new UsageError("usage/crl", "the revocation list has fields that do not belong there");
+  const number = extensions.get(extensionIds.crlNumber)?.value;
+  return {
+    der,
+    issuer: printable(new Name(AsnConvert.parse(issuer, AsnName)).toString(), 500),
+    issuerHex: Buffer.from(issuer).toString("hex"),
+    authorityKeyId: readAuthorityKeyId(extensions.get(extensionIds.authorityKeyId)?.value),
+    number:
+      number === undefined
+        ? undefined
+        : readPositive(readOnly(number, Tag.integer, "CRL number").content, "CRL number"),
+    thisUpdate,
+    nextUpdate: next === undefined ? undefined : readTime(next, "nextUpdate"),
+    entries: new Map(
+      (revoked === undefined ? [] : readElements(revoked.content, maxCrlEntries, "revocation list")).map(readEntry),
+    ),
+    sha256: createHash("sha256").update(der).digest("hex"),
+    signed,
+  };
+}
+
+function readEntry({ content }: DerElement): [string, CrlEntry] {
+  const [serial, date, extensions, ...more] = readElements(content, 4, "revoked certificate");
+  if (serial?.tag !== Tag.integer || date === undefined || more.length > 0)
+    throw new UsageError("usage/crl", "an entry of the revocation list is malformed");
+  const serialHex = readPositive(serial.content, "revoked serial number");
+  const code = understood(extensions).get(extensionIds.crlReason)?.value;
+  const value = code === undefined ? 0 : readElement(code, "revocation reason").content[0];
+  return [serialHex, { serialHex, revokedAt: readTime(date, "revocation date"), reason: reasonOf(value) }];
+}
+
+function reasonOf(code: number | undefined): RevocationReason {
+  const names = Object.keys(revocationReasons).filter((name): name is RevocationReason => name in revocationReasons);
+  // A reason of the future still revokes.
+  return names.find((name) => revocationReasons[name] === code) ?? "unspecified";
+}
+
+/** Extensions of a list or an entry. A critical one that is not understood (delta, indirect list) makes the list unusable. */
+function understood(list: DerElement | undefined): ExtensionMap {
+  const map = readExtensions(list);
+  const known = new Set<string>([extensionIds.crlNumber, extensionIds.crlReason, extensionIds.authorityKeyId]);
+  for (const [id, { critical }] of map) {
+    if (critical && !known.has(id)) {
+      throw new UsageError("usage/crl", `the revocation list has critical extension ${id}, which is not understood`, {
+        facts: { extension: id },
+      });
+    }
+  }
+  return map;
+}
+
+function positive(value: number): Uint8Array<ArrayBuffer> {
+  const hex = value.toString(16);
+  // A leading zero octet keeps the number positive.
+  const octets = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, "hex");
+  const padded = (octets[0] ?? 0) > 0x7f ? Buffer.concat([Uint8Array.of(0), octets]) : octets;
+  return Uint8Array.from(writeElement(Tag.integer, padded));
+}
+
+function crlsIn({ label, der }: PemBlock): readonly Uint8Array[] {
+  if (label === "X509 CRL") return [der];
+  if (label === "PKCS7" || label === "CMS") return readPkcs7(der).crls;
+  if (label !== "") return [];
+  return readElement(readElement(der, "revocation list").content, "revocation list").tag === Tag.oid
+    ? readPkcs7(der).crls
+    : [der];
+}
