@@ -30,13 +30,8 @@ describe("the published packages", () => {
     await mkdir(installed);
     await run(process.execPath, ["tools/scripts.mjs", "build"], root);
     await run("npm", ["pack", "--workspaces", "--ignore-scripts", "--pack-destination", tarballs], root);
-    await writeFile(join(installed, "package.json"), JSON.stringify({ private: true, type: "module" }));
-    const files = (await readdir(tarballs)).map((file) => join(tarballs, file));
-    await run(
-      "npm",
-      ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", ...files],
-      installed,
-    );
+    await writeFile(join(installed, "package.json"), JSON.stringify(consumer(tarballs)));
+    await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], installed);
   }, 240_000);
 
   afterAll(async () => await rm(folder, { recursive: true, force: true }));
@@ -61,12 +56,29 @@ describe("the published packages", () => {
   });
 });
 
+/**
+ * The manifest of a project that installs every tarball. The overrides make npm take our packages from the tarballs also
+ * where one of them names another: the registry is asked for other people's packages only.
+ */
+function consumer(tarballs: string) {
+  const file = ({ name, version }: Manifest) => `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
+  const dependencies = manifests.map((each) => [each.name, `file:${join(tarballs, file(each))}`]);
+  const overrides = manifests.map(({ name }) => [name, `$${name}`]);
+  const fields = { dependencies: Object.fromEntries(dependencies), overrides: Object.fromEntries(overrides) };
+  return { private: true, type: "module", ...fields };
+}
+
+/** Runs a program to its end, two minutes at most; when it fails, the error shows all that it printed. */
 async function run(command: string, args: readonly string[], cwd: string) {
   // Without the settings that an outer npm run passes down; they belong to the checkout.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^npm_(?!config_(cache|registry))/i.test(name)),
-  );
-  return await exec(command, args, { cwd, env: { ...env, NODE_OPTIONS: "" }, maxBuffer: 1 << 24 });
+  const outer = /^npm_(?!config_(cache|registry))/i;
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !outer.test(name)));
+  try {
+    return await exec(command, args, { cwd, env: { ...env, NODE_OPTIONS: "" }, maxBuffer: 1 << 24, timeout: 120_000 });
+  } catch (error) {
+    const printed = error instanceof Error && "stdout" in error && typeof error.stdout === "string" ? error.stdout : "";
+    throw new Error(`${command} ${args.join(" ")} failed:\n${printed}`, { cause: error });
+  }
 }
 
 async function packageFolders(): Promise<readonly string[]> {

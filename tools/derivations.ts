@@ -1,3 +1,4 @@
+import { errorCodes as pkiCodes } from "../packages/pki/src/errors.ts";
 import { errorCodes } from "../packages/wire/src/errors.ts";
 import { errorsDoc } from "./errors-doc.ts";
 
@@ -18,6 +19,11 @@ export function derivations(): readonly Derivation[] {
           heading: "The stack",
           intro: "Thrown by all packages but those below, which import nothing of ours and have tables of their own.",
           codes: errorCodes,
+        },
+        {
+          heading: "Certificates: @cipsec/pki",
+          intro: "A code that the table above has too means the same here.",
+          codes: pkiCodes,
         },
       ]),
     },

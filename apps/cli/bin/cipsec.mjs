@@ -11,13 +11,17 @@ const newEnough = major > 22 || (major === 22 && minor >= 18);
 
 if (!existsSync(sources)) {
   if (!newEnough) {
-    console.error(`cipsec needs Node 22.18 or newer; this is ${process.version}. Fix: install a current Node, then run cipsec again.`);
+    console.error(
+      `cipsec needs Node 22.18 or newer; this is ${process.version}. Fix: install a current Node, then run cipsec again.`,
+    );
     process.exit(2);
   }
   await import(new URL("../dist/main.js", import.meta.url).href);
 } else {
   const node = newEnough ? process.execPath : createRequire(import.meta.url).resolve("node/bin/node");
-  const child = spawn(node, ["--conditions=@cipsec/source", "--no-warnings", sources, ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(node, ["--conditions=@cipsec/source", "--no-warnings", sources, ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("exit", (code, signal) => (signal ? process.kill(process.pid, signal) : process.exit(code ?? 70)));
 }
