@@ -1,3 +1,15 @@
 export type { Channel, ChannelFacts, CloseReason, Endpoint, PeerIdentity, SecurityFacts } from "./channel.ts";
 export { clockWithoutDate, systemClock } from "./clock.ts";
 export type { Cancel, Clock } from "./clock.ts";
+export { dial } from "./dial.ts";
+export type { DialOptions } from "./dial.ts";
+export { endpointText } from "./endpoint.ts";
+export { defaultLimits } from "./limits.ts";
+export type { ChannelLimits } from "./limits.ts";
+export { listen } from "./listen.ts";
+export type { ListenOptions, Listener, RefusedEvent } from "./listen.ts";
+export type { Tap } from "./socket-channel.ts";
+export type { TlsCertificate, TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
+export { pskIdentityText } from "./tls-psk.ts";
+export { openUdp } from "./udp.ts";
+export type { UdpOptions, UdpSocket } from "./udp.ts";

@@ -1,0 +1,191 @@
+import type { Socket } from "node:net";
+import { BugError, isStackError, TransportError, TrustError } from "@cipsec/wire";
+import type { Channel, ChannelFacts, CloseReason } from "./channel.ts";
+import { systemClock } from "./clock.ts";
+import type { Cancel } from "./clock.ts";
+import { endpointText } from "./endpoint.ts";
+import type { ChannelLimits } from "./limits.ts";
+import { tlsError } from "./tls-errors.ts";
+
+/** Sees the plaintext of a channel as it comes and goes; must not change or keep `bytes` beyond the call. */
+export type Tap = (direction: "in" | "out", bytes: Uint8Array, facts: ChannelFacts) => void;
+
+/** How long the other side may take to close its half after we closed ours. */
+const lingerMs = 2_000;
+
+/**
+ * How soon after the handshake a close by the dialled side counts as its verdict on us: a side that checks certificates
+ * after the handshake (TLS 1.3 always, `node:tls` also in 1.2) can say no only by closing.
+ */
+const verdictMs = 5_000;
+
+/**
+ * A connected TCP or TLS socket as a channel. Takes the socket over: nobody else may read or write it.
+ *
+ * `send` keeps a reference, not a copy: the caller must not change `bytes` afterwards. A receiver that throws ends its
+ * channel with the error. What arrives after `close` or `destroy` is not delivered.
+ */
+export class SocketChannel implements Channel {
+  readonly kind = "stream";
+  readonly facts: ChannelFacts;
+  readonly closed: Promise<CloseReason>;
+  readonly #socket: Socket;
+  readonly #limits: ChannelLimits;
+  readonly #dialled: boolean;
+  readonly #tap: Tap | undefined;
+  readonly #where: string;
+  readonly #openedAt = systemClock.now();
+  #receiver: ((bytes: Uint8Array) => void) | undefined;
+  #unread: Uint8Array[] = [];
+  #unreadBytes = 0;
+  #hasReceived = false;
+  #ending: "by-us" | "by-peer" | undefined;
+  #error: Error | undefined;
+  /** Counts writes that the network took, to tell a slow peer from one that takes nothing. */
+  #taken = 0;
+  #stall: Cancel | undefined;
+
+  constructor(
+    socket: Socket,
+    facts: ChannelFacts,
+    limits: ChannelLimits,
+    options: { dialled: boolean; tap?: Tap | undefined },
+  ) {
+    this.#socket = socket;
+    this.facts = facts;
+    this.#limits = limits;
+    this.#dialled = options.dialled;
+    this.#tap = options.tap;
+    this.#where = endpointText(facts.remote);
+    this.closed = new Promise((resolve) => {
+      socket.once("close", () => {
+        this.#stall?.();
+        resolve(this.#reason());
+      });
+    });
+    socket.on("error", (error) => this.#fail(error));
+    // A TLS socket that we made ourselves tells of errors after the handshake under this name only.
+    socket.on("_tlsError", (error: Error) => this.#fail(error));
+    socket.once("end", () => (this.#ending ??= "by-peer"));
+    socket.on("data", (bytes: Buffer) => this.#take(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)));
+    socket.resume();
+  }
+
+  get queued(): number {
+    return this.#socket.writableLength;
+  }
+
+  send(bytes: Uint8Array): void {
+    if (bytes.length === 0 || !this.#socket.writable) return;
+    this.#tap?.("out", bytes, this.facts);
+    this.#socket.write(bytes, this.#wrote);
+    const queued = this.#socket.writableLength;
+    if (queued > this.#limits.maxQueuedBytes) {
+      this.#fail(this.#slow(`reads too slowly: ${queued} octets wait`, "transport/limit"));
+    } else if (queued > 0 && this.#stall === undefined) {
+      this.#watch();
+    }
+  }
+
+  receive(receiver: (bytes: Uint8Array) => void): void {
+    this.#receiver = receiver;
+    const unread = this.#unread;
+    this.#unread = [];
+    this.#unreadBytes = 0;
+    for (const bytes of unread) this.#deliver(bytes);
+    this.#socket.resume();
+  }
+
+  async close(): Promise<void> {
+    this.#ending ??= "by-us";
+    this.#socket.end(() => {
+      const cancel = systemClock.after(lingerMs, () => this.#socket.destroy());
+      this.#socket.once("close", cancel);
+    });
+    await this.closed;
+  }
+
+  destroy(error?: Error): void {
+    this.#error ??= this.#ending === undefined ? error : undefined;
+    this.#ending ??= "by-us";
+    this.#socket.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  readonly #wrote = (): void => {
+    this.#taken += 1;
+  };
+
+  #take(bytes: Uint8Array): void {
+    if (this.#ending === "by-us") return;
+    this.#hasReceived = true;
+    if (this.#receiver !== undefined) {
+      this.#deliver(bytes);
+      return;
+    }
+    this.#unread.push(bytes);
+    this.#unreadBytes += bytes.length;
+    if (this.#unreadBytes > this.#limits.maxUnreadBytes) this.#socket.pause();
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    if (this.#ending === "by-us") return;
+    try {
+      this.#tap?.("in", bytes, this.facts);
+      this.#receiver?.(bytes);
+    } catch (error) {
+      const words = `${this.#where}: a receiver failed`;
+      this.#fail(isStackError(error) ? error : new BugError("bug/unreachable", words, { cause: error }));
+    }
+  }
+
+  #watch(): void {
+    const taken = this.#taken;
+    this.#stall = systemClock.after(this.#limits.sendStallMs, () => {
+      this.#stall = undefined;
+      if (this.#socket.writableLength === 0 || this.#socket.destroyed) return;
+      if (this.#taken !== taken) this.#watch();
+      else this.#fail(this.#slow(`took nothing for ${this.#limits.sendStallMs} ms`, "transport/timeout"));
+    });
+  }
+
+  #slow(words: string, code: "transport/limit" | "transport/timeout"): TransportError {
+    return new TransportError(code, `${this.#where}: the other side ${words}; the connection was cut`, {
+      facts: { where: this.#where },
+      fix: "Check the other side: it has stopped reading, or the link is too slow.",
+    });
+  }
+
+  #fail(error: unknown): void {
+    this.#error ??= tlsError(error, this.#where);
+    this.#ending ??= "by-peer";
+    this.#socket.destroy();
+  }
+
+  #reason(): CloseReason {
+    if (this.#looksRefused()) {
+      const cause = this.#error;
+      const words = `${this.#where}: the other side closed right after the TLS handshake: most likely it refused our certificate, or wants one`;
+      return {
+        clean: false,
+        error: new TrustError("trust/refused", words, {
+          cause,
+          facts: { where: this.#where, reason: "closed-after-handshake" },
+        }),
+      };
+    }
+    if (this.#error !== undefined) return { clean: false, error: this.#error };
+    return { clean: true };
+  }
+
+  /** A dialled TLS peer without pre-shared key that hung up, without an alert, before it said anything. */
+  #looksRefused(): boolean {
+    const { security } = this.facts;
+    if (!this.#dialled || security === undefined || security.peer.kind === "psk" || this.#hasReceived) return false;
+    if (this.#ending === "by-us" || systemClock.now() - this.#openedAt > verdictMs) return false;
+    return this.#error === undefined || ("code" in this.#error && this.#error.code === "transport/closed");
+  }
+}

@@ -1,0 +1,123 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { isStackError, TrustError } from "@cipsec/wire";
+import type { StackErrorShape } from "@cipsec/wire";
+import type { Endpoint, SecurityFacts } from "./channel.ts";
+import { endpointText } from "./endpoint.ts";
+import { alertForVerdict } from "./tls-alerts.ts";
+import { tlsContext } from "./tls-context.ts";
+import { closedInHandshake, tlsError } from "./tls-errors.ts";
+import { peerChain, securityFacts } from "./tls-facts.ts";
+import type { TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
+
+/** How a handshake as the dialled side ended. */
+export interface TlsOutcome {
+  /** Called once, in the moment the handshake and the verdict on the peer are done: no octet has been delivered. */
+  accepted(socket: TLSSocket, security: SecurityFacts): void;
+  /** Called once; the socket has been destroyed. */
+  refused(error: StackErrorShape): void;
+}
+
+/**
+ * Does the handshake on an accepted connection.
+ *
+ * The TLS socket is made without a `tls.Server`, because that one either lets clients without a certificate in
+ * (`rejectUnauthorized: false`) or judges certificates by its own store (`true`). Made this way OpenSSL itself refuses a
+ * missing certificate with the right alert, and the verdict on a certificate stays with the policy.
+ * See docs/decisions/004.
+ */
+export function acceptTls(
+  raw: Socket,
+  policy: TlsPolicy,
+  remote: Endpoint,
+  outcome: TlsOutcome,
+  keyLog?: (line: string) => void,
+): void {
+  const where = endpointText(remote);
+  let psk: string | undefined;
+  let isDone = false;
+  const refuse = (error: StackErrorShape): void => {
+    if (isDone) return;
+    isDone = true;
+    raw.destroy();
+    outcome.refused(error);
+  };
+  let socket: TLSSocket;
+  try {
+    const { secure, psks } = tlsContext(policy, "server");
+    socket = new TLSSocket(raw, {
+      isServer: true,
+      secureContext: secure,
+      requestCert: policy.verifyPeer,
+      rejectUnauthorized: policy.verifyPeer,
+      ...(psks.size > 0 && {
+        pskCallback: (_: TLSSocket, identity: string) => {
+          psk = identity;
+          return psks.get(identity) ?? null;
+        },
+      }),
+    });
+  } catch (error) {
+    refuse(tlsError(error, where));
+    return;
+  }
+  if (keyLog !== undefined) socket.on("keylog", (line) => keyLog(line.toString("latin1").trimEnd()));
+  const failed = (error: unknown): void => refuse(tlsError(error, where));
+  const closed = (): void => refuse(closedInHandshake(where));
+  socket.on("error", failed);
+  socket.once("close", closed);
+  socket.once("secure", () => {
+    if (isDone) return;
+    const security = settled(socket, policy, psk, { role: "client", remote });
+    if (isStackError(security)) {
+      sayWhy(raw, socket, security);
+      socket.destroy();
+      refuse(security);
+      return;
+    }
+    isDone = true;
+    socket.off("error", failed);
+    socket.off("close", closed);
+    outcome.accepted(socket, security);
+  });
+}
+
+/** What the handshake agreed on, once the peer has passed the policy; the error where it has not. */
+export function settled(
+  socket: TLSSocket,
+  policy: TlsPolicy,
+  psk: string | undefined,
+  peer: Omit<TlsPeer, "chain">,
+): SecurityFacts | StackErrorShape {
+  try {
+    const security = securityFacts(socket, psk);
+    if (security.peer.kind === "psk") return security;
+    const verdict = judge(socket, policy, security, peer);
+    return verdict.ok ? security : verdict.error;
+  } catch (error) {
+    return tlsError(error, endpointText(peer.remote));
+  }
+}
+
+function judge(socket: TLSSocket, policy: TlsPolicy, security: SecurityFacts, peer: Omit<TlsPeer, "chain">): Verdict {
+  const isOptional = peer.role === "client" && !policy.verifyPeer;
+  if (security.peer.kind === "anonymous") return isOptional ? { ok: true } : refusal(peer, "showed no certificate");
+  if (isOptional) return { ok: true };
+  if (policy.verify === undefined) return refusal(peer, "showed a certificate, but no authority is trusted here");
+  return policy.verify({ ...peer, chain: peerChain(socket) });
+}
+
+function refusal({ remote }: Omit<TlsPeer, "chain">, words: string): Verdict {
+  return { ok: false, error: new TrustError("trust/refused", `${endpointText(remote)}: the other side ${words}`) };
+}
+
+/**
+ * Tells a TLS 1.2 client why its certificate was refused. Node has no call for an alert; but when it says `secure`, our
+ * ChangeCipherSpec and Finished are not on the wire yet, so an alert in the clear is what the client has to expect here
+ * (RFC 5246, 7.2). Should a release of Node ever send earlier, the client sees a bad record instead of the reason and is
+ * out all the same. In TLS 1.3 only OpenSSL could send one.
+ */
+function sayWhy(raw: Socket, socket: TLSSocket, error: StackErrorShape): void {
+  if (socket.getProtocol() !== "TLSv1.2" || !raw.writable) return;
+  raw.write(Uint8Array.of(21, 3, 3, 0, 2, 2, alertForVerdict(error.code)));
+}
