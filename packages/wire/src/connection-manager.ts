@@ -1,6 +1,7 @@
 import { REST, mapped, octets, struct, type Codec } from "./codec.ts";
 import { Writer } from "./cursor.ts";
-import { EPATH, words, type Segment } from "./epath.ts";
+import { COUNTED_EPATH, EPATH, words, type Segment } from "./epath.ts";
+import { WireError } from "./errors.ts";
 import { UDINT, UINT, USINT } from "./types.ts";
 
 /** Services of the Connection Manager. @see CIP Vol 1, 3-5.5 */
@@ -10,8 +11,11 @@ export const ConnectionService = {
   forwardOpen: 0x54,
   getConnectionData: 0x56,
   searchConnectionData: 0x57,
+  exForwardOpen: 0x59,
   getConnectionOwner: 0x5a,
   largeForwardOpen: 0x5b,
+  concurrentForwardOpen: 0x5c,
+  concurrentForwardClose: 0x5e,
 } as const;
 
 /** The connection triad: the identity of a connection in the whole world. */
@@ -68,13 +72,17 @@ const SmallParameters: Codec<NetworkParameters> = mapped(
     size: word & 0x01ff,
     ...reservedOf(word & 0x1000),
   }),
-  (p) =>
-    (p.redundantOwner ? 0x8000 : 0) |
-    (p.type << 13) |
-    (p.reservedBits ?? 0) |
-    (p.priority << 10) |
-    (p.variable ? 0x0200 : 0) |
-    p.size,
+  (p) => {
+    checked(p, 0x01ff, 0x1000);
+    return (
+      (p.redundantOwner ? 0x8000 : 0) |
+      (p.type << 13) |
+      (p.reservedBits ?? 0) |
+      (p.priority << 10) |
+      (p.variable ? 0x0200 : 0) |
+      p.size
+    );
+  },
 );
 
 const LargeParameters: Codec<NetworkParameters> = mapped(
@@ -88,14 +96,11 @@ const LargeParameters: Codec<NetworkParameters> = mapped(
     size: word & 0xffff,
     ...reservedOf(word & 0x11ff_0000),
   }),
-  (p) =>
-    ((p.redundantOwner ? 0x8000_0000 : 0) |
-      (p.type << 29) |
-      (p.reservedBits ?? 0) |
-      (p.priority << 26) |
-      (p.variable ? 0x0200_0000 : 0) |
-      p.size) >>>
-    0,
+  (p) => {
+    checked(p, 0xffff, 0x11ff_0000);
+    const high = (p.redundantOwner ? 8 : 0) | (p.type << 1);
+    return high * 0x1000_0000 + ((p.reservedBits ?? 0) | (p.priority << 26) | (p.variable ? 0x0200_0000 : 0) | p.size);
+  },
 );
 
 /** Request data of Forward_Open (0x54): sizes up to 511 octets. @see CIP Vol 1, 3-5.5.2; reference ethernet-ip.md 6.2 */
@@ -103,6 +108,8 @@ export const ForwardOpen: Codec<ForwardOpen> = forwardOpen("Forward_Open", Small
 
 /** Request data of Large_Forward_Open (0x5B): sizes up to 65,535 octets. */
 export const LargeForwardOpen: Codec<ForwardOpen> = forwardOpen("Large_Forward_Open", LargeParameters);
+
+const threeOctets = octets(3);
 
 const triadFields = { connectionSerial: UINT, originatorVendor: UINT, originatorSerial: UDINT } as const;
 
@@ -136,7 +143,7 @@ export const ForwardClose: Codec<ForwardClose> = {
       ...readTriad.read(r),
     };
     const size = 2 * r.u8("path size");
-    r.u8("reserved", 0);
+    r.zero("reserved octet of Forward_Close");
     return { ...head, path: EPATH.read(r.sub(size, "connection path")) };
   },
   write(w, close) {
@@ -171,9 +178,9 @@ export const UnconnectedSend: Codec<UnconnectedSend> = {
     const priorityTick = r.u8("priority/time tick");
     const timeoutTicks = r.u8("timeout ticks");
     const message = r.octets(r.u16("embedded message size"), "embedded message");
-    if (message.length % 2 === 1) r.u8("pad", 0);
+    if (message.length % 2 === 1) r.zero("pad after an odd message");
     const size = 2 * r.u8("route path size");
-    r.u8("reserved", 0);
+    r.zero("reserved octet of Unconnected_Send");
     return { priorityTick, timeoutTicks, message, route: EPATH.read(r.sub(size, "route path")) };
   },
   write(w, send) {
@@ -199,21 +206,51 @@ export const ConnectionData = struct("connection data", {
   originatorOtoTId: UDINT,
   targetOtoTId: UDINT,
   oToTTimeoutMultiplier: USINT,
-  oToTReserved: octets(3),
+  oToTReserved: threeOctets,
   oToTRpiMicros: UDINT,
   oToTApiMicros: UDINT,
   originatorTtoOId: UDINT,
   targetTtoOId: UDINT,
   tToOTimeoutMultiplier: USINT,
-  tToOReserved: octets(3),
+  tToOReserved: threeOctets,
   tToORpiMicros: UDINT,
   tToOApiMicros: UDINT,
+});
+
+/** Request data of Get_Connection_Data. */
+export const ConnectionNumber = UINT;
+
+/** Request data of Get_Connection_Owner: the connection path, behind a reserved octet and its words. */
+export const ConnectionOwnerRequest: Codec<readonly Segment[]> = {
+  type: "Get_Connection_Owner request",
+  read(r) {
+    r.zero("reserved octet of Get_Connection_Owner");
+    return COUNTED_EPATH.read(r);
+  },
+  write(w, path) {
+    w.u8(0);
+    COUNTED_EPATH.write(w, path);
+  },
+};
+
+/** Reply data of Get_Connection_Owner. `lastAction`: 0 none, 1 idle, 2 run, 255 unknown. */
+export const ConnectionOwnerReply = struct("Get_Connection_Owner reply", {
+  connections: USINT,
+  claimingOwnership: USINT,
+  readyForOwnership: USINT,
+  lastAction: USINT,
+  ...triadFields,
 });
 
 /** Request data of Search_Connection_Data. */
 export const ConnectionTriad = struct("connection triad", triadFields);
 
 const readTriad: Codec<Triad> = ConnectionTriad;
+
+/** How many intervals without a packet end a connection; `undefined` for a multiplier above 7. @see reference ethernet-ip.md 6.5 */
+export function timeoutFactor(multiplier: number): number | undefined {
+  return multiplier <= 7 ? 4 << multiplier : undefined;
+}
 
 /** Time that a request may take: tick exponent in the low four bits, times ticks; milliseconds. */
 export function requestTimeoutMs(priorityTick: number, timeoutTicks: number): number {
@@ -250,7 +287,7 @@ function forwardOpen(type: string, parameters: Codec<NetworkParameters>): Codec<
       w.u32(open.tToOConnectionId);
       readTriad.write(w, open);
       w.u8(open.timeoutMultiplier);
-      w.octets(open.reserved ?? new Uint8Array(3));
+      threeOctets.write(w, open.reserved ?? new Uint8Array(3));
       w.u32(open.oToTRpiMicros);
       parameters.write(w, open.oToT);
       w.u32(open.tToORpiMicros);
@@ -261,6 +298,22 @@ function forwardOpen(type: string, parameters: Codec<NetworkParameters>): Codec<
       w.octets(path);
     },
   };
+}
+
+/** Refuses what would spill into the neighbouring bits. */
+function checked(
+  { type, priority, size, reservedBits = 0 }: NetworkParameters,
+  maxSize: number,
+  reserved: number,
+): void {
+  const fits = type >= 0 && type <= 3 && priority >= 0 && priority <= 3 && size >= 0 && size <= maxSize;
+  if (!fits || (reservedBits & reserved) !== reservedBits) {
+    throw new WireError(
+      "wire/value",
+      `network parameters: type ${type}, priority ${priority} or size ${size} is outside 0 to 3, 0 to 3, 0 to ${maxSize}`,
+      { facts: { type, priority, size, maxSize, reservedBits } },
+    );
+  }
 }
 
 function reservedOf(bits: number): { reservedBits?: number } {

@@ -1,4 +1,5 @@
-import type { Codec } from "./codec.ts";
+import type { Codec, Value } from "./codec.ts";
+import type { Reader } from "./cursor.ts";
 import { REST, mapped, octets, optional, struct } from "./codec.ts";
 import { WireError } from "./errors.ts";
 import { BYTE, DWORD, SHORT_STRING, UDINT, UINT, USINT, WORD, fromLatin1, latin1 } from "./types.ts";
@@ -45,6 +46,11 @@ export const Cpf: Codec<readonly CpfItem[]> = {
     }));
   },
   write(w, items) {
+    if (items.length > maxItems) {
+      throw new WireError("wire/length", `CPF: ${items.length} items are above the bound of ${maxItems}`, {
+        facts: { count: items.length, max: maxItems },
+      });
+    }
     w.u16(items.length);
     for (const { type, data } of items) {
       w.u16(type);
@@ -63,14 +69,12 @@ export interface Sockaddr {
   readonly address: number;
 }
 
-/** Sixteen octets: family, port, address, eight octets of zero. */
+/** Sixteen octets: family, port, address, eight octets of zero that a reader ignores, as every socket interface does. */
 export const Sockaddr: Codec<Sockaddr> = {
   type: "sockaddr",
   read(r) {
     const value = { family: r.u16be("family"), port: r.u16be("port"), address: r.u32be("address") };
-    const zeros = r.octets(8, "sin_zero");
-    if (zeros.some((octet) => octet !== 0))
-      throw new WireError("wire/value", "sockaddr: the last eight octets must be 0");
+    r.octets(8, "sin_zero");
     return value;
   },
   write(w, { family, port, address }) {
@@ -84,12 +88,24 @@ export const Sockaddr: Codec<Sockaddr> = {
 /** A device's major and minor revision. */
 export const Revision = struct("USINT major, USINT minor", { major: USINT, minor: USINT });
 
-/**
- * ListIdentity reply item 0x000C. The state octet may be missing, as some devices leave it out.
- *
- * @see CIP Vol 2, 2-4.3.3; reference ethernet-ip.md 2.2
- */
-export const ListIdentityItem = struct("ListIdentity item", {
+/** What a device says of itself in answer to ListIdentity. */
+export interface ListIdentityItem {
+  readonly protocolVersion: number;
+  readonly socket: Sockaddr;
+  readonly vendorId: number;
+  readonly deviceType: number;
+  readonly productCode: number;
+  readonly revision: Value<typeof Revision>;
+  readonly status: number;
+  readonly serialNumber: number;
+  readonly productName: string;
+  /** Missing where the device leaves it out. */
+  readonly state?: number | undefined;
+  /** Octets that a device sends behind the state; not understood. */
+  readonly extra?: Uint8Array;
+}
+
+const listIdentityFields = struct("ListIdentity item", {
   protocolVersion: UINT,
   socket: Sockaddr,
   vendorId: UINT,
@@ -102,6 +118,20 @@ export const ListIdentityItem = struct("ListIdentity item", {
   state: optional(USINT),
 });
 
+/**
+ * ListIdentity reply item 0x000C. The state octet may be missing, as some devices leave it out, and octets may follow.
+ *
+ * @see CIP Vol 2, 2-4.3.3; reference ethernet-ip.md 2.2
+ */
+export const ListIdentityItem: Codec<ListIdentityItem> = {
+  type: "ListIdentity item",
+  read: (r) => withExtra(listIdentityFields.read(r), r),
+  write(w, item) {
+    listIdentityFields.write(w, { ...item, state: item.state });
+    w.octets(item.extra ?? noExtra);
+  },
+};
+
 /** ListServices reply item 0x0100: capability bit 5 is CIP over TCP, bit 8 class 0/1 over UDP. @see CIP Vol 2, 2-4.6 */
 export const ListServicesItem = struct("ListServices item", {
   version: UINT,
@@ -113,24 +143,65 @@ export const ListServicesItem = struct("ListServices item", {
   }),
 });
 
-/**
- * CIP Security Information item 0x0086 of a ListIdentity reply: five octets in older editions, seven in newer ones.
- *
- * @see CIP Vol 8; reference cip-security.md 4
- */
-export const CipSecurityItem = struct("CIP Security item", {
+/** The security profiles, states and open ports of a device, as ListIdentity tells them. */
+export interface CipSecurityItem {
+  readonly profiles: number;
+  readonly cipSecurityState: number;
+  readonly ethernetIpSecurityState: number;
+  readonly ianaPortState: number;
+  /** Missing in the older form. */
+  readonly profilesConfigured?: number | undefined;
+  /** Octets of a later edition behind the known ones; not understood. */
+  readonly extra?: Uint8Array;
+}
+
+const cipSecurityFields = struct("CIP Security item", {
   profiles: WORD,
   cipSecurityState: USINT,
   ethernetIpSecurityState: USINT,
   ianaPortState: BYTE,
-  profilesConfigured: optional(WORD),
 });
+
+/**
+ * CIP Security Information item 0x0086 of a ListIdentity reply: five octets in older editions, seven in newer ones, and what
+ * a later one may add.
+ *
+ * @see CIP Vol 8; reference cip-security.md 4
+ */
+export const CipSecurityItem: Codec<CipSecurityItem> = {
+  type: "CIP Security item",
+  read(r) {
+    const item = cipSecurityFields.read(r);
+    const profilesConfigured = r.remaining < 2 ? undefined : r.u16("profiles configured");
+    return withExtra({ ...item, profilesConfigured }, r);
+  },
+  write(w, item) {
+    cipSecurityFields.write(w, item);
+    if (item.profilesConfigured !== undefined) w.u16(item.profilesConfigured);
+    w.octets(item.extra ?? noExtra);
+  },
+};
 
 /** Bits of the IANA port state in {@link CipSecurityItem}: 1 is open. */
 export const IanaPort = { eip: 0x01, eipUdp: 0x02, io: 0x04, eips: 0x08, eipd: 0x10 } as const;
 
-/** Items 0x0087 and 0x0088: a bit field. @see reference cip-security.md 4 */
+/** Items 0x0087 and 0x0088: a bit field, of {@link Capability} and {@link Usage}. @see reference cip-security.md 4 */
 export const CapabilityItem = DWORD;
+
+/** Bits of item 0x0087: transports that the device takes messages and connections on. */
+export const Capability = {
+  ucmmTcp: 0x01,
+  ucmmUdp: 0x02,
+  class3Tcp: 0x04,
+  class3Udp: 0x08,
+  class2Tcp: 0x10,
+  class2Udp: 0x20,
+  class1: 0x40,
+  class0: 0x80,
+} as const;
+
+/** Bits of item 0x0088: where the device is used. */
+export const Usage = { standard: 0x01, inCabinet: 0x02 } as const;
 
 /** Address of a connected message: the connection id that the receiver consumes. */
 export const ConnectedAddress = UDINT;
@@ -156,10 +227,14 @@ export function findItem(items: readonly CpfItem[], type: number): CpfItem | und
   return items.find((item) => item.type === type);
 }
 
+const noExtra = new Uint8Array(0);
+
+function withExtra<T extends object>(item: T, r: Reader): T & { readonly extra?: Uint8Array } {
+  return r.remaining === 0 ? item : { ...item, extra: r.rest() };
+}
+
+/** The text before the first zero; devices leave all sorts behind it. */
 function zeroTerminated(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
-  const text = end < 0 ? bytes : bytes.subarray(0, end);
-  if (end >= 0 && bytes.subarray(end).some((octet) => octet !== 0))
-    throw new WireError("wire/value", "service name: octets follow its end");
-  return latin1(text);
+  return latin1(end < 0 ? bytes : bytes.subarray(0, end));
 }

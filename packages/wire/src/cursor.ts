@@ -96,6 +96,16 @@ export class Reader {
     return new Reader(this.octets(count, field));
   }
 
+  /** One octet that must be 0: pads and reserved octets. */
+  zero(field: string): void {
+    const value = this.u8(field);
+    if (value !== 0) {
+      throw new WireError("wire/value", `${field}: ${value} at offset ${this.#at - 1}, must be 0`, {
+        facts: { field, value, offset: this.#at - 1 },
+      });
+    }
+  }
+
   /** Refuses octets after the last field. */
   end(what: string): void {
     if (this.remaining > 0) {
@@ -134,6 +144,9 @@ export class Reader {
   }
 }
 
+/** The largest finite number of single precision. */
+const maxSingle = 2 ** 127 * (2 - 2 ** -23);
+
 /** Writes little-endian fields into octets that grow as needed. A value outside its type's range is refused. */
 export class Writer {
   #bytes: Uint8Array;
@@ -151,59 +164,68 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#room(1, integer(value, 0, 0xff)), value);
+    const at = this.#room(1, integer(value, 0, 0xff));
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#room(2, integer(value, 0, 0xffff)), value, true);
+    const at = this.#room(2, integer(value, 0, 0xffff));
+    this.#view.setUint16(at, value, true);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#room(4, integer(value, 0, 0xffff_ffff)), value, true);
+    const at = this.#room(4, integer(value, 0, 0xffff_ffff));
+    this.#view.setUint32(at, value, true);
   }
 
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#room(8, bigInteger(value, 0n, 0xffff_ffff_ffff_ffffn)), value, true);
+    const at = this.#room(8, bigInteger(value, 0n, 0xffff_ffff_ffff_ffffn));
+    this.#view.setBigUint64(at, value, true);
   }
 
   i8(value: number): void {
-    this.#view.setInt8(this.#room(1, integer(value, -0x80, 0x7f)), value);
+    const at = this.#room(1, integer(value, -0x80, 0x7f));
+    this.#view.setInt8(at, value);
   }
 
   i16(value: number): void {
-    this.#view.setInt16(this.#room(2, integer(value, -0x8000, 0x7fff)), value, true);
+    const at = this.#room(2, integer(value, -0x8000, 0x7fff));
+    this.#view.setInt16(at, value, true);
   }
 
   i32(value: number): void {
-    this.#view.setInt32(this.#room(4, integer(value, -0x8000_0000, 0x7fff_ffff)), value, true);
+    const at = this.#room(4, integer(value, -0x8000_0000, 0x7fff_ffff));
+    this.#view.setInt32(at, value, true);
   }
 
   i64(value: bigint): void {
-    this.#view.setBigInt64(
-      this.#room(8, bigInteger(value, -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn)),
-      value,
-      true,
-    );
+    const at = this.#room(8, bigInteger(value, -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn));
+    this.#view.setBigInt64(at, value, true);
   }
 
   f32(value: number): void {
-    this.#view.setFloat32(this.#room(4, true), value, true);
+    const at = this.#room(4, single(value));
+    this.#view.setFloat32(at, value, true);
   }
 
   f64(value: number): void {
-    this.#view.setFloat64(this.#room(8, true), value, true);
+    const at = this.#room(8, true);
+    this.#view.setFloat64(at, value, true);
   }
 
   u16be(value: number): void {
-    this.#view.setUint16(this.#room(2, integer(value, 0, 0xffff)), value, false);
+    const at = this.#room(2, integer(value, 0, 0xffff));
+    this.#view.setUint16(at, value, false);
   }
 
   u32be(value: number): void {
-    this.#view.setUint32(this.#room(4, integer(value, 0, 0xffff_ffff)), value, false);
+    const at = this.#room(4, integer(value, 0, 0xffff_ffff));
+    this.#view.setUint32(at, value, false);
   }
 
   octets(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#room(bytes.length, true));
+    const at = this.#room(bytes.length, true);
+    this.#bytes.set(bytes, at);
   }
 
   /** The octets written, as a copy of exactly their length. */
@@ -211,6 +233,7 @@ export class Writer {
     return this.#bytes.slice(0, this.#at);
   }
 
+  /** Makes room and returns where; call it before naming the buffer, which may be replaced. */
   #room(count: number, _checked: true): number {
     const from = this.#at;
     const needed = from + count;
@@ -235,8 +258,14 @@ function bigInteger(value: bigint, min: bigint, max: bigint): true {
   return true;
 }
 
+/** A number that single precision would turn into infinity does not fit; one that loses digits does. */
+function single(value: number): true {
+  if (Number.isFinite(value) && !Number.isFinite(Math.fround(value))) throw outside(value, -maxSingle, maxSingle);
+  return true;
+}
+
 function outside(value: number | bigint, min: number | bigint, max: number | bigint): WireError {
-  return new WireError("wire/value", `${value} is not a whole number from ${min} to ${max}`, {
+  return new WireError("wire/value", `${value} is not a number of this type, from ${min} to ${max}`, {
     facts: { value: String(value), min: String(min), max: String(max) },
   });
 }

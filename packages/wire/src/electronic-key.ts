@@ -18,7 +18,7 @@ export interface Key {
 /**
  * Electronic key behind its segment type octet 0x34: format 4, or format 5 with a serial number.
  *
- * @throws {WireError} `wire/segment` for any other key format.
+ * @throws {WireError} `wire/segment` for any other key format; `wire/value` for a major revision above 127.
  * @see CIP Vol 1, appendix C-1.4.2; reference ethernet-ip.md 3.6
  */
 export const ElectronicKey: Codec<Key> = {
@@ -44,6 +44,11 @@ export const ElectronicKey: Codec<Key> = {
     return format === 5 ? { ...key, serialNumber: r.u32("serial number") } : key;
   },
   write(w, key) {
+    if (key.majorRevision > 0x7f) {
+      throw new WireError("wire/value", `electronic key: major revision ${key.majorRevision} is above 127`, {
+        facts: { majorRevision: key.majorRevision },
+      });
+    }
     w.u8(key.serialNumber === undefined ? 4 : 5);
     w.u16(key.vendorId);
     w.u16(key.deviceType);

@@ -1,5 +1,5 @@
 import type { Codec } from "./codec.ts";
-import { Reader, Writer } from "./cursor.ts";
+import { Writer, type Reader } from "./cursor.ts";
 import { WireError } from "./errors.ts";
 import { ElectronicKey, type Key } from "./electronic-key.ts";
 import { readNetwork, writeNetwork, type NetworkSegment } from "./network-segment.ts";
@@ -52,6 +52,18 @@ export type Segment =
 /** Padded paths start every segment on a word; packed paths have no pad octets. */
 export type PathForm = "padded" | "packed";
 
+/** Logical segments that carry no plain number: electronic key, service id, and the 8-bit form of extended logical. */
+const keyType = 0x34;
+const serviceType = 0x38;
+const extendedType = 0x3c;
+
+/** Extended symbols that are a number, and its octets. */
+const numericSymbols: ReadonlyMap<number, number> = new Map([
+  [0xc6, 1],
+  [0xc7, 2],
+  [0xc8, 4],
+]);
+
 /** A connection path may hold a key, hops and symbols; this bounds the work that one path can ask for. */
 const maxSegments = 64;
 
@@ -101,7 +113,7 @@ export function readSegment(r: Reader, form: PathForm): Segment {
   const type = r.u8("segment type");
   switch (type >> 5) {
     case 0:
-      return readPort(r, type, form);
+      return readPort(r, type, form, at);
     case 1:
       return readLogical(r, type, form, at);
     case 2:
@@ -123,20 +135,17 @@ export function writeSegment(w: Writer, segment: Segment, form: PathForm): void 
     case "network":
       return writeNetwork(w, segment);
     case "key":
-      w.u8(0x34);
+      w.u8(keyType);
       return ElectronicKey.write(w, segment.key);
     case "service":
-      w.u8(0x38);
+      w.u8(serviceType);
       return w.u8(segment.value);
     case "extendedLogical":
       return writeExtended(w, segment, form);
     case "symbol":
       return writeSymbol(w, segment, form);
     case "wideSymbol":
-      w.u8(0x60);
-      w.u8(segment.format);
-      w.octets(segment.data);
-      return pad(w, form, segment.data.length);
+      return writeWideSymbol(w, segment, form);
     case "data":
       w.u8(0x80);
       w.u8(words(segment.words.length));
@@ -152,43 +161,37 @@ function pathCodec(form: PathForm): Codec<readonly Segment[]> {
     read(r) {
       const segments: Segment[] = [];
       while (r.remaining > 0) {
-        if (segments.length === maxSegments) {
-          throw new WireError("wire/length", `path: more than ${maxSegments} segments`, {
-            facts: { max: maxSegments },
-          });
-        }
+        if (segments.length === maxSegments) throw tooMany();
         segments.push(readSegment(r, form));
       }
       return segments;
     },
     write(w, segments) {
+      if (segments.length > maxSegments) throw tooMany();
       for (const segment of segments) writeSegment(w, segment, form);
     },
   };
 }
 
 function readLogical(r: Reader, type: number, form: PathForm, at: number): Segment {
-  const format = type & 0x03;
   const logical = (type >> 2) & 0x07;
-  if (logical === LogicalType.special) {
-    if (format !== 0) throw reserved(type, at);
-    return { kind: "key", key: ElectronicKey.read(r) };
-  }
-  if (logical === LogicalType.service) {
-    if (format !== 0) throw reserved(type, at);
-    return { kind: "service", value: r.u8("service id") };
-  }
-  const width = widthOf(format, type, at);
-  if (logical === LogicalType.extended) {
-    const subtype = r.u8("extended logical subtype");
-    const value = readNumber(r, width);
-    if (width === 1) readPad(r, form);
-    return { kind: "extendedLogical", subtype, value, width };
-  }
+  const kind = logicalNames[logical];
+  if (kind === undefined) return readSpecial(r, type, form, at);
+  const width = widthOf(type, at);
   if (width !== 1) readPad(r, form);
   const value = readNumber(r, width);
-  const kind = logicalNames[logical] as LogicalName;
   return width === shortest(value) ? { kind, value } : { kind, value, width };
+}
+
+function readSpecial(r: Reader, type: number, form: PathForm, at: number): Segment {
+  if (type === keyType) return { kind: "key", key: ElectronicKey.read(r) };
+  if (type === serviceType) return { kind: "service", value: r.u8("service id") };
+  if (type < extendedType) throw reserved(type, at);
+  const width = widthOf(type, at);
+  const subtype = r.u8("extended logical subtype");
+  const value = readNumber(r, width);
+  if (width === 1) readPad(r, form);
+  return { kind: "extendedLogical", subtype, value, width };
 }
 
 function writeLogical(w: Writer, segment: { kind: LogicalName; value: number; width?: Width }, form: PathForm): void {
@@ -199,15 +202,16 @@ function writeLogical(w: Writer, segment: { kind: LogicalName; value: number; wi
 }
 
 function writeExtended(w: Writer, segment: { subtype: number; value: number; width: Width }, form: PathForm): void {
-  w.u8(0x3c | formatOf(segment.width));
+  w.u8(extendedType | formatOf(segment.width));
   w.u8(segment.subtype);
   writeNumber(w, segment.value, segment.width);
   if (segment.width === 1 && form === "padded") w.u8(0);
 }
 
-function readPort(r: Reader, type: number, form: PathForm): Segment {
+function readPort(r: Reader, type: number, form: PathForm, at: number): Segment {
   const isExtendedLink = (type & 0x10) !== 0;
   const isExtendedPort = (type & 0x0f) === 0x0f;
+  if ((type & 0x0f) === 0) throw reserved(type, at);
   const linkLength = isExtendedLink ? r.u8("link address length") : 1;
   const port = isExtendedPort ? r.u16("port number") : type & 0x0f;
   const link = r.octets(linkLength, "link address");
@@ -224,6 +228,13 @@ function readPort(r: Reader, type: number, form: PathForm): Segment {
 function writePort(w: Writer, segment: Extract<Segment, { kind: "port" }>, form: PathForm): void {
   const isExtendedPort = segment.extendedPort ?? segment.port > 14;
   const isExtendedLink = segment.extendedLink ?? segment.link.length !== 1;
+  if ((!isExtendedLink && segment.link.length !== 1) || (!isExtendedPort && (segment.port < 1 || segment.port > 14))) {
+    throw new WireError(
+      "wire/segment",
+      `path: port ${segment.port} with a link address of ${segment.link.length} octets needs the extended form`,
+      { facts: { port: segment.port, linkLength: segment.link.length } },
+    );
+  }
   w.u8((isExtendedLink ? 0x10 : 0) | (isExtendedPort ? 0x0f : segment.port));
   if (isExtendedLink) w.u8(segment.link.length);
   if (isExtendedPort) w.u16(segment.port);
@@ -238,8 +249,7 @@ function readSymbol(r: Reader, type: number, form: PathForm, at: number): Segmen
     return { kind: "symbol", name, form: "short" };
   }
   const format = r.u8("extended symbol format");
-  const size = format & 0x1f;
-  const length = { 0x20: 2 * size, 0x40: 3 * size, 0xc0: { 6: 1, 7: 2, 8: 4 }[size] }[format & 0xe0];
+  const length = wideLength(format);
   if (length === undefined) throw reserved(format, at + 1);
   const data = r.octets(length, "extended symbol");
   if (length % 2 === 1) readPad(r, form);
@@ -248,6 +258,8 @@ function readSymbol(r: Reader, type: number, form: PathForm, at: number): Segmen
 
 function writeSymbol(w: Writer, segment: { name: string; form: "ansi" | "short" }, form: PathForm): void {
   const isShort = segment.form === "short";
+  if (isShort && segment.name === "")
+    throw new WireError("wire/segment", "path: a short symbol has at least one character");
   const bytes = fromLatin1(segment.name, isShort ? 31 : 255, "symbol");
   if (isShort) {
     w.u8(0x60 | bytes.length);
@@ -258,6 +270,26 @@ function writeSymbol(w: Writer, segment: { name: string; form: "ansi" | "short" 
   w.u8(bytes.length);
   w.octets(bytes);
   return pad(w, form, bytes.length);
+}
+
+function writeWideSymbol(w: Writer, segment: { format: number; data: Uint8Array }, form: PathForm): void {
+  if (segment.data.length !== wideLength(segment.format)) {
+    throw new WireError("wire/segment", `path: ${segment.data.length} octets do not fit the format of this symbol`, {
+      facts: { format: segment.format, length: segment.data.length },
+    });
+  }
+  w.u8(0x60);
+  w.u8(segment.format);
+  w.octets(segment.data);
+  pad(w, form, segment.data.length);
+}
+
+/** Octets of an extended symbol: 2 or 3 a character, or a number of 1, 2 or 4. */
+function wideLength(format: number): number | undefined {
+  const size = format & 0x1f;
+  if ((format & 0xe0) === 0x20) return 2 * size;
+  if ((format & 0xe0) === 0x40) return 3 * size;
+  return numericSymbols.get(format);
 }
 
 function readData(r: Reader, type: number, form: PathForm, at: number): Segment {
@@ -282,7 +314,8 @@ function pad(w: Writer, form: PathForm, length: number): void {
   if (form === "padded" && length % 2 === 1) w.u8(0);
 }
 
-function widthOf(format: number, type: number, at: number): Width {
+function widthOf(type: number, at: number): Width {
+  const format = type & 0x03;
   if (format === 0) return 1;
   if (format === 1) return 2;
   if (format === 2) return 4;
@@ -307,6 +340,10 @@ function writeNumber(w: Writer, value: number, width: Width): void {
   if (width === 1) w.u8(value);
   else if (width === 2) w.u16(value);
   else w.u32(value);
+}
+
+function tooMany(): WireError {
+  return new WireError("wire/length", `path: more than ${maxSegments} segments`, { facts: { max: maxSegments } });
 }
 
 function reserved(type: number, at: number): WireError {

@@ -45,24 +45,28 @@ export interface TransferPacket {
 /**
  * Reply of Upload_Transfer and request of Download_Transfer: number, packet type, data to the end, and with the last a UINT checksum.
  *
- * @throws {WireError} `wire/value` for an unknown packet type; `wire/truncated` when the last packet has no checksum.
+ * @throws {WireError} `wire/value` for an unknown packet type, or a checksum missing or out of place; `wire/truncated` when the last packet has no checksum.
  */
 export const TransferPacket: Codec<TransferPacket> = {
   type: "transfer packet",
   read(r) {
     const transferNumber = r.u8("transfer number");
-    const packetType = r.u8("packet type");
-    if (packetType > PacketType.only)
-      throw new WireError("wire/value", `packet type ${packetType} is not 0 to 4`, { facts: { packetType } });
+    const packetType = knownType(r.u8("packet type"));
     if (!endsTransfer(packetType)) return { transferNumber, packetType, data: r.rest() };
     const data = r.octets(Math.max(r.remaining - 2, 0), "file data");
     return { transferNumber, packetType, data, checksum: r.u16("checksum") };
   },
   write(w, packet) {
+    const isLast = endsTransfer(knownType(packet.packetType));
+    if (isLast !== (packet.checksum !== undefined)) {
+      throw new WireError("wire/value", `transfer packet: the last one ${isLast ? "needs" : "alone has"} a checksum`, {
+        facts: { packetType: packet.packetType },
+      });
+    }
     w.u8(packet.transferNumber);
     w.u8(packet.packetType);
     w.octets(packet.data);
-    if (endsTransfer(packet.packetType)) w.u16(packet.checksum ?? 0);
+    if (packet.checksum !== undefined) w.u16(packet.checksum);
   },
 };
 
@@ -74,6 +78,12 @@ export function fileChecksum(bytes: Uint8Array): number {
   let sum = 0;
   for (const octet of bytes) sum += octet;
   return -sum & 0xffff;
+}
+
+function knownType(packetType: number): number {
+  if (packetType > PacketType.only)
+    throw new WireError("wire/value", `packet type ${packetType} is not 0 to 4`, { facts: { packetType } });
+  return packetType;
 }
 
 function endsTransfer(packetType: number): boolean {

@@ -84,6 +84,7 @@ export type { Frame } from "./encapsulation.ts";
 export { FrameStream } from "./frame-stream.ts";
 export type { StreamEvent } from "./frame-stream.ts";
 export {
+  Capability,
   CapabilityItem,
   CipSecurityItem,
   ConnectedAddress,
@@ -96,24 +97,38 @@ export {
   SequencedAddress,
   Sockaddr,
   UnconnectedMessage,
+  Usage,
   findItem,
 } from "./cpf.ts";
 export type { CpfItem } from "./cpf.ts";
 export { MessageRouterReply, MessageRouterRequest } from "./message-router.ts";
 export type { Reply, Request } from "./message-router.ts";
 export { Status, encapsulationStatusText, statusText } from "./status.ts";
+export { connectionStatusText } from "./connection-status.ts";
+export { extendedStatusText } from "./extended-status.ts";
 export {
   AttributeIds,
+  EmbeddedMessages,
+  FindNextInstanceReply,
+  FindNextInstanceRequest,
   MultipleServiceReply,
   MultipleServiceRequest,
+  ResetRequest,
+  ResetType,
   Service,
+  SetAttributeListReply,
   decodeAttributeResults,
+  decodeAttributeValues,
   encodeAttributeResults,
+  encodeAttributeValues,
 } from "./services.ts";
 export type { AttributeResult } from "./services.ts";
 export {
   ConnectionData,
   ConnectionFailure,
+  ConnectionNumber,
+  ConnectionOwnerReply,
+  ConnectionOwnerRequest,
   ConnectionService,
   ConnectionTriad,
   ConnectionType,
@@ -124,6 +139,7 @@ export {
   LargeForwardOpen,
   UnconnectedSend,
   requestTimeoutMs,
+  timeoutFactor,
 } from "./connection-manager.ts";
 export type { NetworkParameters, Triad } from "./connection-manager.ts";
 export {

@@ -47,7 +47,7 @@ export const MessageRouterRequest: Codec<Request> = {
   write(w, request) {
     const path = new Writer(32);
     EPATH.write(path, request.path);
-    w.u8(request.service);
+    w.u8(plain(request.service));
     w.u8(words(path.length));
     w.octets(path.finish());
     w.octets(request.data);
@@ -68,16 +68,19 @@ export const MessageRouterReply: Codec<Reply> = {
       throw new WireError("wire/value", `service 0x${service.toString(16)} is a request, not a reply`, {
         facts: { service },
       });
-    const reserved = r.u8("reserved");
-    if (reserved !== 0)
-      throw new WireError("wire/value", `reply: the reserved octet is ${reserved}, not 0`, { facts: { reserved } });
+    r.zero("reserved octet of a reply");
     const status = r.u8("general status");
     const count = r.u8("extended status size", maxExtendedWords);
     const extended = Array.from({ length: count }, () => r.u16("extended status"));
     return { service: service & 0x7f, status, extended, data: r.rest() };
   },
   write(w, reply) {
-    w.u8(reply.service | 0x80);
+    if (reply.extended.length > maxExtendedWords) {
+      throw new WireError("wire/length", `reply: more than ${maxExtendedWords} words of extended status`, {
+        facts: { words: reply.extended.length, max: maxExtendedWords },
+      });
+    }
+    w.u8(plain(reply.service) | 0x80);
     w.u8(0);
     w.u8(reply.status);
     w.u8(reply.extended.length);
@@ -85,6 +88,13 @@ export const MessageRouterReply: Codec<Reply> = {
     w.octets(reply.data);
   },
 };
+
+/** A service code without its reply bit, as values carry it both ways. */
+function plain(service: number): number {
+  if (service > 0x7f)
+    throw new WireError("wire/value", `service 0x${service.toString(16)} is above 0x7f`, { facts: { service } });
+  return service;
+}
 
 /** A path segment that claims more than the path holds is a path that cannot be understood, whatever the cursor calls it. */
 function readPath(bytes: Uint8Array): readonly Segment[] {

@@ -24,16 +24,24 @@ export function readNetwork(r: Reader, type: number, at: number): NetworkSegment
   });
 }
 
-/** Writes a network segment with its type octet. */
-export function writeNetwork(w: Writer, segment: NetworkSegment): void {
-  w.u8(segment.type);
-  if (segment.type >= 0x50) w.u8(segment.data.length / 2);
-  w.octets(segment.data);
+/** Writes a network segment with its type octet. @throws {WireError} `wire/segment` when type and data do not belong together. */
+export function writeNetwork(w: Writer, { type, data }: NetworkSegment): void {
+  const isCounted = counted.includes(type);
+  if (isCounted ? data.length % 2 === 1 || data.length > 510 : data.length !== 1 || !oneOctet.includes(type)) {
+    throw new WireError(
+      "wire/segment",
+      `path: a network segment 0x${type.toString(16)} with ${data.length} octets cannot be`,
+      { facts: { type, length: data.length } },
+    );
+  }
+  w.u8(type);
+  if (isCounted) w.u8(data.length / 2);
+  w.octets(data);
 }
 
 /** Production inhibit time of a connection path in microseconds, where it has one. */
-export function productionInhibitMicros(segment: NetworkSegment): number | undefined {
-  const view = new DataView(segment.data.buffer, segment.data.byteOffset, segment.data.byteLength);
-  if (segment.type === 0x43) return view.getUint8(0) * 1000;
-  return segment.type === 0x51 && segment.data.length >= 4 ? view.getUint32(0, true) : undefined;
+export function productionInhibitMicros({ type, data }: NetworkSegment): number | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  if (type === 0x43 && data.length === 1) return view.getUint8(0) * 1000;
+  return type === 0x51 && data.length >= 4 ? view.getUint32(0, true) : undefined;
 }

@@ -171,8 +171,17 @@ export const AlternativeNames: Codec<readonly { readonly kind: string; readonly 
       .split("\n")
       .filter((line) => line.length > 0)
       .map(alternativeName),
-  (names) => names.map(({ kind, value }) => `${kind}=${value}`).join("\n"),
+  (names) => names.map(alternativeLine).join("\n"),
 );
+
+/** One line; a line break inside would smuggle in another name. */
+function alternativeLine({ kind, value }: { readonly kind: string; readonly value: string }): string {
+  if (kind === "" || /[=\n]/u.test(kind) || value.includes("\n"))
+    throw new WireError("wire/value", "subject alternative name: a kind holds no '=', and nothing a line break", {
+      facts: { kind: kind.length, value: value.length },
+    });
+  return `${kind}=${value}`;
+}
 
 function alternativeName(line: string): { kind: string; value: string } {
   const at = line.indexOf("=");
@@ -189,7 +198,7 @@ function pskEntry(hasUsage: boolean): Codec<PreSharedKey> {
     read(r: Reader) {
       const identity = r.octets(r.u8("PSK identity size", maxPskIdentity), "PSK identity");
       const key = r.octets(r.u8("PSK size", maxPskKey), "PSK");
-      return { identity, key, usage: hasUsage ? r.u8("PSK usage", PskUsage.any) : PskUsage.any };
+      return { identity, key, usage: hasUsage ? pskUsage(r.u8("PSK usage")) : PskUsage.any };
     },
     write(w: Writer, { identity, key, usage }) {
       bounded("PSK identity", identity, maxPskIdentity);
@@ -198,9 +207,14 @@ function pskEntry(hasUsage: boolean): Codec<PreSharedKey> {
       w.octets(identity);
       w.u8(key.length);
       w.octets(key);
-      if (hasUsage) w.u8(usage);
+      if (hasUsage) w.u8(pskUsage(usage));
     },
   };
+}
+
+function pskUsage(usage: number): number {
+  if (usage > PskUsage.any) throw new WireError("wire/value", `PSK usage ${usage} is not 0 to 2`, { facts: { usage } });
+  return usage;
 }
 
 function decodeOldOr(bytes: Uint8Array, error: unknown): readonly PreSharedKey[] {
@@ -219,5 +233,5 @@ function bounded(field: string, bytes: Uint8Array, max: number): void {
 }
 
 function isSinglePath(r: Reader): boolean {
-  return r.peek(1) === 0x20 || r.peek(1) === 0x21;
+  return r.peek() !== 0 && (r.peek(1) === 0x20 || r.peek(1) === 0x21);
 }

@@ -1,8 +1,8 @@
-import { decode, encode, list, type Codec } from "./codec.ts";
+import { decode, encode, list, mapped, optional, struct, type Codec } from "./codec.ts";
 import { Reader, Writer } from "./cursor.ts";
 import { WireError } from "./errors.ts";
 import { MessageRouterReply, MessageRouterRequest, type Reply, type Request } from "./message-router.ts";
-import { UINT } from "./types.ts";
+import { UINT, USINT } from "./types.ts";
 
 /** Common services of CIP. Object-specific codes start at 0x4B and mean another thing in every class. @see CIP Vol 1, appendix A */
 export const Service = {
@@ -54,7 +54,7 @@ export interface AttributeResult {
  */
 export function encodeAttributeResults(results: readonly AttributeResult[]): Uint8Array {
   const w = new Writer();
-  w.u16(results.length);
+  w.u16(bounded(results.length));
   for (const { id, status, data } of results) {
     w.u16(id);
     w.u16(status);
@@ -78,54 +78,100 @@ export function decodeAttributeResults(
     const id = r.u16("attribute id");
     const status = r.u16("attribute status");
     if (status !== 0) return { id, status };
-    const codec = codecOf(id);
-    if (codec === undefined)
-      throw new WireError("wire/value", `attribute ${id}: its type is not known`, { facts: { id } });
-    return { id, status, value: codec.read(r) };
+    return { id, status, value: known(id, codecOf(id)).read(r) };
   });
   r.end("attribute list");
   return results;
 }
 
+/** Request data of Set_Attribute_List: a count, then id and value of each; `data` holds the encoded value. */
+export function encodeAttributeValues(
+  values: readonly { readonly id: number; readonly data: Uint8Array }[],
+): Uint8Array {
+  const w = new Writer();
+  w.u16(bounded(values.length));
+  for (const { id, data } of values) {
+    w.u16(id);
+    w.octets(data);
+  }
+  return w.finish();
+}
+
 /**
- * Embedded messages behind a count and a table of offsets, as requests and as replies.
+ * Reads the request of Set_Attribute_List, given the codec of each attribute.
+ *
+ * @throws {WireError} `wire/value` for an attribute whose type is not known: the entries behind it cannot be found.
+ * @see CIP Vol 1, appendix A-4.4; reference ethernet-ip.md 5.2
+ */
+export function decodeAttributeValues(
+  bytes: Uint8Array,
+  codecOf: (id: number) => Codec<unknown> | undefined,
+): readonly { readonly id: number; readonly value: unknown }[] {
+  const r = new Reader(bytes);
+  const count = r.u16("attribute count", maxAttributes);
+  const values = Array.from({ length: count }, () => {
+    const id = r.u16("attribute id");
+    return { id, value: known(id, codecOf(id)).read(r) };
+  });
+  r.end("attribute list");
+  return values;
+}
+
+/** Reply data of Set_Attribute_List: what became of each attribute. */
+export const SetAttributeListReply = list(UINT, struct("attribute status", { id: UINT, status: UINT }), maxAttributes);
+
+/** Request data of Find_Next_Object_Instance: how many instances to name; the path says behind which one. */
+export const FindNextInstanceRequest = USINT;
+
+/** Reply data of Find_Next_Object_Instance; fewer than asked for means that there are no more. */
+export const FindNextInstanceReply = list(USINT, UINT, 255);
+
+/** What Reset does to the device; without request data it is a power cycle. @see reference ethernet-ip.md 5.2 */
+export const ResetType = { powerCycle: 0, factoryDefault: 1, factoryDefaultKeepLinks: 2 } as const;
+
+/** Request data of Reset of the Identity Object. */
+export const ResetRequest = optional(USINT);
+
+/**
+ * Multiple_Service_Packet, as request and as reply: the octets of each message behind a count and a table of offsets.
+ * A receiver that must answer each embedded request on its own reads this and decodes them one by one.
  *
  * @throws {WireError} `wire/value` when an offset is descending, overlapping or outside; `wire/length` for none or too many.
  * @see CIP Vol 1, appendix A-4.10; reference ethernet-ip.md 5.3
  */
-function packet<T>(type: string, codec: Codec<T>): Codec<readonly T[]> {
-  return {
-    type,
-    read(r) {
-      const count = r.u16("service count", maxServices);
-      if (count === 0) throw new WireError("wire/length", `${type}: no service in it`);
-      const offsets = Array.from({ length: count }, () => r.u16("service offset"));
-      const start = 2 + 2 * count;
-      const bytes = r.rest();
-      return offsets.map((offset, i) => {
-        const next = offsets[i + 1] ?? start + bytes.length;
-        if ((i === 0 && offset !== start) || next <= offset || next > start + bytes.length) {
-          throw new WireError(
-            "wire/value",
-            `${type}: offset ${offset} of service ${i + 1} is not in order or not inside`,
-            { facts: { offset, service: i + 1 } },
-          );
-        }
-        return decode(codec, bytes.subarray(offset - start, next - start));
-      });
-    },
-    write(w, values) {
-      const encoded = values.map((value) => encode(codec, value));
-      w.u16(encoded.length);
-      let offset = 2 + 2 * encoded.length;
-      for (const bytes of encoded) {
-        w.u16(offset);
-        offset += bytes.length;
+export const EmbeddedMessages: Codec<readonly Uint8Array[]> = {
+  type: "Multiple_Service_Packet",
+  read(r) {
+    const count = r.u16("service count", maxServices);
+    if (count === 0) throw notMany(0);
+    const offsets = Array.from({ length: count }, () => r.u16("service offset"));
+    const start = 2 + 2 * count;
+    const bytes = r.rest();
+    const end = start + bytes.length;
+    return offsets.map((offset, i) => {
+      const next = offsets[i + 1] ?? end;
+      if ((i === 0 && offset !== start) || next <= offset || next > end) {
+        throw new WireError(
+          "wire/value",
+          `Multiple_Service_Packet: offset ${offset} of service ${i + 1} is not in order or not inside`,
+          { facts: { offset, service: i + 1 } },
+        );
       }
-      for (const bytes of encoded) w.octets(bytes);
-    },
-  };
-}
+      return bytes.subarray(offset - start, next - start);
+    });
+  },
+  write(w, messages) {
+    if (messages.length === 0 || messages.length > maxServices) throw notMany(messages.length);
+    w.u16(messages.length);
+    let offset = 2 + 2 * messages.length;
+    for (const { length } of messages) {
+      if (length === 0) throw new WireError("wire/value", "Multiple_Service_Packet: a message without octets");
+      w.u16(offset);
+      offset += length;
+    }
+    for (const message of messages) w.octets(message);
+  },
+};
 
 /** Request data of Multiple_Service_Packet: the requests it carries. */
 export const MultipleServiceRequest: Codec<readonly Request[]> = packet(
@@ -138,3 +184,33 @@ export const MultipleServiceReply: Codec<readonly Reply[]> = packet(
   "Multiple_Service_Packet reply",
   MessageRouterReply,
 );
+
+function packet<T>(type: string, codec: Codec<T>): Codec<readonly T[]> {
+  return mapped(
+    type,
+    EmbeddedMessages,
+    (messages) => messages.map((message) => decode(codec, message)),
+    (values) => values.map((value) => encode(codec, value)),
+  );
+}
+
+function known(id: number, codec: Codec<unknown> | undefined): Codec<unknown> {
+  if (codec === undefined)
+    throw new WireError("wire/value", `attribute ${id}: its type is not known`, { facts: { id } });
+  return codec;
+}
+
+function bounded(count: number): number {
+  if (count > maxAttributes) {
+    throw new WireError("wire/length", `attribute list: ${count} entries are above the bound of ${maxAttributes}`, {
+      facts: { count, max: maxAttributes },
+    });
+  }
+  return count;
+}
+
+function notMany(count: number): WireError {
+  return new WireError("wire/length", `Multiple_Service_Packet: ${count} services are not 1 to ${maxServices}`, {
+    facts: { count, max: maxServices },
+  });
+}

@@ -158,12 +158,15 @@ export const STRING: Codec<string> = {
   },
 };
 
-/** {@link STRING} followed by one uncounted pad octet when its length is odd, as the TCP/IP Interface Object has it. */
+/**
+ * {@link STRING} followed by one uncounted pad octet when its length is odd, as the TCP/IP Interface Object has it.
+ * The pad may be missing at the end of a message: some devices leave it out.
+ */
 export const PADDED_STRING: Codec<string> = {
   type: "STRING",
   read(r) {
     const text = STRING.read(r);
-    if (text.length % 2 === 1) zero(r.u8("pad"), "pad after an odd STRING");
+    if (text.length % 2 === 1 && r.remaining > 0) r.zero("pad after an odd STRING");
     return text;
   },
   write(w, v) {
@@ -272,12 +275,14 @@ export function latin1(bytes: Uint8Array): string {
 /** ISO 8859-1 text to octets. @throws {WireError} `wire/length` above `max`; `wire/value` for a character outside ISO 8859-1. */
 export function fromLatin1(text: string, max: number, field: string): Uint8Array {
   short(text.length, max, field);
-  return Uint8Array.from(text, (character) => {
-    const code = character.codePointAt(0) as number;
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
     if (code > 0xff)
-      throw new WireError("wire/value", `${field}: '${character}' is not in ISO 8859-1`, { facts: { field } });
-    return code;
-  });
+      throw new WireError("wire/value", `${field}: '${text.charAt(i)}' is not in ISO 8859-1`, { facts: { field } });
+    bytes[i] = code;
+  }
+  return bytes;
 }
 
 function readTyped(r: Reader, stringType: number): { text: string; width?: number } {
@@ -319,7 +324,16 @@ function codePoint(code: number): string {
 function writeWide(w: Writer, text: string, width: number): void {
   if (width === 1) w.octets(fromLatin1(text, 0xffff, "STRINGN"));
   else if (width === 2) for (let i = 0; i < text.length; i += 1) w.u16(text.charCodeAt(i));
-  else for (const character of text) w.u32(character.codePointAt(0) as number);
+  else writeUcs4(w, text);
+}
+
+function writeUcs4(w: Writer, text: string): void {
+  if (!text.isWellFormed())
+    throw new WireError("wire/value", "STRINGN: the text holds half a surrogate pair", { facts: { width: 4 } });
+  for (const character of text) {
+    const first = character.charCodeAt(0);
+    w.u32(character.length === 1 ? first : 0x10000 + ((first - 0xd800) << 10) + (character.charCodeAt(1) - 0xdc00));
+  }
 }
 
 function short(length: number, max: number, field: string): void {
@@ -327,8 +341,4 @@ function short(length: number, max: number, field: string): void {
     throw new WireError("wire/length", `${field}: ${length} characters are above the bound of ${max}`, {
       facts: { field, length, max },
     });
-}
-
-function zero(value: number, field: string): void {
-  if (value !== 0) throw new WireError("wire/value", `${field}: must be 0`, { facts: { field, value } });
 }
