@@ -21,3 +21,5 @@ export type { ClientHello, ServerHello } from "./tls-hello.ts";
 export { alertName, versionName } from "./tls-names.ts";
 export { TlsDecoder } from "./tls-decoder.ts";
 export type { Direction, TlsEvent, TlsInfo } from "./tls-decoder.ts";
+export { dissect } from "./dissect.ts";
+export type { CipLine, DissectOptions, ItemLine, MessageLine } from "./dissect.ts";
