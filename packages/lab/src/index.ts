@@ -1,0 +1,4 @@
+export { startLab } from "./lab.ts";
+export type { Lab, LabDevice, LabOptions } from "./lab.ts";
+export { deviceAddress, maxDevices, mixedPlant } from "./plant.ts";
+export type { DeviceKind, PlannedDevice } from "./plant.ts";

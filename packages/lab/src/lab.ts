@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import { makePrivateFolder, writeFileAtomic } from "@cipsec/pki";
+import { readDescription, type DeviceDescription } from "@cipsec/target";
+import { DeviceProcess } from "./process.ts";
+import type { DeviceKind, PlannedDevice } from "./plant.ts";
+import { labVendor, vendorCertificate } from "./vendor.ts";
+
+/** A virtual device as it runs. */
+export interface LabDevice {
+  readonly kind: DeviceKind;
+  readonly description: DeviceDescription;
+  /** Cuts its power: the process is killed at once. Other devices of the same process die with it. */
+  kill(): Promise<void>;
+  /** Starts it again from what it had saved. */
+  restart(): Promise<void>;
+}
+
+/** How a lab runs. */
+export interface LabOptions {
+  /** Folder for the vendor authority and each device's description and state. */
+  readonly dataDir: string;
+  readonly devices: readonly PlannedDevice[];
+  /** Devices that share a process; 1 gives each its own, so that its power can be cut alone. */
+  readonly devicesPerProcess?: number;
+  readonly now?: () => Date;
+}
+
+/** A running virtual plant. */
+export interface Lab extends AsyncDisposable {
+  readonly devices: readonly LabDevice[];
+  /** PEM of the virtual vendor's root: who trusts it knows the devices in their box. */
+  readonly vendorRootPem: string;
+  /** Stops every device and resolves when their processes are gone. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a virtual plant: real targets on loopback addresses, each with its own saved state below `dataDir`.
+ *
+ * @throws the error of the first device that does not start; the others are stopped then.
+ */
+export async function startLab({
+  dataDir,
+  devices,
+  devicesPerProcess = 1,
+  now = () => new Date(),
+}: LabOptions): Promise<Lab> {
+  await makePrivateFolder(dataDir);
+  const vendor = await labVendor(join(dataDir, "vendor"), now);
+  const described: { kind: DeviceKind; description: DeviceDescription; stateDir: string }[] = [];
+  for (const { kind, description } of devices) {
+    const folder = join(dataDir, "devices", description.name);
+    await makePrivateFolder(folder);
+    const security =
+      description.security === null
+        ? null
+        : {
+            ...description.security,
+            defaultCertificate: await vendorCertificate(vendor, folder, description.identity),
+          };
+    const whole = readDescription({ ...description, security });
+    await writeFileAtomic(join(folder, "device.json"), `${JSON.stringify(whole, undefined, 2)}\n`);
+    described.push({ kind, description: whole, stateDir: join(folder, "state") });
+  }
+  await using undo = new AsyncDisposableStack();
+  const groups: { process: DeviceProcess; members: typeof described }[] = [];
+  for (let i = 0; i < described.length; i += devicesPerProcess) {
+    const members = described.slice(i, i + devicesPerProcess);
+    groups.push({ process: undo.use(new DeviceProcess(members)), members });
+  }
+  await Promise.all(groups.map(({ process }) => process.start()));
+  const stack = undo.move();
+  return {
+    devices: groups.flatMap(({ process, members }) =>
+      members.map(({ kind, description }) => ({
+        kind,
+        description,
+        kill: () => process.kill(),
+        restart: () => process.start(),
+      })),
+    ),
+    vendorRootPem: String(vendor.export({ what: "anchors", as: "pem" })),
+    close: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
