@@ -1,0 +1,339 @@
+import type { ObjectClass } from "@cipsec/objects";
+import { systemClock, type Channel, type ChannelFacts, type Clock } from "@cipsec/transport";
+import {
+  Command,
+  EncapsulationStatus,
+  ItemType,
+  MessageRouterReply,
+  MessageRouterRequest,
+  PeerError,
+  RegisterSession,
+  SendData,
+  Service,
+  TransportError,
+  UsageError,
+  decode,
+  encode,
+  noOctets,
+  protocolVersion,
+  type CpfItem,
+  type Frame,
+  type Reply,
+  type Request,
+  type Segment,
+} from "@cipsec/wire";
+import {
+  openClass3,
+  type Class3Carrier,
+  type Class3Connection,
+  type Class3Options,
+  type ConnectedReceiver,
+} from "./class3.ts";
+import { Exchange } from "./exchange.ts";
+import { encapsulationError, matchReply, pathText, requestText, type RequestOptions } from "./replies.ts";
+import { classAccess, getRaw, objectAccess, setRaw, type ClassAccess, type ObjectAccess } from "./typed.ts";
+import type { TrustFacts } from "./trust.ts";
+import { delay } from "./waiting.ts";
+
+/** How often and how fast a session dials again after its channel has ended. */
+export interface ReconnectPolicy {
+  readonly attempts: number;
+  /** Wait before the first attempt, milliseconds; it doubles with each. */
+  readonly firstDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+/** What a session needs to know. */
+export interface SessionOptions {
+  /** Milliseconds that a request may take; default 5000. */
+  readonly requestTimeoutMs?: number;
+  /** Requests on the way at one time; default 16. */
+  readonly maxInFlight?: number;
+  /** Default: five attempts, from 100 ms to 2 s apart. `false`: the session ends with its channel. */
+  readonly reconnect?: ReconnectPolicy | false;
+  readonly clock?: Clock;
+  /** Who is at the other end, for messages. */
+  readonly peer?: string;
+  /** What the trust in the device rests on, asked after each handshake. */
+  readonly trust?: () => TrustFacts | undefined;
+}
+
+/** Makes a channel: once for a new session, again for each reconnect. */
+export type Dialer = (signal?: AbortSignal) => Promise<Channel>;
+
+/** Five attempts in about three seconds: a device that restarts its stack is back by then, one that is off is told soon. */
+export const defaultReconnect: ReconnectPolicy = { attempts: 5, firstDelayMs: 100, maxDelayMs: 2000 };
+
+const defaultRequestTimeoutMs = 5000;
+
+/** Targets take few at once; more only queue there. */
+const defaultMaxInFlight = 16;
+
+/** Reads that may be repeated when their reply is lost: they change nothing. */
+const idempotentServices: readonly number[] = [
+  Service.getAttributesAll,
+  Service.getAttributeList,
+  Service.getAttributeSingle,
+  Service.getMember,
+  Service.findNextObjectInstance,
+];
+
+/**
+ * An encapsulation session with a target: requests without a connection (UCMM), and the road for class 3 connections.
+ *
+ * When the channel ends, the next request dials and registers again. A request whose reply was lost is repeated only when that
+ * changes nothing (get services, or `idempotent`); any other fails with `transport/closed`, as the device may have done it.
+ * Requests that had not been sent yet go over the new channel.
+ */
+export class Session implements Class3Carrier, AsyncDisposable {
+  readonly #dial: Dialer;
+  readonly #options: SessionOptions;
+  readonly #clock: Clock;
+  readonly #peer: string;
+  readonly #receivers = new Map<number, ConnectedReceiver>();
+  #link: Link;
+  #connecting: Promise<Link> | undefined;
+  #isClosed = false;
+  #generation = 0;
+
+  private constructor(link: Link, dial: Dialer, options: SessionOptions) {
+    this.#dial = dial;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#peer = options.peer ?? "the device";
+    this.#link = this.#adopt(link);
+  }
+
+  /**
+   * Dials and registers.
+   *
+   * @throws whatever `dial` throws; {@link PeerError} `encap/status` when RegisterSession is refused; {@link TransportError}
+   *   `transport/closed` (`facts.during` is `RegisterSession`) when the device hangs up, `transport/timeout` when it is silent.
+   */
+  static async open(dial: Dialer, options: SessionOptions = {}, signal?: AbortSignal): Promise<Session> {
+    return new Session(await register(dial, options, signal), dial, options);
+  }
+
+  /** Facts of the channel in use: addresses, and what protects it. */
+  get facts(): ChannelFacts {
+    return this.#link.exchange.channel.facts;
+  }
+
+  /** Who is at the other end: `eips://192.0.2.7:2221`. */
+  get peer(): string {
+    return this.#peer;
+  }
+
+  /** What the trust in the device rests on; nothing on a plain channel. `accepted-any` means that there is none. */
+  get trust(): TrustFacts | undefined {
+    return this.#options.trust?.();
+  }
+
+  /** Whether a channel stands now; a session that is not connected dials with its next request. */
+  get isConnected(): boolean {
+    return !this.#isClosed && this.#link.exchange.isOpen;
+  }
+
+  /** Counts channels: 1 for the first, one more with each reconnect. Class 3 connections live in one of them. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  /** Settles with the reason when the channel in use has ended. */
+  get disconnected(): Promise<Error> {
+    return this.#link.exchange.ended;
+  }
+
+  async request(request: Request, options: RequestOptions = {}): Promise<Reply> {
+    const repeatable = options.idempotent ?? idempotentServices.includes(request.service);
+    for (let attempt = 0; ; attempt += 1) {
+      const link = await this.#ready(options.signal);
+      try {
+        return await this.#send(link, request, options);
+      } catch (error) {
+        if (!isLost(error, repeatable) || attempt > 0 || this.#isClosed || this.#options.reconnect === false)
+          throw error;
+      }
+    }
+  }
+
+  /** One instance, through its declaration: `session.object(EtherNetIpSecurity, 1).get("dtlsTimeout")`. */
+  object<C extends ObjectClass>(declaration: C, instance: number): ObjectAccess<C> {
+    return objectAccess(this, declaration, instance);
+  }
+
+  /** The class itself: `session.class(CertificateManagement).call("create", "plant")`. */
+  class<C extends ObjectClass>(declaration: C): ClassAccess<C> {
+    return classAccess(this, declaration);
+  }
+
+  /** Octets of the attribute at `path`. @throws {PeerError} `cip/status` */
+  getRaw(path: readonly Segment[], options?: RequestOptions): Promise<Uint8Array> {
+    return getRaw(this, path, `get ${pathText(path)}`, options);
+  }
+
+  /** Writes octets to the attribute at `path`. @throws {PeerError} `cip/status` */
+  setRaw(path: readonly Segment[], data: Uint8Array, options?: RequestOptions): Promise<void> {
+    return setRaw(this, path, data, `set ${pathText(path)}`, options);
+  }
+
+  /** Opens a class 3 connection; see {@link openClass3}. */
+  connectClass3(options?: Class3Options): Promise<Class3Connection> {
+    return openClass3(this, options);
+  }
+
+  /**
+   * Sends a connected message (SendUnitData) on the channel in use; there is no reply at this level.
+   *
+   * @throws {TransportError} `transport/closed` when the channel of that generation is gone.
+   */
+  sendConnected(generation: number, items: readonly CpfItem[]): void {
+    const { exchange, handle } = this.#link;
+    if (generation !== this.#generation || !exchange.isOpen || this.#isClosed)
+      throw new TransportError("transport/closed", `the channel to ${this.#peer} that carried this connection is gone`);
+    exchange.post(Command.sendUnitData, handle, encode(SendData, { interfaceHandle: 0, timeoutS: 0, items }));
+  }
+
+  /** Delivers connected messages for this connection id until the returned function is called. */
+  onConnected(connectionId: number, receiver: ConnectedReceiver): () => void {
+    this.#receivers.set(connectionId, receiver);
+    return () => this.#receivers.delete(connectionId);
+  }
+
+  /** UnRegisters and closes. Safe to call twice. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { exchange, handle } = this.#link;
+    if (exchange.isOpen) exchange.post(Command.unRegisterSession, handle);
+    await exchange.channel.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #adopt(link: Link): Link {
+    this.#generation += 1;
+    link.exchange.onConnected = (frame) => this.#deliver(frame, link.handle);
+    return link;
+  }
+
+  /** The link in use, or a new one. Concurrent requests share one attempt to dial. */
+  async #ready(signal: AbortSignal | undefined): Promise<Link> {
+    if (this.#isClosed) throw new UsageError("usage/state", `the session with ${this.#peer} is closed`);
+    if (this.#link.exchange.isOpen) return this.#link;
+    if (this.#options.reconnect === false) throw await this.#link.exchange.ended;
+    this.#connecting ??= this.#reconnect(this.#options.reconnect ?? defaultReconnect, signal).finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  async #reconnect(policy: ReconnectPolicy, signal: AbortSignal | undefined): Promise<Link> {
+    for (let attempt = 1; ; attempt += 1) {
+      await delay(this.#clock, Math.min(policy.firstDelayMs * 2 ** (attempt - 1), policy.maxDelayMs), signal);
+      try {
+        const link = await register(this.#dial, this.#options, signal);
+        if (this.#isClosed) {
+          await link.exchange.channel.close();
+          throw new UsageError("usage/state", `the session with ${this.#peer} is closed`);
+        }
+        this.#link = this.#adopt(link);
+        return link;
+      } catch (error) {
+        if (attempt >= policy.attempts || !(error instanceof TransportError)) throw error;
+      }
+    }
+  }
+
+  async #send(link: Link, request: Request, { timeoutMs, signal }: RequestOptions): Promise<Reply> {
+    const what = requestText(request);
+    const items: CpfItem[] = [
+      { type: ItemType.nullAddress, data: noOctets },
+      { type: ItemType.unconnectedData, data: encode(MessageRouterRequest, request) },
+    ];
+    const frame = await link.exchange.command(Command.sendRRData, {
+      session: link.handle,
+      data: encode(SendData, { interfaceHandle: 0, timeoutS: 0, items }),
+      timeoutMs: timeoutMs ?? this.#options.requestTimeoutMs ?? defaultRequestTimeoutMs,
+      what,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if (frame.status !== EncapsulationStatus.success) {
+      // The device has forgotten the session: the next request registers again.
+      if (frame.status === EncapsulationStatus.invalidSessionHandle) link.exchange.channel.destroy();
+      throw encapsulationError(frame.status, what);
+    }
+    return matchReply(decode(MessageRouterReply, unconnectedData(frame, what)), request, what);
+  }
+
+  /** Connected messages for nobody are dropped: the connection they belong to has just been closed. */
+  #deliver(frame: Frame, handle: number): void {
+    if (frame.session !== handle || frame.status !== EncapsulationStatus.success) return;
+    const { items } = decode(SendData, frame.data);
+    const [address, data] = items;
+    if (address?.type !== ItemType.connectedAddress || address.data.length !== 4) return;
+    if (data?.type !== ItemType.connectedData) return;
+    const view = new DataView(address.data.buffer, address.data.byteOffset, 4);
+    this.#receivers.get(view.getUint32(0, true))?.(data.data);
+  }
+}
+
+/** A registered channel. */
+interface Link {
+  readonly exchange: Exchange;
+  readonly handle: number;
+}
+
+async function register(dial: Dialer, options: SessionOptions, signal: AbortSignal | undefined): Promise<Link> {
+  const channel = await dial(signal);
+  const exchange = new Exchange(channel, {
+    clock: options.clock ?? systemClock,
+    maxInFlight: options.maxInFlight ?? defaultMaxInFlight,
+    peer: options.peer ?? "the device",
+  });
+  try {
+    const reply = await exchange.command(Command.registerSession, {
+      session: 0,
+      data: encode(RegisterSession, { version: protocolVersion, options: 0 }),
+      timeoutMs: options.requestTimeoutMs ?? defaultRequestTimeoutMs,
+      what: "RegisterSession",
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if (reply.status !== EncapsulationStatus.success) throw encapsulationError(reply.status, "RegisterSession");
+    const { version } = decode(RegisterSession, reply.data);
+    if (reply.session === 0 || version !== protocolVersion)
+      throw new PeerError("cip/mismatch", "RegisterSession: the device answers without a session handle", {
+        facts: { session: reply.session, version },
+      });
+    return { exchange, handle: reply.session };
+  } catch (error) {
+    channel.destroy();
+    throw error;
+  }
+}
+
+function unconnectedData(frame: Frame, what: string): Uint8Array {
+  const { interfaceHandle, items } = decode(SendData, frame.data);
+  const [address, data] = items;
+  const isGood =
+    interfaceHandle === 0 &&
+    address?.type === ItemType.nullAddress &&
+    address.data.length === 0 &&
+    data?.type === ItemType.unconnectedData;
+  if (isGood) return data.data;
+  throw new PeerError("cip/mismatch", `${what}: the answer carries no unconnected message`, {
+    facts: { items: items.length },
+  });
+}
+
+/** Whether a request failed with its channel: unsent, or sent where doing it twice does no harm. */
+function isLost(error: unknown, repeatable: boolean): boolean {
+  if (!(error instanceof TransportError) || error.code !== "transport/closed") return false;
+  return repeatable || error.facts["sent"] === false;
+}
