@@ -150,7 +150,9 @@ function channel(socket: net.Socket, raw: net.Socket, options: DialOptions, secu
   const remote = endpoint(raw.remoteAddress, raw.remotePort);
   const facts: ChannelFacts =
     security === undefined ? { protocol: "tcp", local, remote } : { protocol: "tls", local, remote, security };
-  return new SocketChannel(socket, facts, { ...defaultLimits, ...options.limits }, { dialled: true, tap: options.tap });
+  const isKeyless = security !== undefined && security.peer.kind !== "psk";
+  const awaitsVerdict = isKeyless && (security.version === "TLSv1.3" || (options.tls?.certificates.length ?? 0) > 0);
+  return new SocketChannel(socket, facts, { ...defaultLimits, ...options.limits }, { awaitsVerdict, tap: options.tap });
 }
 
 function late(where: string, isConnecting: boolean, timeoutMs: number): TransportError {

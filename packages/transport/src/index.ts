@@ -13,3 +13,5 @@ export type { TlsCertificate, TlsPeer, TlsPolicy, Verdict } from "./tls-policy.t
 export { pskIdentityText } from "./tls-psk.ts";
 export { openUdp } from "./udp.ts";
 export type { UdpOptions, UdpSocket } from "./udp.ts";
+export { acceptAnyone, verifyWith } from "./tls-verify.ts";
+export type { VerifyOptions } from "./tls-verify.ts";

@@ -1,6 +1,6 @@
 import net from "node:net";
 import type { StackErrorShape } from "@cipsec/wire";
-import { PeerError, TransportError, UsageError } from "@cipsec/wire";
+import { BugError, isStackError, PeerError, TransportError, UsageError } from "@cipsec/wire";
 import type { Channel, ChannelFacts, Endpoint, SecurityFacts } from "./channel.ts";
 import { systemClock } from "./clock.ts";
 import { endpoint, endpointText } from "./endpoint.ts";
@@ -134,7 +134,9 @@ class Door {
   }
 
   dropHandshakes(): void {
-    for (const raw of this.#pending) raw.destroy();
+    const pending = [...this.#pending];
+    this.#pending.clear();
+    for (const raw of pending) raw.destroy();
   }
 
   closeChannels(filter?: (facts: ChannelFacts) => boolean): void {
@@ -218,17 +220,22 @@ class Door {
         if (isNew) this.#refuse(raw, remote, "tls", "handshake", error);
       },
     };
-    acceptTls(raw, policy(), remote, outcome, keyLog);
+    acceptTls(raw, policy, remote, outcome, keyLog);
   }
 
   #up(socket: net.Socket, raw: net.Socket, remote: Endpoint, security?: SecurityFacts): void {
     const local = endpoint(raw.localAddress, raw.localPort);
     const facts: ChannelFacts =
       security === undefined ? { protocol: "tcp", local, remote } : { protocol: "tls", local, remote, security };
-    const channel = new SocketChannel(socket, facts, this.#limits, { dialled: false, tap: this.#options.tap });
+    const channel = new SocketChannel(socket, facts, this.#limits, { awaitsVerdict: false, tap: this.#options.tap });
     this.#channels.add(channel);
     void channel.closed.then(() => this.#channels.delete(channel));
-    this.#options.accept(channel);
+    try {
+      this.#options.accept(channel);
+    } catch (error) {
+      const words = `${endpointText(remote)}: taking the connection failed`;
+      channel.destroy(isStackError(error) ? error : new BugError("bug/unreachable", words, { cause: error }));
+    }
   }
 
   #refuse(

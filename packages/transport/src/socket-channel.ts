@@ -10,6 +10,13 @@ import { tlsError } from "./tls-errors.ts";
 /** Sees the plaintext of a channel as it comes and goes; must not change or keep `bytes` beyond the call. */
 export type Tap = (direction: "in" | "out", bytes: Uint8Array, facts: ChannelFacts) => void;
 
+/** How a channel came about, and who looks on. */
+export interface ChannelOptions {
+  /** The other side may still judge our certificate, though the handshake is over for us. */
+  readonly awaitsVerdict: boolean;
+  readonly tap?: Tap | undefined;
+}
+
 /** How long the other side may take to close its half after we closed ours. */
 const lingerMs = 2_000;
 
@@ -31,7 +38,7 @@ export class SocketChannel implements Channel {
   readonly closed: Promise<CloseReason>;
   readonly #socket: Socket;
   readonly #limits: ChannelLimits;
-  readonly #dialled: boolean;
+  readonly #awaitsVerdict: boolean;
   readonly #tap: Tap | undefined;
   readonly #where: string;
   readonly #openedAt = systemClock.now();
@@ -45,17 +52,12 @@ export class SocketChannel implements Channel {
   #taken = 0;
   #stall: Cancel | undefined;
 
-  constructor(
-    socket: Socket,
-    facts: ChannelFacts,
-    limits: ChannelLimits,
-    options: { dialled: boolean; tap?: Tap | undefined },
-  ) {
+  constructor(socket: Socket, facts: ChannelFacts, limits: ChannelLimits, { awaitsVerdict, tap }: ChannelOptions) {
     this.#socket = socket;
     this.facts = facts;
     this.#limits = limits;
-    this.#dialled = options.dialled;
-    this.#tap = options.tap;
+    this.#awaitsVerdict = awaitsVerdict;
+    this.#tap = tap;
     this.#where = endpointText(facts.remote);
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
@@ -81,7 +83,7 @@ export class SocketChannel implements Channel {
     this.#socket.write(bytes, this.#wrote);
     const queued = this.#socket.writableLength;
     if (queued > this.#limits.maxQueuedBytes) {
-      this.#fail(this.#slow(`reads too slowly: ${queued} octets wait`, "transport/limit"));
+      this.#cut(this.#slow(`reads too slowly: ${queued} octets wait`, "transport/limit"));
     } else if (queued > 0 && this.#stall === undefined) {
       this.#watch();
     }
@@ -138,7 +140,8 @@ export class SocketChannel implements Channel {
       this.#receiver?.(bytes);
     } catch (error) {
       const words = `${this.#where}: a receiver failed`;
-      this.#fail(isStackError(error) ? error : new BugError("bug/unreachable", words, { cause: error }));
+      this.#receiver = ignore;
+      this.#cut(isStackError(error) ? error : new BugError("bug/unreachable", words, { cause: error }));
     }
   }
 
@@ -148,7 +151,7 @@ export class SocketChannel implements Channel {
       this.#stall = undefined;
       if (this.#socket.writableLength === 0 || this.#socket.destroyed) return;
       if (this.#taken !== taken) this.#watch();
-      else this.#fail(this.#slow(`took nothing for ${this.#limits.sendStallMs} ms`, "transport/timeout"));
+      else this.#cut(this.#slow(`took nothing for ${this.#limits.sendStallMs} ms`, "transport/timeout"));
     });
   }
 
@@ -159,8 +162,14 @@ export class SocketChannel implements Channel {
     });
   }
 
+  /** The network failed, which after our own close is no news. */
   #fail(error: unknown): void {
-    this.#error ??= tlsError(error, this.#where);
+    if (this.#ending === "by-us") this.#socket.destroy();
+    else this.#cut(tlsError(error, this.#where));
+  }
+
+  #cut(error: Error): void {
+    this.#error ??= error;
     this.#ending ??= "by-peer";
     this.#socket.destroy();
   }
@@ -181,11 +190,14 @@ export class SocketChannel implements Channel {
     return { clean: true };
   }
 
-  /** A dialled TLS peer without pre-shared key that hung up, without an alert, before it said anything. */
+  /** A TLS peer that may have judged us and hung up, without an alert, before it said anything. */
   #looksRefused(): boolean {
-    const { security } = this.facts;
-    if (!this.#dialled || security === undefined || security.peer.kind === "psk" || this.#hasReceived) return false;
-    if (this.#ending === "by-us" || systemClock.now() - this.#openedAt > verdictMs) return false;
+    if (!this.#awaitsVerdict || this.#hasReceived || this.#ending === "by-us") return false;
+    if (systemClock.now() - this.#openedAt > verdictMs) return false;
     return this.#error === undefined || ("code" in this.#error && this.#error.code === "transport/closed");
   }
+}
+
+function ignore(): void {
+  // What comes after a failed receiver is not delivered.
 }

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { isStackError, TrustError } from "@cipsec/wire";
+import { BugError, isStackError, TrustError } from "@cipsec/wire";
 import type { StackErrorShape } from "@cipsec/wire";
 import type { Endpoint, SecurityFacts } from "./channel.ts";
 import { endpointText } from "./endpoint.ts";
@@ -28,7 +28,7 @@ export interface TlsOutcome {
  */
 export function acceptTls(
   raw: Socket,
-  policy: TlsPolicy,
+  choosePolicy: () => TlsPolicy,
   remote: Endpoint,
   outcome: TlsOutcome,
   keyLog?: (line: string) => void,
@@ -42,8 +42,10 @@ export function acceptTls(
     raw.destroy();
     outcome.refused(error);
   };
+  let policy: TlsPolicy;
   let socket: TLSSocket;
   try {
+    policy = choosePolicy();
     const { secure, psks } = tlsContext(policy, "server");
     socket = new TLSSocket(raw, {
       isServer: true,
@@ -65,6 +67,7 @@ export function acceptTls(
   const failed = (error: unknown): void => refuse(tlsError(error, where));
   const closed = (): void => refuse(closedInHandshake(where));
   socket.on("error", failed);
+  socket.on("_tlsError", failed);
   socket.once("close", closed);
   socket.once("secure", () => {
     if (isDone) return;
@@ -77,6 +80,7 @@ export function acceptTls(
     }
     isDone = true;
     socket.off("error", failed);
+    socket.off("_tlsError", failed);
     socket.off("close", closed);
     outcome.accepted(socket, security);
   });
@@ -95,7 +99,8 @@ export function settled(
     const verdict = judge(socket, policy, security, peer);
     return verdict.ok ? security : verdict.error;
   } catch (error) {
-    return tlsError(error, endpointText(peer.remote));
+    const words = `${endpointText(peer.remote)}: judging the other side failed`;
+    return isStackError(error) ? error : new BugError("bug/unreachable", words, { cause: error });
   }
 }
 
