@@ -67,10 +67,10 @@ export class Connection {
     }
     const events: CaptureEvent[] = [];
     if (segment.rst) return this.#reset(direction, segment, mark);
+    const answered = segment.payload.length > 0;
+    this.#stream(back, this.#streams[back].acknowledge(this.#acknowledged[back], answered), mark, events);
     this.#stream(direction, this.#streams[direction].take(segment), mark, events);
-    for (const side of [direction, back] as const) {
-      this.#stream(side, this.#streams[side].acknowledge(this.#acknowledged[side]), mark, events);
-    }
+    this.#stream(direction, this.#streams[direction].acknowledge(this.#acknowledged[direction], false), mark, events);
     return events;
   }
 

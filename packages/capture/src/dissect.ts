@@ -97,7 +97,7 @@ export function* dissect(
       if (isMessage || uses(event, ioPorts))
         yield { ...start(event, "dtls"), error: { code: "dtls/not-opened", offset: 0 } };
     } else if (event.transport === "udp") {
-      if (uses(event, ioPorts)) yield bare(event, "udp");
+      if (uses(event, ioPorts)) yield isEncapsulated(event.bytes) ? datagram(event, true) : bare(event, "udp");
       else if (isMessage) yield datagram(event);
     } else if (isMessage) {
       const stream = streams.get(direction) ?? new FrameStream();
@@ -105,6 +105,11 @@ export function* dissect(
       yield* streamed(event, event.transport, stream, () => streams.delete(direction));
     }
   }
+}
+
+/** Some devices send I/O with an encapsulation header; its command, read as an item count, is out of bounds. */
+function isEncapsulated(bytes: Uint8Array): boolean {
+  return bytes.length >= 24 && bytes[0] === Command.sendUnitData && bytes[1] === 0;
 }
 
 /** A message without encapsulation header: I/O on UDP 2222, or anything inside DTLS. */
@@ -134,10 +139,10 @@ function* streamed(
   }
 }
 
-function datagram(event: CaptureEvent): MessageLine {
+function datagram(event: CaptureEvent, isIo = false): MessageLine {
   const line = start(event, "udp");
   try {
-    return message(line, decode(Encapsulation, event.bytes));
+    return message(line, decode(Encapsulation, event.bytes), isIo);
   } catch (error) {
     const trailing = error instanceof WireError && error.code === "wire/trailing" ? shorter(line, event.bytes) : line;
     return { ...trailing, error: problem(error) };
@@ -154,14 +159,14 @@ function shorter(line: MessageLine, bytes: Uint8Array): MessageLine {
   }
 }
 
-function message(line: MessageLine, frame: Frame): MessageLine {
+function message(line: MessageLine, frame: Frame, isIo = false): MessageLine {
   const head = { ...line, command: frame.command, session: frame.session, status: frame.status };
   if (frame.data.length === 0) return head;
   try {
     switch (frame.command) {
       case Command.sendRRData:
       case Command.sendUnitData:
-        return { ...head, ...contents(decode(SendData, frame.data).items) };
+        return { ...head, ...contents(decode(SendData, frame.data).items, isIo) };
       case Command.listIdentity:
       case Command.listServices:
       case Command.listInterfaces:
@@ -174,10 +179,10 @@ function message(line: MessageLine, frame: Frame): MessageLine {
   }
 }
 
-function contents(items: readonly CpfItem[]): Pick<MessageLine, "items" | "cip" | "error"> {
+function contents(items: readonly CpfItem[], isIoPort = false): Pick<MessageLine, "items" | "cip" | "error"> {
   const cip: CipLine[] = [];
   let error: MessageLine["error"] = null;
-  const isIo = items.some((item) => item.type === ItemType.sequencedAddress);
+  const isIo = isIoPort || items.some((item) => item.type === ItemType.sequencedAddress);
   const shown = items.map((item) => {
     const carried = isIo ? undefined : cipOctets(item);
     if (carried !== undefined) {

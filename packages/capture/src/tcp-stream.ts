@@ -83,14 +83,19 @@ export class TcpStream {
     return events;
   }
 
-  /** Takes note of a frame of either direction and of what the receiver had acknowledged by then. */
-  acknowledge(acknowledgement: number | undefined): readonly StreamEvent[] {
-    const first = this.#pieces[0];
-    if (first === undefined || acknowledgement === undefined || distance(acknowledgement, first.sequence) < 0)
-      return [];
-    if (++this.#framesSinceAcknowledged <= graceFrames) return [];
+  /**
+   * Takes note of a frame of either direction and of what the receiver had acknowledged by then.
+   *
+   * @param answered The frame carries the receiver's own data: it acted on what it acknowledges, so a hole before that
+   * is passed over at once, and the question stands before the answer.
+   */
+  acknowledge(acknowledgement: number | undefined, answered: boolean): readonly StreamEvent[] {
     const events: StreamEvent[] = [];
-    this.#skipHole(events);
+    for (let first = this.#pieces[0]; first !== undefined && acknowledgement !== undefined; first = this.#pieces[0]) {
+      if (distance(acknowledgement, first.sequence) <= 0) break;
+      if (!answered && ++this.#framesSinceAcknowledged <= graceFrames) break;
+      this.#skipHole(events);
+    }
     return events;
   }
 

@@ -60,6 +60,7 @@ export class TlsDecoder {
   #client: Direction | undefined;
   #clientHello: ClientHello | undefined;
   #negotiated: Negotiated | undefined;
+  #retried = false;
   #certificateRequested = false;
   #certificateSent = false;
 
@@ -164,6 +165,8 @@ export class TlsDecoder {
     const { reader } = this.#halves[direction];
     const side = direction === this.#client ? "client" : "server";
     if (this.#negotiated === undefined) {
+      // For middleboxes only, behind a HelloRetryRequest (RFC 8446, D.4).
+      if (this.#retried) return;
       if (reader.state.state !== "opaque")
         events.push({
           kind: "error",
@@ -231,7 +234,10 @@ export class TlsDecoder {
       this.#lose(direction, "the ServerHello is malformed", events);
       return;
     }
-    if (hello.retry) return;
+    if (hello.retry) {
+      this.#retried = true;
+      return;
+    }
     const client = direction === 0 ? 1 : 0;
     this.#client = client;
     this.#negotiated = this.#negotiate(hello);
