@@ -33,8 +33,14 @@ export {
 export { EthernetLink, InterfaceFlag, NegotiationStatus } from "./ethernet-link.ts";
 export { FileAccessRule, FileEncoding, FileObject, FileState, InvocationMethod, SaveParameter } from "./file.ts";
 export { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "./identity.ts";
+export type { Json } from "./json.ts";
 export { MessageRouter } from "./message-router.ts";
+export { bitNames, hexNumber, nameOf, valueOf } from "./names.ts";
 export { Qos } from "./qos.ts";
+export { classReference, referencePages } from "./reference.ts";
+export type { ReferencePage } from "./reference.ts";
+export { parsePath, pathText, resolvePath, resolveService } from "./resolve.ts";
+export type { ResolvedPath, ResolvedService } from "./resolve.ts";
 export {
   ConfigurationControl,
   PortCapability,
@@ -42,3 +48,5 @@ export {
   TcpIpInterface,
   TcpIpStatus,
 } from "./tcp-ip-interface.ts";
+export { describe, parse } from "./text.ts";
+export type { Typed } from "./text.ts";

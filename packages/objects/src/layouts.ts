@@ -120,19 +120,23 @@ export const MemberList: Codec<readonly { readonly bits: number; readonly path: 
   1024,
 );
 
+const octetBits = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+
 /** Whether each connection entry is in use: a UINT count of bits, then their octets, bit 0 first. */
 export const ConnectionEntryList: Codec<readonly boolean[]> = {
   type: "UINT n, BOOL[n]",
   read(r) {
     const count = r.u16("connection entries");
     const bytes = r.octets(Math.ceil(count / 8), "connection entry bits");
-    return Array.from({ length: count }, (_, i) => ((bytes[i >> 3] ?? 0) & (1 << (i & 7))) !== 0);
+    const bits = Array.from(bytes, (octet) => octetBits.map((bit) => (octet & (1 << bit)) !== 0));
+    return bits.flat().slice(0, count);
   },
   write(w, entries) {
-    const bytes = new Uint8Array(Math.ceil(entries.length / 8));
-    for (const [i, used] of entries.entries()) if (used) bytes[i >> 3] = (bytes[i >> 3] ?? 0) | (1 << (i & 7));
     w.u16(entries.length);
-    w.octets(bytes);
+    for (let from = 0; from < entries.length; from += 8) {
+      const bits = entries.slice(from, from + 8).map((used, bit) => (used ? 1 << bit : 0));
+      w.u8(bits.reduce((octet, bit) => octet | bit, 0));
+    }
   },
 };
 

@@ -1,4 +1,5 @@
-import { decode, encode, type Codec } from "@cipsec/wire";
+import { WireError, decode, encode, type Codec } from "@cipsec/wire";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { allClasses, classById, serviceByCode } from "../src/index.ts";
 
@@ -49,4 +50,45 @@ describe.each(cases)("$name", ({ declaration }) => {
       expect(decode(type, encode(type, attribute.default))).toEqual(attribute.default);
     }
   });
+
+  test("whatever a codec reads it writes, and reads again as the same", () => {
+    const typed = [
+      ...Object.values(declaration.classAttributes ?? {}),
+      ...attributes.map(([, attribute]) => attribute),
+    ];
+    const codecs: readonly (Codec<unknown> | undefined)[] = [
+      ...typed.map(({ type }) => type),
+      ...services.flatMap(([, { request, response }]) => [request, response]),
+    ];
+    for (const codec of codecs) if (codec !== undefined) staysTheSame(codec);
+  });
 });
+
+/** Tries lengths that zeros are read at, as a fixed layout takes exactly one; with zeros and with any octets. */
+function staysTheSame(codec: Codec<unknown>): void {
+  const lengths = Array.from({ length: 81 }, (_, length) => length).filter(
+    (length) => tryDecode(codec, new Uint8Array(length)) !== undefined,
+  );
+  expect(lengths, codec.type).not.toEqual([]);
+  const octets = fc
+    .constantFrom(...lengths)
+    .chain((length) =>
+      fc.oneof(fc.constant(new Uint8Array(length)), fc.uint8Array({ minLength: length, maxLength: length })),
+    );
+  fc.assert(
+    fc.property(octets, (bytes) => {
+      const read = tryDecode(codec, bytes);
+      if (read !== undefined) expect(decode(codec, encode(codec, read.value))).toEqual(read.value);
+    }),
+    { numRuns: 30 },
+  );
+}
+
+function tryDecode(codec: Codec<unknown>, bytes: Uint8Array): { readonly value: unknown } | undefined {
+  try {
+    return { value: decode(codec, bytes) };
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return undefined;
+  }
+}
