@@ -1,3 +1,4 @@
+import { referencePages } from "../packages/objects/src/reference.ts";
 import { errorCodes as pkiCodes } from "../packages/pki/src/errors.ts";
 import { errorCodes } from "../packages/wire/src/errors.ts";
 import { errorsDoc } from "./errors-doc.ts";
@@ -27,5 +28,6 @@ export function derivations(): readonly Derivation[] {
         },
       ]),
     },
+    ...referencePages(),
   ];
 }
