@@ -91,7 +91,8 @@ export class TcpStream {
    */
   acknowledge(acknowledgement: number | undefined, answered: boolean): readonly StreamEvent[] {
     const events: StreamEvent[] = [];
-    for (let first = this.#pieces[0]; first !== undefined && acknowledgement !== undefined; first = this.#pieces[0]) {
+    if (acknowledgement === undefined) return events;
+    for (let first = this.#pieces[0]; first !== undefined; first = this.#pieces[0]) {
       if (distance(acknowledgement, first.sequence) <= 0) break;
       if (!answered && ++this.#framesSinceAcknowledged <= graceFrames) break;
       this.#skipHole(events);

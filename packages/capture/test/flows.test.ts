@@ -1,5 +1,5 @@
 import { WireError } from "@cipsec/wire";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readCapture } from "../src/flows.ts";
 import type { CaptureEvent } from "../src/events.ts";

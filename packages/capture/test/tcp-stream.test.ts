@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { TcpSegment } from "../src/segments.ts";
 import { TcpStream } from "../src/tcp-stream.ts";

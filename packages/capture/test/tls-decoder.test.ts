@@ -245,7 +245,7 @@ describe("what can be wrong", () => {
     );
     const broken = session.tapped.map(({ from, bytes }, index) => ({
       from,
-      bytes: index === at ? bytes.with(-1, bytes.at(-1)! ^ 1) : bytes,
+      bytes: index === at ? bytes.with(bytes.length - 1, bytes.at(-1)! ^ 1) : bytes,
     }));
     const decoded = decode(broken, session.keyLog);
     expect(decoded.trouble).toEqual([

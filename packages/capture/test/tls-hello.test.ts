@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { readClientHello, readServerHello } from "../src/tls-hello.ts";
 import { hex } from "./frames.ts";
