@@ -127,6 +127,7 @@ async function setAttribute(
   await set.call(handler, decode(anyCodec(attribute), data), context);
 }
 
+/** Get_Attributes_All: what an optional attribute lacks is filled with its default; without a default the reply ends there. */
 async function getAll(
   declaration: ObjectClass,
   handlers: UntypedHandlers,
@@ -135,8 +136,11 @@ async function getAll(
   if (declaration.all === undefined) throw refuse(Status.serviceNotSupported);
   const w = new Writer();
   for (const name of declaration.all) {
-    const id = declaration.attributes[name]?.id ?? 0;
-    w.octets(await getAttribute(declaration, handlers, id, context));
+    const attribute = declaration.attributes[name];
+    if (attribute === undefined) break;
+    if (handlers[name] !== undefined) w.octets(await getAttribute(declaration, handlers, attribute.id, context));
+    else if (attribute.default !== undefined) w.octets(encode(anyCodec(attribute), attribute.default));
+    else break;
   }
   return w.finish();
 }

@@ -64,7 +64,7 @@ export class Router {
   host<C extends ObjectClass>(declaration: C, instance: number, handlers: InstanceHandlers<C>): void {
     const instances = this.#fixed.get(declaration.classId) ?? new Map<number, UntypedHandlers>();
     this.#fixed.set(declaration.classId, instances);
-    instances.set(instance, untyped(declaration, handlers));
+    instances.set(instance, handlers as UntypedHandlers);
     const known = this.#classes.get(declaration.classId);
     this.#classes.set(declaration.classId, {
       declaration,
@@ -80,10 +80,7 @@ export class Router {
       declaration,
       classHandlers: classHandlers as UntypedHandlers,
       ids: () => instances.ids(),
-      instance: (id) => {
-        const handlers = instances.get(id);
-        return handlers === undefined ? undefined : untyped(declaration, handlers);
-      },
+      instance: (id) => instances.get(id) as UntypedHandlers | undefined,
     });
   }
 
@@ -210,14 +207,4 @@ function answer(request: Request, { status, data }: CallResult): Reply {
 
 function key(classId: number, service: number): number {
   return classId * 0x100 + service;
-}
-
-/** Handlers were checked by their type when hosted; one that Get_Attributes_All needs and is not there is a fault of ours. */
-function untyped<C extends ObjectClass>(declaration: C, handlers: InstanceHandlers<C>): UntypedHandlers {
-  const plain = handlers as UntypedHandlers;
-  for (const name of declaration.all ?? []) {
-    if (plain[name] === undefined)
-      throw new BugError("bug/unreachable", `${declaration.name}: Get_Attributes_All needs a handler for ${name}`);
-  }
-  return plain;
 }

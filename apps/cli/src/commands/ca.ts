@@ -1,0 +1,126 @@
+import type { Command } from "commander";
+import {
+  parseCsr,
+  crlToPem,
+  revocationReasons,
+  writeFileAtomic,
+  type Profile,
+  type RevocationReason,
+} from "@cipsec/pki";
+import { UsageError } from "@cipsec/wire";
+import { addCommand, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
+import { readInput } from "../data-folder.ts";
+
+const profiles: readonly Profile[] = ["device", "tool", "user", "vendor-device"];
+
+/** `ca`: the plant's certificate authority. */
+export function addCa(program: Command, shell: Shell): void {
+  const ca = program.command("ca").description("the plant's certificate authority");
+  addCommand(
+    ca,
+    shell,
+    "init",
+    "make root, issuing authority and this tool's certificate",
+    async (context, options) => {
+      const made = await context.data.makeCa(textOption(options, "name") ?? "Plant");
+      context.output.document({
+        root: shown(made.root.facts),
+        issuing: shown(made.issuing.facts),
+        folder: made.folder,
+      });
+      context.output.say(
+        `The authority "${made.name}" is made. Keep ${made.folder} safe: who has it can let anybody in.`,
+      );
+    },
+  ).option("--name <name>", "name in the authorities' subjects", "Plant");
+  addCommand(
+    ca,
+    shell,
+    "issue <csr>",
+    "issue a certificate for a request (PEM or DER file)",
+    async (context, options, args) => {
+      const authority = await context.data.ca();
+      const profile = profiles.find((known) => known === options["profile"]);
+      if (profile === undefined)
+        throw new UsageError("usage/argument", `--profile must be one of ${profiles.join(", ")}`);
+      const csr = parseCsr(await readInput(argument(args, 0, "CSR")));
+      const days = options["days"];
+      const issued = await authority.issue({ profile, csr, ...(typeof days === "number" ? { days } : {}) });
+      await write(context, options, issued.chainPem, {
+        serial: issued.certificate.facts.serialHex,
+        pem: issued.chainPem,
+      });
+    },
+  )
+    .option("--profile <profile>", `one of ${profiles.join(", ")}`, "device")
+    .option("--days <n>", "days that it is valid", (text) => wholeNumber(text, 1, 36_500))
+    .option("--out <file>", "write it here instead of to standard output");
+  addCommand(
+    ca,
+    shell,
+    "revoke <serial>",
+    "revoke a certificate by its serial number (hexadecimal)",
+    async (context, options, args) => {
+      const authority = await context.data.ca();
+      const reason = textOption(options, "reason") ?? "unspecified";
+      if (!isReason(reason))
+        throw new UsageError("usage/argument", `--reason must be one of ${Object.keys(revocationReasons).join(", ")}`);
+      const row = await authority.revoke(argument(args, 0, "SERIAL"), reason);
+      context.output.document(row);
+      context.output.say(`${row.serial} is revoked. Devices learn of it with the next revocation list: cipsec ca crl.`);
+    },
+  ).option("--reason <reason>", `one of ${Object.keys(revocationReasons).join(", ")}`, "unspecified");
+  addCommand(ca, shell, "crl", "make the revocation list of the issuing authority", async (context, options) => {
+    const authority = await context.data.ca();
+    const days = options["days"];
+    const pem = crlToPem(await authority.crl(typeof days === "number" ? days : undefined));
+    await write(context, options, pem, { pem });
+  })
+    .option("--days <n>", "days until the next one is due", (text) => wholeNumber(text, 1, 3650))
+    .option("--out <file>", "write it here instead of to standard output");
+  addCommand(ca, shell, "list", "every certificate that was issued", async (context) => {
+    const rows = await (await context.data.ca()).list();
+    context.output.document(rows);
+    context.output.table(
+      ["serial", "subject", "profile", "until", "status"],
+      rows.map((row) => [row.serial, row.subject, row.profile, String(row.notAfter).slice(0, 10), row.status]),
+    );
+  });
+  addCommand(ca, shell, "export", "the certificates that peers have to trust", async (context, options) => {
+    const authority = await context.data.ca();
+    const pem = String(authority.export({ what: options["chain"] === true ? "chain" : "anchors", as: "pem" }));
+    await write(context, options, pem, { pem });
+  })
+    .option("--chain", "the chain that goes with an issued certificate instead")
+    .option("--out <file>", "write it here instead of to standard output");
+}
+
+async function write(
+  context: Context,
+  options: Readonly<Record<string, unknown>>,
+  text: string,
+  document: unknown,
+): Promise<void> {
+  const file = textOption(options, "out");
+  if (file !== undefined) await writeFileAtomic(file, text, { mode: 0o644 });
+  context.output.document(document);
+  context.output.say(file === undefined ? text.trimEnd() : `Written to ${file}.`);
+}
+
+function shown({
+  subject,
+  serialHex,
+  notAfter,
+  sha256,
+}: {
+  subject: string;
+  serialHex: string;
+  notAfter: Date;
+  sha256: string;
+}): object {
+  return { subject, serial: serialHex, notAfter: notAfter.toISOString(), sha256 };
+}
+
+function isReason(text: string): text is RevocationReason {
+  return Object.hasOwn(revocationReasons, text);
+}

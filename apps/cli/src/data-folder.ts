@@ -1,0 +1,119 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import {
+  initCa,
+  makeKeyPair,
+  makePrivateFolder,
+  openCa,
+  parseCertificates,
+  parsePrivateKey,
+  writeFileAtomic,
+  writeKeyFile,
+  type Certificate,
+  type CertificateAuthority,
+} from "@cipsec/pki";
+import { UsageError } from "@cipsec/wire";
+import type { KeyObject } from "node:crypto";
+
+/** Certificate and key of a caller. */
+export interface CallerIdentity {
+  readonly chain: readonly Certificate[];
+  readonly key: KeyObject;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((done) => void setTimeout(done, ms));
+
+/** The folder that holds a plant's keys, certificates and databases: `.cipsec`, `CIPSEC_DATA` or `--data`. */
+export class DataFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = resolve(path);
+  }
+
+  /** A path below the folder. */
+  file(...parts: readonly string[]): string {
+    return join(this.path, ...parts);
+  }
+
+  /** Makes the folder, mode 0700, where it is missing. */
+  async ready(): Promise<void> {
+    await makePrivateFolder(this.path);
+  }
+
+  hasCa(): boolean {
+    return existsSync(this.file("ca", "index"));
+  }
+
+  /** The plant's authority. @throws {UsageError} `usage/state` when there is none yet. */
+  async ca(): Promise<CertificateAuthority> {
+    if (!this.hasCa())
+      throw new UsageError("usage/state", `there is no certificate authority in ${this.path}`, {
+        fix: "Make one with 'cipsec ca init', or name the right folder with --data.",
+      });
+    return openCa(this.file("ca"), { now: () => new Date(), pause });
+  }
+
+  /** Makes the plant's authority and the tool certificate that this command identifies itself with. */
+  async makeCa(name: string): Promise<CertificateAuthority> {
+    await this.ready();
+    const ca = await initCa(this.file("ca"), { name, now: () => new Date(), pause });
+    await this.makeTool(ca);
+    return ca;
+  }
+
+  /** The tool's own certificate and key; made anew when a crash left the authority without them. */
+  async tool(): Promise<CallerIdentity | undefined> {
+    if (!this.hasCa()) return undefined;
+    if (!existsSync(this.file("tool", "certificate.pem"))) await this.makeTool(await this.ca());
+    return readIdentity(this.file("tool", "certificate.pem"), this.file("tool", "key.pem"));
+  }
+
+  /** What the tool trusts: the plant's own authorities. */
+  async anchors(): Promise<readonly Certificate[]> {
+    if (!this.hasCa()) return [];
+    const ca = await this.ca();
+    return [ca.root, ca.issuing];
+  }
+
+  private async makeTool(ca: CertificateAuthority): Promise<void> {
+    await makePrivateFolder(this.file("tool"));
+    const pair = await makeKeyPair();
+    await writeKeyFile(this.file("tool", "key.pem"), pair.privateKey);
+    const issued = await ca.issue({
+      profile: "tool",
+      publicKey: pair.publicKey,
+      subject: { organization: ca.name, commonName: "cipsec tool" },
+    });
+    await writeFileAtomic(this.file("tool", "certificate.pem"), issued.chainPem);
+  }
+}
+
+/** Reads a certificate chain and its key. @throws {UsageError} `usage/file` when a file is missing or not what it should be. */
+export async function readIdentity(certificateFile: string, keyFile: string): Promise<CallerIdentity> {
+  return { chain: parseCertificates(await readInput(certificateFile)), key: parsePrivateKey(await readInput(keyFile)) };
+}
+
+/** Files that commands take are certificates, keys, descriptions and captures; 1 GiB is beyond all of them. */
+const maxInput = 1024 * 1024 * 1024;
+
+/** Reads a file that a person named. @throws {UsageError} `usage/file` saying why it cannot be read. */
+export async function readInput(path: string): Promise<Uint8Array> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw new UsageError("usage/file", `cannot read ${path}: ${reason(error)}`, { cause: error, facts: { path } });
+  }
+  if (bytes.length > maxInput)
+    throw new UsageError("usage/file", `${path}: larger than ${maxInput} octets`, { facts: { path } });
+  return bytes;
+}
+
+function reason(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EACCES") return "permission denied";
+  return code === "EISDIR" ? "it is a folder" : String(code);
+}

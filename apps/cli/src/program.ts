@@ -1,0 +1,38 @@
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { usageExitCode, type Shell } from "./command.ts";
+import { addAccess } from "./commands/access.ts";
+import { addCa } from "./commands/ca.ts";
+import { addDecode } from "./commands/decode.ts";
+
+/** The whole command tree. */
+export function makeProgram(shell: Shell): Command {
+  const program = new Command("cipsec")
+    .description("CIP Security for EtherNet/IP: secure, commission, prove")
+    .version(version(), "--version", "print the version")
+    .showHelpAfterError("(add --help for more)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void shell.streams.out.write(text),
+      writeErr: (text) => void shell.streams.err.write(text),
+    });
+  addAccess(program, shell);
+  addCa(program, shell);
+  addDecode(program, shell);
+  return program;
+}
+
+/** Runs the command with these words and tells the exit code to the shell. */
+export async function run(words: readonly string[], shell: Shell): Promise<void> {
+  try {
+    await makeProgram(shell).parseAsync(words, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    shell.exit(usageExitCode(error));
+  }
+}
+
+function version(): string {
+  const read: unknown = createRequire(import.meta.url)("../package.json");
+  return typeof read === "object" && read !== null && "version" in read ? String(read.version) : "unknown";
+}

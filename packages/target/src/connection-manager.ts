@@ -1,0 +1,275 @@
+import {
+  ConnectionFailure,
+  ConnectionService,
+  ConnectionType,
+  ForwardClose,
+  ForwardCloseReply,
+  ForwardOpen,
+  ForwardOpenReply,
+  LargeForwardOpen,
+  Reader,
+  Status,
+  UnconnectedSend,
+  decode,
+  encode,
+  noOctets,
+  type NetworkParameters,
+  type Reply,
+  type Request,
+  type Segment,
+  type Triad,
+  type Value,
+} from "@cipsec/wire";
+import type { Clock } from "@cipsec/transport";
+import type { RequestContext } from "./context.ts";
+import { ConnectionTable, type Class3Connection } from "./connections.ts";
+import { keyMismatch, type DeviceIdentity } from "./identity.ts";
+import type { Router } from "./router.ts";
+
+/** Bounds on class 3 connections, each with its reason. */
+export interface ConnectionLimits {
+  /** Open at a time: memory is one stored reply each. */
+  readonly connections: number;
+  /** Open at a time for one originator, so that one cannot take all. IEC 62443-4-2 CR 2.7. */
+  readonly perOriginator: number;
+  /** Octets of a message: Large_Forward_Open as Logix controllers ask for it. */
+  readonly size: number;
+}
+
+/** Counters of the Connection Manager Object, attributes 1 to 8. */
+export interface ConnectionCounters {
+  openRequests: number;
+  openFormatRejects: number;
+  openResourceRejects: number;
+  openOtherRejects: number;
+  closeRequests: number;
+  closeFormatRejects: number;
+  closeOtherRejects: number;
+  timeouts: number;
+}
+
+/** Extended status words of general status 0x01 that are used here. @see reference ethernet-ip.md 6.16 */
+const Extended = {
+  duplicate: 0x0100,
+  transportNotSupported: 0x0103,
+  notFound: 0x0107,
+  rpiNotSupported: 0x0111,
+  outOfConnections: 0x0113,
+  invalidPath: 0x0117,
+  classNotSupported: 0x011c,
+  directionNotSupported: 0x011e,
+  oToTType: 0x0123,
+  tToOType: 0x0124,
+  oToTRedundantOwner: 0x0125,
+  oToTSize: 0x0127,
+  tToOSize: 0x0128,
+  nullNotSupported: 0x0132,
+  timeoutMultiplier: 0x0133,
+  portNotAvailable: 0x0311,
+  linkAddressInvalid: 0x0312,
+  invalidSegment: 0x0315,
+} as const;
+
+/** Class 2 (Message Router) instance 1: the only application that class 3 connections reach here. */
+const messageRouter = 0x02;
+
+/** The smallest class 3 message: a sequence count and a reply header. */
+const minSize = 6;
+
+/** Backplane port and slot under which the device itself is reached by Unconnected_Send. */
+const ownPort = 1;
+const ownSlot = 0;
+
+/**
+ * The Connection Manager: class 3 connections, and Unconnected_Send with the device itself as its end.
+ * Every check comes before anything changes.
+ *
+ * @see CIP Vol 1, 3-5; reference ethernet-ip.md 6
+ */
+export class ConnectionManager {
+  readonly table: ConnectionTable;
+  readonly counters: ConnectionCounters = {
+    openRequests: 0,
+    openFormatRejects: 0,
+    openResourceRejects: 0,
+    openOtherRejects: 0,
+    closeRequests: 0,
+    closeFormatRejects: 0,
+    closeOtherRejects: 0,
+    timeouts: 0,
+  };
+  readonly #identity: DeviceIdentity;
+  readonly #limits: ConnectionLimits;
+  readonly #router: Router;
+
+  constructor(options: {
+    readonly identity: DeviceIdentity;
+    readonly limits: ConnectionLimits;
+    readonly clock: Clock;
+    readonly router: Router;
+  }) {
+    this.#identity = options.identity;
+    this.#limits = options.limits;
+    this.#router = options.router;
+    this.table = new ConnectionTable(options.clock, () => {
+      this.counters.timeouts += 1;
+    });
+    for (const service of [ConnectionService.forwardOpen, ConnectionService.largeForwardOpen]) {
+      options.router.hostSpecial(0x06, service, (request, context) => this.#open(request, context));
+    }
+    options.router.hostSpecial(0x06, ConnectionService.forwardClose, (request, context) =>
+      this.#close(request, context),
+    );
+    options.router.hostSpecial(0x06, ConnectionService.unconnectedSend, (request, context) =>
+      this.#send(request, context),
+    );
+  }
+
+  #open(request: Request, context: RequestContext): Reply {
+    this.counters.openRequests += 1;
+    let open: Value<typeof ForwardOpen>;
+    try {
+      open = decode(
+        request.service === ConnectionService.largeForwardOpen ? LargeForwardOpen : ForwardOpen,
+        request.data,
+      );
+    } catch (error) {
+      this.counters.openFormatRejects += 1;
+      throw error;
+    }
+    const owner = ownerOf(context);
+    const refused = this.#refusal(open, owner, context);
+    if (refused !== undefined) {
+      const isResource = refused[0] === Extended.outOfConnections;
+      if (isResource) this.counters.openResourceRejects += 1;
+      else this.counters.openOtherRejects += 1;
+      return failure(request, open, refused);
+    }
+    const connection: Class3Connection = {
+      ...open,
+      oToTConnectionId: this.table.freeId(),
+      session: context.session,
+      owner,
+      lastSequence: undefined,
+      lastReply: undefined,
+    };
+    this.table.open(connection);
+    const data = encode(ForwardOpenReply, {
+      ...connection,
+      oToTApiMicros: open.oToTRpiMicros,
+      tToOApiMicros: open.tToORpiMicros,
+      applicationReply: noOctets,
+    });
+    return { service: request.service, status: Status.success, extended: [], data };
+  }
+
+  /** Checks in the order of reference ethernet-ip.md 6.9; the extended status words of the first that fails. */
+  #refusal(open: Value<typeof ForwardOpen>, owner: string, context: RequestContext): readonly number[] | undefined {
+    const transportClass = open.transport & 0x0f;
+    if (context.session === 0) return [Extended.transportNotSupported];
+    if (open.oToT.type === ConnectionType.null && open.tToO.type === ConnectionType.null)
+      return [Extended.nullNotSupported];
+    if (transportClass < 2) return [Extended.transportNotSupported];
+    if (transportClass !== 3) return [Extended.classNotSupported];
+    if ((open.transport & 0x80) === 0) return [Extended.directionNotSupported];
+    if (this.table.findTriad(open) !== undefined) return [Extended.duplicate];
+    if (open.timeoutMultiplier > 7) return [Extended.timeoutMultiplier];
+    const path = this.#pathRefusal(open.path);
+    if (path !== undefined) return [path];
+    if (open.oToT.type !== ConnectionType.pointToPoint) return [Extended.oToTType];
+    if (open.tToO.type !== ConnectionType.pointToPoint) return [Extended.tToOType];
+    if (open.oToT.redundantOwner) return [Extended.oToTRedundantOwner];
+    if (open.oToTRpiMicros === 0 || open.tToORpiMicros === 0) return [Extended.rpiNotSupported];
+    if (!this.#fits(open.oToT)) return [Extended.oToTSize, this.#limits.size];
+    if (!this.#fits(open.tToO)) return [Extended.tToOSize, this.#limits.size];
+    if (this.table.size >= this.#limits.connections || this.table.countOf(owner) >= this.#limits.perOriginator)
+      return [Extended.outOfConnections];
+    return undefined;
+  }
+
+  #fits({ size }: NetworkParameters): boolean {
+    return size >= minSize && size <= this.#limits.size;
+  }
+
+  #pathRefusal(path: readonly Segment[]): number | undefined {
+    for (const [i, segment] of path.entries()) {
+      if (segment.kind === "key" && i === 0) {
+        const mismatch = keyMismatch(segment.key, this.#identity);
+        if (mismatch !== undefined) return mismatch;
+      } else if (
+        segment.kind === "class" ? segment.value !== messageRouter : segment.kind !== "instance" || segment.value !== 1
+      ) {
+        return segment.kind === "class" || segment.kind === "instance" ? Extended.invalidPath : Extended.invalidSegment;
+      }
+    }
+    return path.some((segment) => segment.kind === "class") ? undefined : Extended.invalidPath;
+  }
+
+  #close(request: Request, context: RequestContext): Reply {
+    this.counters.closeRequests += 1;
+    let close: Value<typeof ForwardClose>;
+    try {
+      close = decode(ForwardClose, request.data);
+    } catch (error) {
+      this.counters.closeFormatRejects += 1;
+      throw error;
+    }
+    const connection = this.table.findTriad(close);
+    if (connection === undefined || connection.owner !== ownerOf(context)) {
+      this.counters.closeOtherRejects += 1;
+      if (connection === undefined) return failure(request, close, [Extended.notFound]);
+      return { service: request.service, status: Status.privilegeViolation, extended: [], data: failureData(close) };
+    }
+    this.table.close(connection);
+    return {
+      service: request.service,
+      status: Status.success,
+      extended: [],
+      data: encode(ForwardCloseReply, { ...close, applicationReply: noOctets }),
+    };
+  }
+
+  /** Delivers to the device itself: one hop to the backplane's own slot. The reply is the embedded service's own. */
+  async #send(request: Request, context: RequestContext): Promise<Reply> {
+    const { message, route } = decode(UnconnectedSend, request.data);
+    const hop = route[0];
+    const remaining = route.length;
+    if (hop === undefined || hop.kind !== "port") return routeFailure(request, Extended.invalidSegment, remaining);
+    if (hop.port !== ownPort || remaining > 1) return routeFailure(request, Extended.portNotAvailable, remaining);
+    if (hop.link.length !== 1 || hop.link[0] !== ownSlot)
+      return routeFailure(request, Extended.linkAddressInvalid, remaining);
+    if (message[0] === ConnectionService.unconnectedSend)
+      return routeFailure(request, Extended.invalidSegment, remaining);
+    return this.#router.handleOctets(message, context);
+  }
+}
+
+/** Who opened a connection and may close it: the proven identity, or the address where nothing is proven. */
+export function ownerOf({ channel }: { readonly channel: RequestContext["channel"] }): string {
+  const peer = channel.security?.peer;
+  if (peer?.kind === "certificate") return `certificate:${peer.sha256}`;
+  return peer?.kind === "psk" ? `psk:${peer.identity}` : `address:${channel.remote.address}`;
+}
+
+/** Sequence count in front of a class 3 message. */
+export function splitSequence(data: Uint8Array): { readonly sequence: number; readonly message: Uint8Array } {
+  const r = new Reader(data);
+  return { sequence: r.u16("sequence count"), message: r.rest() };
+}
+
+function failure(request: Request, triad: Triad, extended: readonly number[]): Reply {
+  return { service: request.service, status: Status.connectionFailure, extended, data: failureData(triad) };
+}
+
+function failureData(triad: Triad): Uint8Array {
+  return encode(ConnectionFailure, { ...triad, remainingPath: new Uint8Array(2) });
+}
+
+function routeFailure(request: Request, extended: number, remainingWords: number): Reply {
+  return {
+    service: request.service,
+    status: Status.connectionFailure,
+    extended: [extended],
+    data: Uint8Array.of(remainingWords, 0),
+  };
+}

@@ -1,0 +1,224 @@
+import { UsageError } from "@cipsec/wire";
+import type { DeviceIdentity } from "./identity.ts";
+
+/** Ports a device listens on; `null` never opens. */
+export interface DevicePorts {
+  /** 44818/tcp, plain explicit messages. */
+  readonly eip: number | null;
+  /** 44818/udp, discovery. */
+  readonly eipUdp: number | null;
+  /** 2221/tcp, explicit messages over TLS. */
+  readonly eips: number | null;
+}
+
+/** Cipher suites that a device has from the factory: today's, or those of devices built before GCM was required. */
+export type CipherGeneration = "modern" | "cbc-psk";
+
+/** What a device with CIP Security has from the factory. */
+export interface SecurityDescription {
+  readonly generation: CipherGeneration;
+  /** TLS 1.3 is offered when this says so; 1.2 always is. */
+  readonly maxVersion: "TLSv1.2" | "TLSv1.3";
+  /** Signed by the vendor's authority (files), or made by the device at its first start. */
+  readonly defaultCertificate:
+    | { readonly kind: "vendor"; readonly certificate: string; readonly key: string }
+    | { readonly kind: "self-signed" };
+  readonly csrKey: "P-256" | "P-384" | "RSA-2048" | "RSA-3072";
+  /** Seconds that a configuration session lives without Kick_Timer. */
+  readonly configTimerS: number;
+}
+
+/** One assembly instance: octets that the application and the network share. */
+export interface AssemblyDescription {
+  readonly instance: number;
+  readonly kind: "input" | "output" | "configuration";
+  /** Octets. */
+  readonly size: number;
+  readonly name: string;
+}
+
+/** A device as its description file says it. */
+export interface DeviceDescription {
+  readonly name: string;
+  readonly identity: DeviceIdentity;
+  readonly address: string;
+  readonly ports: DevicePorts;
+  /** Broadcast addresses that discovery listens on. */
+  readonly broadcastAddresses: readonly string[];
+  readonly hostName: string;
+  /** Whether the device trusts its clock: without one it cannot judge expiry. */
+  readonly clock: boolean;
+  /** `null`: a device from before CIP Security. */
+  readonly security: SecurityDescription | null;
+  readonly assemblies: readonly AssemblyDescription[];
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a device description: JSON text as `docs/device-description.md` says. What is left out takes the default that stands there.
+ *
+ * @throws {UsageError} `usage/file` naming the entry that is wrong, what it must be, and unknown entries.
+ */
+export function parseDescription(text: string): DeviceDescription {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError("usage/file", `device description: not JSON (${(error as Error).message})`, { cause: error });
+  }
+  return readDescription(json);
+}
+
+/** As {@link parseDescription}, for a value that is already JSON. */
+export function readDescription(json: unknown): DeviceDescription {
+  const at = new Fields(json, "device");
+  const description: DeviceDescription = {
+    name: at.text("name", 64),
+    identity: readIdentity(at.fields("identity")),
+    address: at.text("address", 64, "0.0.0.0"),
+    ports: readPorts(at.fields("ports", {})),
+    broadcastAddresses: at
+      .items("broadcastAddresses", 8, [])
+      .map((item, i) => asText(item, `device.broadcastAddresses[${i}]`, 64)),
+    hostName: at.text("hostName", 64, ""),
+    clock: at.flag("clock", true),
+    security: readSecurity(at.raw("security")),
+    assemblies: at
+      .items("assemblies", 64, [])
+      .map((item, i) => readAssembly(new Fields(item, `device.assemblies[${i}]`))),
+  };
+  at.end();
+  const instances = description.assemblies.map((assembly) => assembly.instance);
+  const twice = instances.find((instance, i) => instances.indexOf(instance) !== i);
+  if (twice !== undefined) throw wrong("device.assemblies", `instance ${twice} is there twice`);
+  return description;
+}
+
+function readIdentity(at: Fields): DeviceIdentity {
+  const revision = at.fields("revision");
+  const identity = {
+    vendorId: at.number("vendorId", 1, 0xffff),
+    deviceType: at.number("deviceType", 0, 0xffff, 0x2b),
+    productCode: at.number("productCode", 1, 0xffff),
+    revision: { major: revision.number("major", 1, 127), minor: revision.number("minor", 1, 255) },
+    serialNumber: at.number("serialNumber", 1, 0xffff_ffff),
+    productName: at.text("productName", 32),
+  };
+  revision.end();
+  at.end();
+  return identity;
+}
+
+function readPorts(at: Fields): DevicePorts {
+  const ports = { eip: at.port("eip", 44_818), eipUdp: at.port("eipUdp", 44_818), eips: at.port("eips", 2221) };
+  at.end();
+  return ports;
+}
+
+function readSecurity(json: unknown): SecurityDescription | null {
+  if (json === null) return null;
+  const at = new Fields(json ?? {}, "device.security");
+  const security: SecurityDescription = {
+    generation: at.choice("generation", ["modern", "cbc-psk"], "modern"),
+    maxVersion: at.choice("maxVersion", ["TLSv1.2", "TLSv1.3"], "TLSv1.2"),
+    defaultCertificate: readDefaultCertificate(at.raw("defaultCertificate")),
+    csrKey: at.choice("csrKey", ["P-256", "P-384", "RSA-2048", "RSA-3072"], "P-256"),
+    configTimerS: at.number("configTimerS", 1, 3600, 10),
+  };
+  at.end();
+  return security;
+}
+
+function readDefaultCertificate(json: unknown): SecurityDescription["defaultCertificate"] {
+  if (json === undefined || json === "self-signed") return { kind: "self-signed" };
+  const at = new Fields(json, "device.security.defaultCertificate");
+  const files = { kind: "vendor" as const, certificate: at.text("certificate", 4096), key: at.text("key", 4096) };
+  at.end();
+  return files;
+}
+
+function readAssembly(at: Fields): AssemblyDescription {
+  const assembly = {
+    instance: at.number("instance", 1, 0xffff),
+    kind: at.choice("kind", ["input", "output", "configuration"]),
+    size: at.number("size", 0, 65_000),
+    name: at.text("name", 64, ""),
+  };
+  at.end();
+  return assembly;
+}
+
+/** Reads entries of one JSON object and remembers which: what nobody read is unknown, most often misspelt. */
+class Fields {
+  readonly #json: Json;
+  readonly #where: string;
+  readonly #read = new Set<string>();
+
+  constructor(json: unknown, where: string) {
+    if (typeof json !== "object" || json === null || Array.isArray(json))
+      throw wrong(where, "must be an object in braces");
+    this.#json = json as Json;
+    this.#where = where;
+  }
+
+  raw(name: string): unknown {
+    this.#read.add(name);
+    return this.#json[name];
+  }
+
+  fields(name: string, absent?: Json): Fields {
+    return new Fields(this.raw(name) ?? absent, `${this.#where}.${name}`);
+  }
+
+  text(name: string, max: number, absent?: string): string {
+    const value = this.raw(name) ?? absent;
+    return asText(value, `${this.#where}.${name}`, max);
+  }
+
+  number(name: string, min: number, max: number, absent?: number): number {
+    const value = this.raw(name) ?? absent;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max)
+      throw wrong(`${this.#where}.${name}`, `must be a whole number from ${min} to ${max}`);
+    return value;
+  }
+
+  port(name: string, absent: number): number | null {
+    return this.raw(name) === null ? null : this.number(name, 0, 65_535, absent);
+  }
+
+  flag(name: string, absent: boolean): boolean {
+    const value = this.raw(name) ?? absent;
+    if (typeof value !== "boolean") throw wrong(`${this.#where}.${name}`, "must be true or false");
+    return value;
+  }
+
+  choice<const T extends string>(name: string, choices: readonly T[], absent?: T): T {
+    const value = this.raw(name) ?? absent;
+    const found = choices.find((choice) => choice === value);
+    if (found === undefined) throw wrong(`${this.#where}.${name}`, `must be one of ${choices.join(", ")}`);
+    return found;
+  }
+
+  items(name: string, max: number, absent: readonly unknown[]): readonly unknown[] {
+    const value = this.raw(name) ?? absent;
+    if (!Array.isArray(value) || value.length > max)
+      throw wrong(`${this.#where}.${name}`, `must be a list of at most ${max}`);
+    return value;
+  }
+
+  end(): void {
+    const unknown = Object.keys(this.#json).find((name) => !this.#read.has(name));
+    if (unknown !== undefined)
+      throw wrong(`${this.#where}.${unknown}`, `is not known here; known are ${[...this.#read].join(", ")}`);
+  }
+}
+
+function asText(value: unknown, where: string, max: number): string {
+  if (typeof value !== "string" || value.length > max) throw wrong(where, `must be text of at most ${max} characters`);
+  return value;
+}
+
+function wrong(where: string, must: string): UsageError {
+  return new UsageError("usage/file", `device description: ${where} ${must}`, { facts: { where } });
+}

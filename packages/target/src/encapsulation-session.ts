@@ -1,0 +1,246 @@
+import type { ChannelFacts } from "@cipsec/transport";
+import {
+  Command,
+  ConnectedAddress,
+  EncapsulationStatus,
+  ItemType,
+  MessageRouterReply,
+  RegisterSession,
+  SendData,
+  WireError,
+  decode,
+  encode,
+  frame,
+  noOctets,
+  protocolVersion,
+  type CpfItem,
+  type Frame,
+  type StreamEvent,
+} from "@cipsec/wire";
+import { splitSequence, type ConnectionManager } from "./connection-manager.ts";
+import type { RequestContext } from "./context.ts";
+import { answerList, type DiscoveryFacts } from "./identity.ts";
+import type { Router } from "./router.ts";
+import type { SessionEntry, SessionTable } from "./sessions.ts";
+
+/** What a session needs of its device. */
+export interface SessionServices {
+  readonly router: Router;
+  readonly connections: ConnectionManager;
+  readonly sessions: SessionTable;
+  /** Octets of service data that a reply outside a connection may have. */
+  readonly maxReply: number;
+  discovery(): DiscoveryFacts;
+}
+
+/** What to do with a frame that came: octets to send back, then whether to close the channel. */
+export interface Answer {
+  readonly send?: Uint8Array;
+  readonly close?: boolean;
+  /** To run once the octets are with the channel. */
+  readonly after?: readonly (() => void)[];
+}
+
+const nothing: Answer = {};
+
+/** Frames in a row that make no sense before a peer is given up. */
+const maxAbuse = 16;
+
+/** Commands that are answered, so that an oversize one gets a status and not silence. */
+const answered: readonly number[] = [
+  Command.listServices,
+  Command.listIdentity,
+  Command.listInterfaces,
+  Command.registerSession,
+  Command.sendRRData,
+];
+
+/**
+ * One peer's encapsulation session on a TCP or TLS channel: takes frames, says what to send. It has no socket and no clock.
+ * Frames are answered one after another in the order they came.
+ *
+ * @see CIP Vol 2, 2-3 to 2-5; malformed input as in reference ethernet-ip.md 1.8
+ */
+export class EncapsulationSession {
+  readonly #services: SessionServices;
+  readonly #channel: ChannelFacts;
+  readonly #end: () => void;
+  #entry: SessionEntry | undefined;
+  #abuse = 0;
+
+  /** @param end Ends the channel, when the device closes all sessions. */
+  constructor(services: SessionServices, channel: ChannelFacts, end: () => void) {
+    this.#services = services;
+    this.#channel = channel;
+    this.#end = end;
+  }
+
+  /** Handle of the session; 0 before RegisterSession. */
+  get handle(): number {
+    return this.#entry?.handle ?? 0;
+  }
+
+  /** Drops the session and the connections that were opened on it: the channel has ended. */
+  ended(): void {
+    if (this.#entry === undefined) return;
+    this.#services.connections.table.closeSession(this.#entry.handle);
+    this.#services.sessions.drop(this.#entry.handle);
+    this.#entry = undefined;
+  }
+
+  /** Answers one event of the stream. */
+  async answer(event: StreamEvent): Promise<Answer> {
+    if (event.type === "oversize") {
+      const { command } = event.header;
+      return answered.includes(command)
+        ? this.#refuse(event.header, EncapsulationStatus.invalidLength)
+        : this.#abused();
+    }
+    const { frame: request } = event;
+    const isUnRegister = request.command === Command.unRegisterSession;
+    if (!isUnRegister && (request.options !== 0 || request.status !== 0)) return this.#abused();
+    switch (request.command) {
+      case Command.nop:
+        return nothing;
+      case Command.registerSession:
+        return this.#register(request);
+      case Command.unRegisterSession:
+        return { close: true };
+      case Command.sendRRData:
+        return this.#unconnected(request);
+      case Command.sendUnitData:
+        return this.#connected(request);
+      default: {
+        const send = answerList(request, this.#services.discovery());
+        return send === undefined ? this.#refuse(request, EncapsulationStatus.unsupportedCommand) : { send };
+      }
+    }
+  }
+
+  #register(request: Frame): Answer {
+    if (request.data.length < 4) return this.#refuse(request, EncapsulationStatus.invalidLength);
+    if (request.data.length > 4) return this.#refuse(request, EncapsulationStatus.invalidLength);
+    const { version, options } = decode(RegisterSession, request.data);
+    const data = encode(RegisterSession, { version: protocolVersion, options: 0 });
+    if (version !== protocolVersion || options !== 0) {
+      return {
+        send: frame(request.command, {
+          status: EncapsulationStatus.unsupportedProtocolRevision,
+          context: request.context,
+          data,
+        }),
+      };
+    }
+    if (this.#entry !== undefined) {
+      const again = {
+        session: this.#entry.handle,
+        status: EncapsulationStatus.unsupportedCommand,
+        context: request.context,
+        data,
+      };
+      return { send: frame(request.command, again) };
+    }
+    this.#entry = this.#services.sessions.open(this.#end);
+    if (this.#entry === undefined)
+      return {
+        send: frame(request.command, {
+          status: EncapsulationStatus.insufficientMemory,
+          context: request.context,
+          data,
+        }),
+      };
+    return { send: frame(request.command, { session: this.#entry.handle, context: request.context, data }) };
+  }
+
+  async #unconnected(request: Frame): Promise<Answer> {
+    const items = this.#items(request);
+    if (typeof items === "number") return this.#refuse(request, items);
+    const [address, data] = items;
+    const isWellFormed =
+      address?.type === ItemType.nullAddress && address.data.length === 0 && data?.type === ItemType.unconnectedData;
+    if (!isWellFormed || !items.slice(2).every(isSockaddr))
+      return this.#refuse(request, EncapsulationStatus.incorrectData);
+    const after: (() => void)[] = [];
+    const reply = await this.#services.router.handleOctets(data.data, this.#context(this.#services.maxReply, after));
+    const answer = [address, { type: ItemType.unconnectedData, data: encode(MessageRouterReply, reply) }];
+    return { send: this.#reply(request, answer), after };
+  }
+
+  /** Connected messages: a wrong one is dropped in silence, for its reply would have no connection to go by. */
+  async #connected(request: Frame): Promise<Answer> {
+    const items = this.#items(request);
+    if (typeof items === "number")
+      return items === EncapsulationStatus.invalidSessionHandle ? this.#refuse(request, items) : this.#abused();
+    const [address, data] = items;
+    if (
+      items.length !== 2 ||
+      address?.type !== ItemType.connectedAddress ||
+      address.data.length !== 4 ||
+      data?.type !== ItemType.connectedData
+    )
+      return this.#abused();
+    const connection = this.#services.connections.table.find(decode(ConnectedAddress, address.data), this.handle);
+    if (connection === undefined || data.data.length < 2 || data.data.length > connection.oToT.size)
+      return this.#abused();
+    this.#services.connections.table.touch(connection);
+    const { sequence, message } = splitSequence(data.data);
+    const after: (() => void)[] = [];
+    if (sequence !== connection.lastSequence || connection.lastReply === undefined) {
+      const reply = await this.#services.router.handleOctets(message, this.#context(connection.tToO.size - 6, after));
+      connection.lastSequence = sequence;
+      connection.lastReply = withSequence(sequence, encode(MessageRouterReply, reply));
+    }
+    const answer = [
+      { type: ItemType.connectedAddress, data: encode(ConnectedAddress, connection.tToOConnectionId) },
+      { type: ItemType.connectedData, data: connection.lastReply },
+    ];
+    return { send: this.#reply(request, answer), after };
+  }
+
+  /** The items of a SendRRData or SendUnitData frame, or the status that refuses it. */
+  #items(request: Frame): readonly CpfItem[] | number {
+    if (this.#entry === undefined || request.session !== this.#entry.handle)
+      return EncapsulationStatus.invalidSessionHandle;
+    if (request.data.length < 6) return EncapsulationStatus.invalidLength;
+    try {
+      const { interfaceHandle, items } = decode(SendData, request.data);
+      return interfaceHandle === 0 ? items : EncapsulationStatus.incorrectData;
+    } catch (error) {
+      if (error instanceof WireError) return EncapsulationStatus.incorrectData;
+      throw error;
+    }
+  }
+
+  #context(maxReply: number, after: (() => void)[]): RequestContext {
+    return { channel: this.#channel, session: this.handle, maxReply, afterReply: (run) => after.push(run) };
+  }
+
+  #reply(request: Frame, items: readonly CpfItem[]): Uint8Array {
+    this.#abuse = 0;
+    const data = encode(SendData, { interfaceHandle: 0, timeoutS: 0, items });
+    return frame(request.command, { session: this.handle, context: request.context, data });
+  }
+
+  /** A reply of header only, with the status that says why. */
+  #refuse(request: Omit<Frame, "data">, status: number): Answer {
+    const send = frame(request.command, { session: request.session, status, context: request.context, data: noOctets });
+    return { send, ...this.#abused() };
+  }
+
+  #abused(): Answer {
+    this.#abuse += 1;
+    return this.#abuse > maxAbuse ? { close: true } : nothing;
+  }
+}
+
+function withSequence(sequence: number, message: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(2 + message.length);
+  bytes[0] = sequence & 0xff;
+  bytes[1] = sequence >> 8;
+  bytes.set(message, 2);
+  return bytes;
+}
+
+function isSockaddr(item: CpfItem): boolean {
+  return (item.type === ItemType.sockaddrOtoT || item.type === ItemType.sockaddrTtoO) && item.data.length === 16;
+}

@@ -1,0 +1,43 @@
+import { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "@cipsec/objects";
+import { Status } from "@cipsec/wire";
+import type { DeviceIdentity } from "../identity.ts";
+import { refuse } from "../refusal.ts";
+import type { Router } from "../router.ts";
+
+/** What the Identity Object tells that changes while the device runs, and what its Reset does. */
+export interface IdentityBehaviour {
+  readonly identity: DeviceIdentity;
+  /** Whether anybody has configured the device: bit 2 of the status. */
+  isConfigured(): boolean;
+  /** Changes whenever the configuration does. */
+  consistency(): number;
+  /** Restarts the device. Called once the reply is on its way. */
+  reset(type: number): void;
+}
+
+/** Status word of the Identity Object: configured or not; no I/O connection, as none is offered yet. */
+export function identityStatus(isConfigured: boolean): number {
+  return (isConfigured ? IdentityStatus.configured : 0) | (ExtendedDeviceStatus.noConnection << 4);
+}
+
+/** Hosts the Identity Object. @see CIP Vol 1, 5A-2; reference ethernet-ip.md 7.1 */
+export function hostIdentity(router: Router, behaviour: IdentityBehaviour): void {
+  const { identity } = behaviour;
+  router.host(Identity, 1, {
+    vendorId: { get: () => identity.vendorId },
+    deviceType: { get: () => identity.deviceType },
+    productCode: { get: () => identity.productCode },
+    revision: { get: () => identity.revision },
+    status: { get: () => identityStatus(behaviour.isConfigured()) },
+    serialNumber: { get: () => identity.serialNumber },
+    productName: { get: () => identity.productName },
+    state: { get: () => IdentityState.operational },
+    configurationConsistency: { get: () => behaviour.consistency() },
+    reset: (type, context) => {
+      const asked = type ?? ResetType.cycle;
+      if (asked > ResetType.factoryKeepingLink)
+        throw refuse(Status.invalidParameter, { reason: `reset type ${asked} is not 0, 1 or 2` });
+      context.afterReply(() => behaviour.reset(asked));
+    },
+  });
+}
