@@ -71,17 +71,17 @@ function segment(streams: Map<string, Stream>, ip: Ip, view: DataView, packet: n
 /** Sorts segments by sequence number, drops what came twice, and breaks where octets are missing. */
 function joined(stream: Stream, run: Stream["runs"][number]): readonly Flow[] {
   const { runs: _, ...ends } = stream;
-  const parts: { bytes: number[][]; end: number; packet: number }[] = [];
+  const parts: { bytes: Uint8Array[]; end: number; packet: number }[] = [];
   for (const { at, bytes, packet } of run.segments.toSorted((a, b) => a.at - b.at || a.packet - b.packet)) {
     if (bytes.length === 0) continue;
     const last = parts.at(-1);
-    if (last === undefined || at > last.end) parts.push({ bytes: [[...bytes]], end: at + bytes.length, packet });
+    if (last === undefined || at > last.end) parts.push({ bytes: [bytes], end: at + bytes.length, packet });
     else if (at + bytes.length > last.end) {
-      last.bytes.push([...bytes.subarray(last.end - at)]);
+      last.bytes.push(bytes.subarray(last.end - at));
       last.end = at + bytes.length;
     }
   }
-  return parts.map((part) => ({ ...ends, bytes: Uint8Array.from(part.bytes.flat()), packet: part.packet }));
+  return parts.map((part) => ({ ...ends, bytes: Buffer.concat(part.bytes), packet: part.packet }));
 }
 
 interface Ip {
@@ -96,8 +96,8 @@ const ethernetLink = 1;
 
 function ipv4({ linkType, bytes }: Packet): Ip | undefined {
   if (linkType !== ethernetLink && linkType !== loopbackLink) throw new RangeError(`link type ${linkType}`);
-  const start = linkType === loopbackLink ? 4 : 14;
-  if (linkType === ethernetLink && viewOf(bytes).getUint16(12) !== 0x0800) return undefined;
+  const start = linkType === loopbackLink ? 4 : networkOffset(bytes);
+  if (start === undefined) return undefined;
   const ip = bytes.subarray(start);
   const view = viewOf(ip);
   return {
@@ -106,6 +106,13 @@ function ipv4({ linkType, bytes }: Packet): Ip | undefined {
     protocol: view.getUint8(9),
     payload: ip.subarray((view.getUint8(0) & 0x0f) * 4, view.getUint16(2)),
   };
+}
+
+/** Where IPv4 begins in an Ethernet frame, behind a VLAN tag if it has one. */
+function networkOffset(bytes: Uint8Array): number | undefined {
+  const view = viewOf(bytes);
+  const start = view.getUint16(12) === 0x8100 ? 18 : 14;
+  return view.getUint16(start - 2) === 0x0800 ? start : undefined;
 }
 
 function* packets(file: Uint8Array): Generator<Packet> {

@@ -56,7 +56,8 @@ export interface Message {
 /** What was found in a capture: how much, and each octet sequence that did not come back as it was. */
 export interface Walk {
   readonly counts: Record<string, number>;
-  readonly frames: Frame[];
+  readonly frames: { readonly flow: Flow; readonly frame: Frame }[];
+  readonly io: { readonly flow: Flow; readonly items: readonly CpfItem[] }[];
   readonly messages: Message[];
   readonly faults: { readonly layer: string; readonly packet: number; readonly reason: string }[];
 }
@@ -66,14 +67,12 @@ export const ioPort = 2222;
 
 /** Decodes every EtherNet/IP octet of these flows as far as this package knows layouts, and encodes it back. */
 export function walk(flows: readonly Flow[]): Walk {
-  const result: Walk = { counts: {}, frames: [], messages: [], faults: [] };
-  const pending = new Map<string, Request>();
+  const result: Walk = { counts: {}, frames: [], io: [], messages: [], faults: [] };
+  const pending = new Map<string, Request[]>();
   const tcp: { readonly flow: Flow; readonly frame: Frame }[] = [];
   for (const flow of flows) {
     if (flow.protocol === "udp" && (flow.fromPort === ioPort || flow.toPort === ioPort)) {
-      count(result, "I/O datagrams");
-      const items = same(result, flow, "I/O", Cpf, flow.bytes);
-      if (items !== undefined) checkItems(result, flow, items);
+      io(result, flow);
     }
     if (flow.fromPort !== explicitPort && flow.toPort !== explicitPort) continue;
     if (flow.protocol === "udp") {
@@ -91,6 +90,22 @@ export function walk(flows: readonly Flow[]): Walk {
   return result;
 }
 
+/** I/O is bare CPF; one stack puts an encapsulation header in front, which is told apart by its command. */
+function io(result: Walk, flow: Flow): void {
+  if (decode(UINT, flow.bytes.subarray(0, 2)) === Command.sendUnitData) {
+    count(result, "I/O datagrams behind an encapsulation header");
+    const frame = same(result, flow, "datagram", Encapsulation, flow.bytes);
+    const data = frame === undefined ? undefined : same(result, flow, "SendData", SendData, frame.data);
+    if (data !== undefined) checkItems(result, flow, data.items);
+  } else {
+    count(result, "I/O datagrams");
+    const items = same(result, flow, "I/O", Cpf, flow.bytes);
+    if (items === undefined) return;
+    result.io.push({ flow, items });
+    checkItems(result, flow, items);
+  }
+}
+
 function framesOf(result: Walk, flow: Flow): readonly Frame[] {
   const stream = new FrameStream();
   const frames: Frame[] = [];
@@ -100,15 +115,14 @@ function framesOf(result: Walk, flow: Flow): readonly Frame[] {
     fault(result, flow, "stream", error);
   }
   if (stream.isPartial) fault(result, flow, "stream", `ends inside a frame: ${stream.error?.message ?? ""}`);
-  const encoded = frames.map((frame) => encode(Encapsulation, frame));
-  const rejoined = Uint8Array.from(encoded.flatMap((bytes) => [...bytes]));
+  const rejoined = Buffer.concat(frames.map((frame) => encode(Encapsulation, frame)));
   if (!equal(rejoined, flow.bytes.subarray(0, rejoined.length))) fault(result, flow, "stream", "octets differ");
   return frames;
 }
 
-function checkFrame(result: Walk, flow: Flow, frame: Frame, pending: Map<string, Request>): void {
+function checkFrame(result: Walk, flow: Flow, frame: Frame, pending: Map<string, Request[]>): void {
   count(result, `${flow.protocol} frames`);
-  result.frames.push(frame);
+  result.frames.push({ flow, frame });
   if (frame.command === Command.sendRRData || frame.command === Command.sendUnitData) {
     if (frame.data.length === 0) return count(result, "refused by encapsulation status");
     const data = same(result, flow, "SendData", SendData, frame.data);
@@ -148,7 +162,7 @@ function checkMessage(
   flow: Flow,
   frame: Frame,
   items: readonly CpfItem[],
-  pending: Map<string, Request>,
+  pending: Map<string, Request[]>,
 ): void {
   const unconnected = findItem(items, ItemType.unconnectedData);
   const connected = findItem(items, ItemType.connectedData);
@@ -167,28 +181,34 @@ function messages(
   at: Pick<Message, "flow" | "frame" | "connected" | "sequence" | "depth">,
   bytes: Uint8Array,
   key: string,
-  pending: Map<string, Request>,
+  pending: Map<string, Request[]>,
 ): void {
   if (((bytes[0] ?? 0) & 0x80) === 0) {
     const request = same(result, at.flow, "request", MessageRouterRequest, bytes);
     if (request === undefined) return;
-    count(result, "requests");
-    pending.set(key, request);
+    count(result, at.flow.fromPort === explicitPort ? "replies without the reply bit" : "requests");
+    pending.set(key, [...(pending.get(key) ?? []), request]);
     result.messages.push({ ...at, request });
     requestData(result, at, request, key, pending);
   } else {
     const reply = same(result, at.flow, "reply", MessageRouterReply, bytes);
     if (reply === undefined) return;
     count(result, "replies");
-    const answers = pending.get(key);
+    const answers = answered(pending.get(key) ?? [], reply.service);
     result.messages.push(answers === undefined ? { ...at, reply } : { ...at, reply, answers });
     replyData(result, at, reply, answers, key, pending);
   }
 }
 
+/** The oldest request of this service that waits; what is older still was never answered. Some tools send the same context always. */
+function answered(waiting: Request[], service: number): Request | undefined {
+  const index = waiting.findIndex((request) => request.service === service);
+  return index < 0 ? undefined : waiting.splice(0, index + 1).at(-1);
+}
+
 type At = Parameters<typeof messages>[1];
 
-function requestData(result: Walk, at: At, request: Request, key: string, pending: Map<string, Request>): void {
+function requestData(result: Walk, at: At, request: Request, key: string, pending: Map<string, Request[]>): void {
   if (request.service === Service.multipleServicePacket) {
     const embedded = same(result, at.flow, "packet", EmbeddedMessages, request.data) ?? [];
     for (const [i, bytes] of embedded.entries())
@@ -220,7 +240,7 @@ function replyData(
   reply: Reply,
   answers: Request | undefined,
   key: string,
-  pending: Map<string, Request>,
+  pending: Map<string, Request[]>,
 ): void {
   if (reply.service === Service.multipleServicePacket && reply.data.length > 0) {
     const embedded = same(result, at.flow, "packet", EmbeddedMessages, reply.data) ?? [];
@@ -276,5 +296,5 @@ function ends(flow: Flow): string {
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
+  return Buffer.compare(a, b) === 0;
 }
