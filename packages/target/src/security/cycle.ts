@@ -1,0 +1,372 @@
+import type { Cancel, Clock } from "@cipsec/transport";
+import { CipSecurityState, EtherNetIpSecurityState, Status, isStackError, type Facts } from "@cipsec/wire";
+import { refuse, stateConflict } from "../refusal.ts";
+import type { Store } from "../store.ts";
+import {
+  factoryConfiguration,
+  factorySettings,
+  profilesInForce,
+  withoutOrphans,
+  type Configuration,
+  type Defaults,
+} from "./configuration.ts";
+import { KeyRing } from "./key-ring.ts";
+import { fromSaved, toSaved } from "./saved.ts";
+
+/** Name of the store's section that holds the configuration. */
+const section = "security";
+
+/** What a {@link ConfigurationCycle} is made of. */
+export interface CycleOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Silence after which a configuration session ends, milliseconds. */
+  readonly timerMs: number;
+  readonly defaults: Defaults;
+  /** Told of everything that an operator may want to know; never a secret. */
+  readonly event: (name: string, facts: Facts) => void;
+}
+
+/** Who asks: an open session of 0x5D belongs to the channel that opened it. */
+export interface Asker {
+  readonly id: string;
+  readonly secure: boolean;
+}
+
+/**
+ * The configuration cycles of CIP Security (0x5D) and EtherNet/IP Security (0x5E). The applied configuration is what the
+ * store holds; a pending one lives in memory from Begin_Config on, and becomes the applied one by a single write of the
+ * store. Both objects can have a session open at the same time; what 0x5E changes is its own to apply or to abort.
+ *
+ * @see CIP Vol 8, 5-3 and 5-4; reference cip-security.md 3.1, 3.2
+ */
+export class ConfigurationCycle {
+  readonly keys: KeyRing;
+  readonly #options: CycleOptions;
+  #applied: Configuration;
+  /** Present while a session of 0x5D or 0x5E is open. */
+  #pending: Configuration | undefined;
+  #cip: { readonly owner: string; timer: Cancel } | undefined;
+  #ethernetIp: { snapshot: Configuration; timer: Cancel } | undefined;
+  #isSaving = false;
+  #session = 0;
+  readonly #onDropped = new Set<() => void>();
+
+  /** @throws {StateError} `state/corrupt` when what the store holds cannot be used. */
+  static async open(options: CycleOptions): Promise<ConfigurationCycle> {
+    const saved = options.store.read(section);
+    const applied = saved === undefined ? factoryConfiguration(options.defaults) : fromSaved(saved);
+    const keys = new KeyRing(options.store);
+    await keys.load(applied);
+    return new ConfigurationCycle(options, applied, keys);
+  }
+
+  private constructor(options: CycleOptions, applied: Configuration, keys: KeyRing) {
+    this.#options = options;
+    this.#applied = applied;
+    this.keys = keys;
+  }
+
+  /** What is in force. */
+  get applied(): Configuration {
+    return this.#applied;
+  }
+
+  /** What attributes read: the pending configuration while a session is open, else the applied one. */
+  get working(): Configuration {
+    return this.#pending ?? this.#applied;
+  }
+
+  /** State of 0x5D. */
+  get cipState(): number {
+    return this.#cip === undefined ? this.#applied.cipState : CipSecurityState.configurationInProgress;
+  }
+
+  /** State of 0x5E. */
+  get ethernetIpState(): number {
+    return this.#ethernetIp === undefined
+      ? this.#applied.ethernetIpState
+      : EtherNetIpSecurityState.configurationInProgress;
+  }
+
+  /** Whether 0x5E has been configured, by a tool or by the pull model, whatever session is open now. */
+  get isConfigured(): boolean {
+    const { ethernetIpState } = this.#applied;
+    return (
+      ethernetIpState === EtherNetIpSecurityState.configured ||
+      ethernetIpState === EtherNetIpSecurityState.pullModelCompleted
+    );
+  }
+
+  /** Whether requests that change anything must come over TLS: either object is configured. */
+  get isLocked(): boolean {
+    return this.isConfigured || this.#applied.cipState === CipSecurityState.configured;
+  }
+
+  /** Whether a session of 0x5D or 0x5E is open. */
+  get isOpen(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  /** Changes with every pending configuration: work that takes time compares it before and after. */
+  get session(): number {
+    return this.#session;
+  }
+
+  /** The channel that opened the session of 0x5D, where one is open. */
+  get cipOwner(): string | undefined {
+    return this.#cip?.owner;
+  }
+
+  /** Calls `run` whenever a pending configuration has been dropped: what was under way for it must end. */
+  onDropped(run: () => void): void {
+    this.#onDropped.add(run);
+  }
+
+  /** 0x5D Begin_Config. @throws {Refusal} 0x0C in progress, 0x0F configured and not over TLS. */
+  beginCip(asker: Asker): void {
+    this.#refuseWhileSaving();
+    if (this.#cip !== undefined) throw stateConflict("a CIP Security configuration session is open");
+    if (this.isLocked && !asker.secure) throw tlsNeeded();
+    this.#open();
+    this.#cip = { owner: asker.id, timer: this.#afterSilence(() => this.#cipExpired()) };
+    this.#event("cip-security/begin");
+  }
+
+  /** 0x5D Kick_Timer. @throws {Refusal} 0x0C when no session is open. */
+  kickCip(): void {
+    if (this.#cip === undefined) throw stateConflict("no CIP Security configuration session is open");
+    this.#cip.timer();
+    this.#cip.timer = this.#afterSilence(() => this.#cipExpired());
+  }
+
+  /**
+   * 0x5D End_Config: the device is configured. What was made in this session and is not 0x5E's to apply is saved.
+   *
+   * @throws {Refusal} 0x0C when no session is open; {@link StateError} when it cannot be saved: the session stays open.
+   */
+  async endCip(): Promise<void> {
+    const session = this.#cip;
+    if (session === undefined) throw stateConflict("no CIP Security configuration session is open");
+    const own = this.#ethernetIp?.snapshot ?? this.working;
+    await this.#save({ ...own, cipState: CipSecurityState.configured });
+    session.timer();
+    this.#cip = undefined;
+    if (this.#ethernetIp === undefined) this.#pending = undefined;
+    else this.#ethernetIp.snapshot = this.#applied;
+    this.#event("cip-security/end");
+  }
+
+  /** 0x5D Reset: this object and 0x5E to factory default, or neither. @throws {Refusal} 0x0F configured and not over TLS. */
+  async resetCip(asker: Asker): Promise<void> {
+    if (this.isConfigured && !asker.secure) throw tlsNeeded();
+    await this.#save(this.#withoutSecurity({ ...this.#applied, cipState: CipSecurityState.factoryDefault }, true));
+    this.#closeSessions();
+    this.#event("cip-security/reset");
+  }
+
+  /** 0x5E Begin_Config. @throws {Refusal} 0x0C in progress, 0x0F configured and not over TLS. */
+  beginEthernetIp(asker: Asker): void {
+    this.#refuseWhileSaving();
+    if (this.#ethernetIp !== undefined) throw stateConflict("an EtherNet/IP Security configuration session is open");
+    if (this.isConfigured && !asker.secure) throw tlsNeeded();
+    this.#ethernetIp = { snapshot: this.#open(), timer: this.#afterSilence(() => this.#ethernetIpExpired()) };
+    this.#event("ethernet-ip-security/begin");
+  }
+
+  /** 0x5E Kick_Timer. @throws {Refusal} 0x0C when no session is open. */
+  kickEthernetIp(): void {
+    const session = this.#openEthernetIp();
+    session.timer();
+    session.timer = this.#afterSilence(() => this.#ethernetIpExpired());
+  }
+
+  /**
+   * 0x5E Apply_Config: the pending configuration becomes the applied one by one write of the store.
+   *
+   * @param check Refuses a configuration that could not work, by throwing.
+   * @param isIntegrityOnly Whether a configuration allows NULL suites only.
+   * @throws {Refusal} 0x0C when no session is open; {@link StateError} when it cannot be saved: the session stays open.
+   */
+  async apply(
+    check: (pending: Configuration) => void,
+    isIntegrityOnly: (pending: Configuration) => boolean,
+    cleanUp: boolean,
+  ): Promise<void> {
+    const session = this.#openEthernetIp();
+    this.#refuseWhileSaving();
+    check(this.working);
+    const next = cleanUp ? (withoutOrphans(this.working) ?? this.working) : this.working;
+    await this.#save({
+      ...next,
+      // Power lost before End_Config leaves a device that says so.
+      cipState: this.#cip === undefined ? this.#applied.cipState : CipSecurityState.incompleteConfiguration,
+      ethernetIpState: EtherNetIpSecurityState.configured,
+      profilesConfigured: profilesInForce(this.#options.defaults.profiles, isIntegrityOnly(next)),
+    });
+    session.timer();
+    this.#ethernetIp = undefined;
+    this.#pending = this.#cip === undefined ? undefined : this.#applied;
+    this.#event("ethernet-ip-security/apply");
+  }
+
+  /** 0x5E Abort_Config: back to the values before its Begin_Config. @throws {Refusal} 0x0C when no session is open. */
+  abort(): void {
+    this.#openEthernetIp();
+    this.#refuseWhileSaving();
+    this.#dropEthernetIp();
+    this.#event("ethernet-ip-security/abort");
+  }
+
+  /** 0x5E Reset: settable attributes to default. @throws {Refusal} 0x0F configured and not over TLS. */
+  async resetEthernetIp(pullModel: boolean, asker: Asker): Promise<void> {
+    if (this.isConfigured && !asker.secure) throw tlsNeeded();
+    await this.#save(this.#withoutSecurity(this.#applied, pullModel));
+    if (this.#ethernetIp !== undefined) this.#dropEthernetIp();
+    if (this.#pending !== undefined) this.#pending = this.#withoutSecurity(this.#pending, pullModel);
+    this.#event("ethernet-ip-security/reset", { pullModel });
+  }
+
+  /** Identity Reset type 1: everything to factory default, secrets gone from both generations on disk. */
+  async resetAll(): Promise<void> {
+    await this.#save(factoryConfiguration(this.#options.defaults));
+    this.#closeSessions();
+    await this.#options.store.forgetPrevious();
+    this.#event("security/factory-reset");
+  }
+
+  /** Changes the pending configuration. @throws {Refusal} 0x0C while no session is open. */
+  change(edit: (working: Configuration) => Configuration): void {
+    this.#refuseWhileSaving();
+    if (this.#pending === undefined) throw stateConflict("this needs an open configuration session");
+    this.#pending = edit(this.#pending);
+  }
+
+  /** Changes settings of 0x5E. @throws {Refusal} 0x0C unless its own session is open. */
+  changeSettings(edit: (working: Configuration) => Configuration): void {
+    this.#openEthernetIp();
+    this.change(edit);
+  }
+
+  /** Changes the pending configuration where a session is open; else the applied one, saved before this returns. */
+  async changeOrSave(edit: (working: Configuration) => Configuration): Promise<void> {
+    if (this.#pending !== undefined) this.change(edit);
+    else await this.#save(edit(this.#applied));
+  }
+
+  /** Stops the timers. */
+  close(): void {
+    this.#cip?.timer();
+    this.#ethernetIp?.timer();
+  }
+
+  #open(): Configuration {
+    if (this.#pending === undefined) this.#session += 1;
+    this.#pending ??= this.#applied;
+    return this.#pending;
+  }
+
+  #openEthernetIp(): { snapshot: Configuration; timer: Cancel } {
+    if (this.#ethernetIp === undefined) throw stateConflict("no EtherNet/IP Security configuration session is open");
+    return this.#ethernetIp;
+  }
+
+  /** One commit at a time, and nothing changes under it. */
+  async #save(next: Configuration): Promise<void> {
+    this.#refuseWhileSaving();
+    this.#isSaving = true;
+    try {
+      const stored = await this.keys.store(next);
+      await this.#options.store.write({ [section]: toSaved(stored) });
+      this.#applied = stored;
+    } catch (error) {
+      this.#event("security/not-saved", { code: isStackError(error) ? error.code : "bug/unreachable" });
+      throw error;
+    } finally {
+      this.#isSaving = false;
+    }
+    await this.#removeOrphanKeys();
+  }
+
+  /** Best effort: what stays is removed at the next start. */
+  async #removeOrphanKeys(): Promise<void> {
+    try {
+      await this.#options.store.removeOrphanKeys();
+    } catch {
+      this.#event("security/orphan-keys", {});
+    }
+  }
+
+  #refuseWhileSaving(): void {
+    if (this.#isSaving) throw stateConflict("a configuration is being saved");
+  }
+
+  #withoutSecurity(configuration: Configuration, pullModel: boolean): Configuration {
+    const { defaults } = this.#options;
+    return {
+      ...configuration,
+      settings: factorySettings(defaults),
+      ethernetIpState: pullModel ? EtherNetIpSecurityState.factoryDefault : EtherNetIpSecurityState.pullModelDisabled,
+      profilesConfigured: profilesInForce(defaults.profiles, false),
+    };
+  }
+
+  #afterSilence(expired: () => void): Cancel {
+    return this.#options.clock.after(this.#options.timerMs, expired);
+  }
+
+  #cipExpired(): void {
+    if (this.#cip === undefined) return;
+    if (this.#isSaving) {
+      this.#cip.timer = this.#afterSilence(() => this.#cipExpired());
+      return;
+    }
+    this.#cip = undefined;
+    if (this.#ethernetIp === undefined) this.#drop(undefined);
+    else this.#ethernetIp.snapshot = this.#applied;
+    this.#event("cip-security/expired");
+    const incomplete = { ...this.#applied, cipState: CipSecurityState.incompleteConfiguration };
+    this.#applied = incomplete;
+    // A failed write was told as an event; the state in memory is right until the next start.
+    this.#save(incomplete).catch(() => undefined);
+  }
+
+  #ethernetIpExpired(): void {
+    if (this.#ethernetIp === undefined) return;
+    if (this.#isSaving) {
+      this.#ethernetIp.timer = this.#afterSilence(() => this.#ethernetIpExpired());
+      return;
+    }
+    this.#dropEthernetIp();
+    this.#event("ethernet-ip-security/expired");
+  }
+
+  #dropEthernetIp(): void {
+    const session = this.#openEthernetIp();
+    session.timer();
+    this.#ethernetIp = undefined;
+    this.#drop(this.#cip === undefined ? undefined : session.snapshot);
+  }
+
+  #closeSessions(): void {
+    this.close();
+    this.#cip = undefined;
+    this.#ethernetIp = undefined;
+    this.#drop(undefined);
+  }
+
+  #drop(to: Configuration | undefined): void {
+    this.#pending = to;
+    this.#session += 1;
+    this.keys.keepOnly([this.#applied, to]);
+    for (const run of this.#onDropped) run();
+  }
+
+  #event(name: string, facts: Facts = {}): void {
+    this.#options.event(name, facts);
+  }
+}
+
+function tlsNeeded(): Error {
+  return refuse(Status.privilegeViolation, { reason: "a configured device takes this over TLS only" });
+}
