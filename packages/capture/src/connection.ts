@@ -119,7 +119,7 @@ export class Connection {
       return;
     }
     if (this.#carries === "plain") events.push({ ...this.#base(direction, mark, "tcp"), kind: "data", bytes });
-    else this.#tls(direction, this.#carries.push(direction, bytes), mark, events);
+    else this.#tls(this.#carries.push(direction, bytes), mark, events);
   }
 
   #decide(direction: Direction, start: Uint8Array, mark: Mark, events: CaptureEvent[]): void {
@@ -146,11 +146,11 @@ export class Connection {
       this.#undecided[direction] = noOctets;
       events.splice(-1, 0, { ...this.#base(direction, mark, "tcp"), kind: "data", bytes: start });
     }
-    if (this.#carries instanceof TlsDecoder) this.#tls(direction, this.#carries.gap(direction, octets), mark, events);
+    if (this.#carries instanceof TlsDecoder) this.#tls(this.#carries.gap(direction, octets), mark, events);
   }
 
-  #tls(direction: Direction, given: readonly TlsEvent[], mark: Mark, events: CaptureEvent[]): void {
-    for (const event of given) events.push({ ...this.#base(direction, mark, "tls"), ...event });
+  #tls(given: readonly TlsEvent[], mark: Mark, events: CaptureEvent[]): void {
+    for (const { from, ...event } of given) events.push({ ...this.#base(from, mark, "tls"), ...event });
   }
 
   #base(

@@ -35,11 +35,12 @@ export type TlsInfo =
       readonly encrypted: boolean;
     };
 
-/** What octets of a TLS connection gave, in order. */
-export type TlsEvent =
+/** What octets of a TLS connection gave, in order. `from` is the direction whose records they are. */
+export type TlsEvent = { readonly from: Direction } & (
   | { readonly kind: "data"; readonly bytes: Uint8Array; readonly authenticated: boolean }
   | { readonly kind: "tls-info"; readonly info: TlsInfo }
-  | { readonly kind: "notice" | "error"; readonly message: string };
+  | { readonly kind: "notice" | "error"; readonly message: string }
+);
 
 /** Certificate chains fit; a longer handshake message is damage or an attack. */
 const maxHandshakeMessage = 256 * 1024;
@@ -50,7 +51,7 @@ const maxHeld = 256 * 1024;
 /**
  * Follows a TLS connection from its two byte streams and gives its application data. The handshake is read in clear,
  * secrets come from a key log. TLS 1.2 and 1.3; each record is verified, one that fails becomes an `error` and the
- * following ones are still read. Events belong to the direction whose octets were pushed.
+ * following ones are still read. A push may also give events of the other direction, whose records waited for it.
  *
  * @see RFC 5246, RFC 7366, RFC 8446
  */
@@ -95,7 +96,7 @@ export class TlsDecoder {
 
   #lose(direction: Direction, reason: string, events: TlsEvent[]): void {
     this.#halves[direction].lost = true;
-    events.push({ kind: "error", message: `TLS: ${reason}; the rest of this direction stays closed` });
+    events.push({ from: direction, kind: "error", message: `TLS: ${reason}; the rest of this direction stays closed` });
   }
 
   /** Protected records of a client may stand in the capture before the ServerHello that they answer. */
@@ -129,7 +130,11 @@ export class TlsDecoder {
     if (reader.state.state === "opaque") return;
     if (reader.state.state === "clear" && record.type === ContentType.applicationData) {
       reader.change({ state: "opaque" });
-      events.push({ kind: "error", message: "TLS: the handshake is not in the capture; this direction stays closed" });
+      events.push({
+        from: direction,
+        kind: "error",
+        message: "TLS: the handshake is not in the capture; this direction stays closed",
+      });
       return;
     }
     // Before its first protected record a TLS 1.3 peer may still send an alert, or a second hello, in clear.
@@ -141,9 +146,9 @@ export class TlsDecoder {
       this.#unopened(direction, content.reason, events);
     } else if (content.type === ContentType.applicationData) {
       if (content.plain.length > 0)
-        events.push({ kind: "data", bytes: content.plain, authenticated: content.authenticated });
+        events.push({ from: direction, kind: "data", bytes: content.plain, authenticated: content.authenticated });
     } else if (content.type === ContentType.alert) {
-      readAlert(content.plain, !clear, events);
+      readAlert(direction, content.plain, !clear, events);
     } else if (content.type === ContentType.handshake) {
       this.#handshake(direction, content.plain, events);
     }
@@ -155,10 +160,10 @@ export class TlsDecoder {
     const mayBeEarly = state.state === "tls13" && state.stage === "handshake" && reader.sequence === 1n;
     if (mayBeEarly && direction === this.#client && this.#clientHello?.offersEarlyData === true) {
       reader.discount();
-      events.push({ kind: "notice", message: "TLS: a record of early data (0-RTT) was passed over" });
+      events.push({ from: direction, kind: "notice", message: "TLS: a record of early data (0-RTT) was passed over" });
       return;
     }
-    events.push({ kind: "error", message: `TLS: a record does not open: ${reason}` });
+    events.push({ from: direction, kind: "error", message: `TLS: a record does not open: ${reason}` });
   }
 
   #changeCipherSpec(direction: Direction, events: TlsEvent[]): void {
@@ -169,6 +174,7 @@ export class TlsDecoder {
       if (this.#retried) return;
       if (reader.state.state !== "opaque")
         events.push({
+          from: direction,
           kind: "error",
           message: "TLS: the handshake is not in the capture; this direction stays closed",
         });
@@ -176,7 +182,7 @@ export class TlsDecoder {
       return;
     }
     reader.change(this.#negotiated.next[side]);
-    if (side === "client") events.push({ kind: "tls-info", info: this.#clientCertificate() });
+    if (side === "client") events.push({ from: direction, kind: "tls-info", info: this.#clientCertificate() });
   }
 
   #handshake(direction: Direction, plain: Uint8Array, events: TlsEvent[]): void {
@@ -223,6 +229,7 @@ export class TlsDecoder {
     // The second hello after a HelloRetryRequest tells nothing new.
     if (again) return;
     events.push({
+      from: direction,
       kind: "tls-info",
       info: { fact: "client-hello", suites: hello.suites.map(suiteName), serverName: hello.serverName },
     });
@@ -243,6 +250,7 @@ export class TlsDecoder {
     this.#negotiated = this.#negotiate(hello);
     const { keys, version, next } = this.#negotiated;
     events.push({
+      from: direction,
       kind: "tls-info",
       info: {
         fact: "negotiated",
@@ -253,7 +261,8 @@ export class TlsDecoder {
         keys,
       },
     });
-    if (this.#negotiated.message !== undefined) events.push({ kind: "notice", message: this.#negotiated.message });
+    if (this.#negotiated.message !== undefined)
+      events.push({ from: direction, kind: "notice", message: this.#negotiated.message });
     if (version === 0x0304) {
       this.#halves[client].reader.change(next.client);
       this.#halves[direction].reader.change(next.server);
@@ -315,10 +324,11 @@ export class TlsDecoder {
       fromClient ? "CLIENT_TRAFFIC_SECRET_0" : "SERVER_TRAFFIC_SECRET_0",
       this.#clientHello.random,
     );
-    if (fromClient) events.push({ kind: "tls-info", info: this.#clientCertificate() });
+    if (fromClient) events.push({ from: direction, kind: "tls-info", info: this.#clientCertificate() });
     if (secret === undefined) {
       reader.change({ state: "opaque" });
       events.push({
+        from: direction,
         kind: "notice",
         message: "TLS: the key log has the handshake's secrets but not those of the application data; it stays closed",
       });
@@ -396,13 +406,14 @@ function state13(bulk: CipherSuite["bulk"], secret: Uint8Array, stage: "handshak
   return { state: "tls13", bulk, keys: keysFromTrafficSecret(bulk, secret), secret, stage };
 }
 
-function readAlert(plain: Uint8Array, encrypted: boolean, events: TlsEvent[]): void {
+function readAlert(direction: Direction, plain: Uint8Array, encrypted: boolean, events: TlsEvent[]): void {
   const [level, code] = plain;
   if (plain.length !== 2 || level === undefined || code === undefined) {
-    events.push({ kind: "error", message: `TLS: an alert of ${plain.length} octets instead of 2` });
+    events.push({ from: direction, kind: "error", message: `TLS: an alert of ${plain.length} octets instead of 2` });
     return;
   }
   events.push({
+    from: direction,
     kind: "tls-info",
     info: { fact: "alert", level: level === 2 ? "fatal" : "warning", alert: alertName(code), encrypted },
   });

@@ -39,7 +39,7 @@ function decode(
 ): Decoded {
   const decoder = new TlsDecoder(new KeyLog(keyLog));
   const events = tapped.flatMap(({ from, bytes }, index) =>
-    [...alter(decoder, index), ...decoder.push(from, bytes)].map((event) => ({ from, event })),
+    [...alter(decoder, index), ...decoder.push(from, bytes)].map((event) => ({ from: event.from, event })),
   );
   const data = ([0, 1] as const).map((side) =>
     toHex(concat(events.map(({ from, event }) => (from === side && event.kind === "data" ? event.bytes : hex(""))))),
@@ -285,7 +285,17 @@ describe("what can be wrong", () => {
     const clientFirst = [...session.tapped].sort((a, b) => a.from - b.from);
     const decoded = decode(clientFirst, session.keyLog);
     expect(decoded.trouble).toEqual([]);
+    expect(decoded.data).toEqual(sentHex(session));
     expect(decoded.facts.filter(({ fact }) => fact === "negotiated")).toHaveLength(1);
+  });
+
+  test("early data is told and passed over, what follows opens", async () => {
+    const session = await record("TLS_AES_128_GCM_SHA256");
+    const [hello, ...others] = session.tapped;
+    const early = { from: 0 as const, bytes: hex(`17 0303 0020 ${"ee".repeat(32)}`) };
+    const decoded = decode([{ from: 0, bytes: withEarlyData(hello!.bytes) }, early, ...others], session.keyLog);
+    expect(decoded.trouble).toEqual(["TLS: a record of early data (0-RTT) was passed over"]);
+    expect(decoded.data).toEqual(sentHex(session));
   });
 
   test("a handshake that is not in the capture", async () => {
@@ -337,3 +347,14 @@ test("a written capture with its key log inside opens in tshark and here alike",
       .join(""),
   ).toBe(ours[1]);
 });
+
+/** The same ClientHello record with an early_data extension at its end; no decoder of records checks the transcript. */
+function withEarlyData(hello: Uint8Array): Uint8Array {
+  const bytes = Buffer.concat([hello, hex("002a0000")]);
+  const session = 5 + 4 + 34;
+  const suites = session + 1 + bytes[session]!;
+  const compression = suites + 2 + bytes.readUInt16BE(suites);
+  const extensions = compression + 1 + bytes[compression]!;
+  for (const at of [3, 7, extensions]) bytes.writeUInt16BE(bytes.readUInt16BE(at) + 4, at);
+  return new Uint8Array(bytes);
+}
