@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { BugError, isStackError, TrustError } from "@cipsec/wire";
@@ -54,8 +55,9 @@ export function acceptTls(
       rejectUnauthorized: policy.verifyPeer,
       ...(psks.size > 0 && {
         pskCallback: (_: TLSSocket, identity: string) => {
-          psk = identity;
-          return psks.get(identity) ?? null;
+          const key = psks.get(identity);
+          if (key !== undefined) psk = identity;
+          return key ?? null;
         },
       }),
     });
@@ -94,9 +96,9 @@ export function settled(
   peer: Omit<TlsPeer, "chain">,
 ): SecurityFacts | StackErrorShape {
   try {
-    const security = securityFacts(socket, psk);
-    if (security.peer.kind === "psk") return security;
-    const verdict = judge(socket, policy, security, peer);
+    const chain = peerChain(socket);
+    const security = securityFacts(socket, chain, psk);
+    const verdict = security.peer.kind === "psk" ? accepted : judge(policy, { ...peer, chain: chain.map(octets) });
     return verdict.ok ? security : verdict.error;
   } catch (error) {
     const words = `${endpointText(peer.remote)}: judging the other side failed`;
@@ -104,15 +106,20 @@ export function settled(
   }
 }
 
-function judge(socket: TLSSocket, policy: TlsPolicy, security: SecurityFacts, peer: Omit<TlsPeer, "chain">): Verdict {
-  const isOptional = peer.role === "client" && !policy.verifyPeer;
-  if (security.peer.kind === "anonymous") return isOptional ? { ok: true } : refusal(peer, "showed no certificate");
-  if (isOptional) return { ok: true };
+const accepted: Verdict = { ok: true };
+
+function judge(policy: TlsPolicy, peer: TlsPeer): Verdict {
+  if (peer.role === "client" && !policy.verifyPeer) return accepted;
+  if (peer.chain.length === 0) return refusal(peer, "showed no certificate");
   if (policy.verify === undefined) return refusal(peer, "showed a certificate, but no authority is trusted here");
-  return policy.verify({ ...peer, chain: peerChain(socket) });
+  return policy.verify(peer);
 }
 
-function refusal({ remote }: Omit<TlsPeer, "chain">, words: string): Verdict {
+function octets({ raw }: X509Certificate): Uint8Array {
+  return new Uint8Array(raw);
+}
+
+function refusal({ remote }: TlsPeer, words: string): Verdict {
   return { ok: false, error: new TrustError("trust/refused", `${endpointText(remote)}: the other side ${words}`) };
 }
 

@@ -50,6 +50,8 @@ function build(policy: TlsPolicy, role: "client" | "server"): TlsContext {
       ca: [],
       cert: policy.certificates.map(({ chain }) => pem(policy.sendChain ? chain : chain.slice(0, 1))),
       key: policy.certificates.map(({ key }) => key.export({ type: "pkcs8", format: "pem" })),
+      // Nothing is resumed, but a pre-shared key in TLS 1.3 is a session to OpenSSL, and servers need this to take one.
+      ...(role === "server" && { sessionIdContext: "cipsec" }),
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
     });
     const psks = suites.some(({ auth }) => auth === "psk") ? keysFor(role, policy.psks) : new Map<string, Uint8Array>();

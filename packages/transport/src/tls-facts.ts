@@ -10,10 +10,15 @@ const maxChain = 8;
 /**
  * What a finished handshake has agreed on.
  *
+ * @param chain What {@link peerChain} gave.
  * @param psk The identity that the handshake asked a pre-shared key for, if it did. That it was asked for does not yet
  * mean that it was used: a TLS 1.3 client may name one and then go on with certificates.
  */
-export function securityFacts(socket: TLSSocket, psk: string | undefined): SecurityFacts {
+export function securityFacts(
+  socket: TLSSocket,
+  chain: readonly X509Certificate[],
+  psk: string | undefined,
+): SecurityFacts {
   const { standardName } = socket.getCipher();
   const suite = cipherSuites.find(({ name }) => name === standardName);
   const version = socket.getProtocol();
@@ -21,15 +26,18 @@ export function securityFacts(socket: TLSSocket, psk: string | undefined): Secur
     throw new BugError("bug/unreachable", `a TLS session that was not offered came about: ${version} ${standardName}`);
   }
   const usedPsk = suite.auth === "psk" || (version === "TLSv1.3" && psk !== undefined && socket.isSessionReused());
-  const peer = usedPsk ? pskPeer(psk) : certificatePeer(socket.getPeerX509Certificate());
+  const peer = usedPsk ? pskPeer(psk) : certificatePeer(chain[0]);
   return { version, suite: suite.id, suiteName: suite.name, encrypts: suite.encrypts, peer };
 }
 
-/** The peer's chain, DER, leaf first, as far as one certificate leads to the next; empty where it showed none. */
-export function peerChain(socket: TLSSocket): readonly Uint8Array[] {
-  const chain: Uint8Array[] = [];
+/**
+ * The peer's chain, leaf first, as far as one certificate leads to the next; empty where it showed none. To be read once:
+ * Node 22 takes certificates off the session as it hands them out.
+ */
+export function peerChain(socket: TLSSocket): readonly X509Certificate[] {
+  const chain: X509Certificate[] = [];
   for (let next = socket.getPeerX509Certificate(); next && chain.length < maxChain; next = next.issuerCertificate) {
-    chain.push(new Uint8Array(next.raw));
+    chain.push(next);
   }
   return chain;
 }
