@@ -141,6 +141,8 @@ async function replace(path: string, data: string | Uint8Array, mode: number, ke
       // A second name for the old content, so that the path itself is never without one.
       await link(path, kept);
       await rename(kept, previousOf(path));
+      // A rename between two names of one file does nothing; they are that when a crash came right here before.
+      await rm(kept, { force: true });
     }
     await rename(temporary, path);
     await syncFolder(folder);

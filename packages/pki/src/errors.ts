@@ -183,7 +183,7 @@ export function parsing<T>(code: UsageCode, what: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    if (error instanceof UsageError && error.code !== "usage/encoding") throw error;
+    if (error instanceof UsageError && error.code === code) throw error;
     throw new UsageError(code, `${what}: ${error instanceof UsageError ? error.message : "not understood"}`, {
       cause: error,
     });

@@ -133,11 +133,11 @@ export function publicHalf(key: KeyObject): KeyObject {
 function tryPrivateKey(text: string, passphrase: string | undefined): KeyObject {
   try {
     return createPrivateKey(passphrase === undefined ? { key: text } : { key: text, passphrase });
-  } catch (error) {
+  } catch {
     // The library's error is left out: it is not known never to quote its input.
     const encrypted = text.includes("ENCRYPTED");
     if (!encrypted) throw new UsageError("usage/key", "this is not a private key in PEM form");
-    const missing = systemCode(error) === "ERR_MISSING_PASSPHRASE";
+    const missing = passphrase === undefined;
     throw new UsageError(
       "usage/key",
       missing ? "the private key is encrypted: a passphrase is needed" : "the passphrase does not open the private key",

@@ -1,10 +1,11 @@
-import { randomBytes, type KeyObject } from "node:crypto";
+import { hash, randomBytes, type KeyObject } from "node:crypto";
 import {
   AuthorityKeyIdentifierExtension, BasicConstraintsExtension, ExtendedKeyUsageExtension, KeyUsagesExtension, Name,
   SubjectKeyIdentifierExtension, X509CertificateGenerator,
   provider, type Extension,
 } from "./x509.ts"; // prettier-ignore
 import { keyUsageFlags, parseCertificate, type Certificate } from "./certificate.ts";
+import { readElement, readElements } from "./der.ts";
 import {
   alternativeNamesExtension,
   checkAlternativeNames,
@@ -92,8 +93,10 @@ export async function makeCertificate(content: CertificateContent): Promise<Cert
       signingAlgorithm: signingAlgorithm(issuerKey),
       extensions: [
         ...usageExtensions(usage, keyFacts(publicKey).type === "rsa"),
-        await SubjectKeyIdentifierExtension.create(spki(publicKey), false, provider),
-        await authorityKeyId(issuer, publicKey),
+        new SubjectKeyIdentifierExtension(keyIdentifier(publicKey)),
+        new AuthorityKeyIdentifierExtension(
+          issuer?.constraints.subjectKeyId ?? keyIdentifier(issuer?.publicKey ?? publicKey),
+        ),
         ...alternativeNamesExtension(checkAlternativeNames(san)),
       ],
     },
@@ -119,10 +122,10 @@ function usageExtensions({ pathLength, server, client }: Usage, isRsa: boolean):
   ];
 }
 
-async function authorityKeyId(issuer: Certificate | undefined, own: KeyObject): Promise<Extension> {
-  const id = issuer?.constraints.subjectKeyId;
-  if (id !== undefined) return new AuthorityKeyIdentifierExtension(id);
-  return await AuthorityKeyIdentifierExtension.create(spki(issuer?.publicKey ?? own), false, provider);
+/** RFC 7093 method 1: the first 160 bits of the key's SHA-256. */
+function keyIdentifier(key: KeyObject): string {
+  const [, bits] = readElements(readElement(new Uint8Array(spki(key)), "public key").content, 2, "public key");
+  return hash("sha256", bits?.content.subarray(1) ?? new Uint8Array(), "hex").slice(0, 40);
 }
 
 function spki(key: KeyObject): ArrayBuffer {
