@@ -4,6 +4,9 @@ import { usageExitCode, type Shell } from "./command.ts";
 import { addAccess } from "./commands/access.ts";
 import { addCa } from "./commands/ca.ts";
 import { addDecode } from "./commands/decode.ts";
+import { addDevices } from "./commands/device.ts";
+import { addDiscover } from "./commands/discover.ts";
+import { addFile } from "./commands/file.ts";
 
 /** The whole command tree. */
 export function makeProgram(shell: Shell): Command {
@@ -16,9 +19,12 @@ export function makeProgram(shell: Shell): Command {
       writeOut: (text) => void shell.streams.out.write(text),
       writeErr: (text) => void shell.streams.err.write(text),
     });
+  addDiscover(program, shell);
   addAccess(program, shell);
+  addFile(program, shell);
   addCa(program, shell);
   addDecode(program, shell);
+  addDevices(program, shell);
   return program;
 }
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { makePrivateFolder, writeFileAtomic } from "@cipsec/pki";
-import { readDescription, type DeviceDescription } from "@cipsec/target";
+import { makePrivateFolder, writeFileAtomic, type CertificateAuthority } from "@cipsec/pki";
+import { readDescription, type DeviceDescription, type SecurityDescription } from "@cipsec/target";
 import { DeviceProcess } from "./process.ts";
 import type { DeviceKind, PlannedDevice } from "./plant.ts";
 import { labVendor, vendorCertificate } from "./vendor.ts";
@@ -51,13 +51,7 @@ export async function startLab({
   for (const { kind, description } of devices) {
     const folder = join(dataDir, "devices", description.name);
     await makePrivateFolder(folder);
-    const security =
-      description.security === null
-        ? null
-        : {
-            ...description.security,
-            defaultCertificate: await vendorCertificate(vendor, folder, description.identity),
-          };
+    const security = await factorySecurity(vendor, folder, description);
     const whole = readDescription({ ...description, security });
     await writeFileAtomic(join(folder, "device.json"), `${JSON.stringify(whole, undefined, 2)}\n`);
     described.push({ kind, description: whole, stateDir: join(folder, "state") });
@@ -83,4 +77,15 @@ export async function startLab({
     close: () => stack.disposeAsync(),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** What a device has from the factory: its own default certificate, or one that the lab's vendor signs. */
+async function factorySecurity(
+  vendor: CertificateAuthority,
+  folder: string,
+  { security, identity }: PlannedDevice["description"],
+): Promise<SecurityDescription | null> {
+  if (security === null) return null;
+  const defaultCertificate = security.defaultCertificate ?? (await vendorCertificate(vendor, folder, identity));
+  return { ...security, defaultCertificate };
 }

@@ -8,7 +8,10 @@ export type DeviceKind = "modern" | "cbc-psk" | "legacy";
 export interface PlannedDevice {
   readonly kind: DeviceKind;
   readonly description: Omit<DeviceDescription, "security"> & {
-    readonly security: Omit<SecurityDescription, "defaultCertificate"> | null;
+    /** Without a default certificate the lab's vendor signs one. */
+    readonly security:
+      | (Omit<SecurityDescription, "defaultCertificate"> & Partial<Pick<SecurityDescription, "defaultCertificate">>)
+      | null;
   };
 }
 

@@ -133,9 +133,11 @@ function readSecurity(json: unknown): SecurityDescription | null {
 function readDefaultCertificate(json: unknown): SecurityDescription["defaultCertificate"] {
   if (json === undefined || json === "self-signed") return { kind: "self-signed" };
   const at = new Fields(json, "device.security.defaultCertificate");
-  const files = { kind: "vendor" as const, certificate: at.text("certificate", 4096), key: at.text("key", 4096) };
+  const kind = at.choice("kind", ["vendor", "self-signed"], "vendor");
+  const source =
+    kind === "vendor" ? { kind, certificate: at.text("certificate", 4096), key: at.text("key", 4096) } : { kind };
   at.end();
-  return files;
+  return source;
 }
 
 function readAssembly(at: Fields): AssemblyDescription {
@@ -207,6 +209,7 @@ class Fields {
     return value;
   }
 
+  /** Refuses entries that nobody read. */
   end(): void {
     const unknown = Object.keys(this.#json).find((name) => !this.#read.has(name));
     if (unknown !== undefined)

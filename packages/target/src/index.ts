@@ -1,1 +1,20 @@
-export { Router, destinationOf } from "./router.ts";
+export type { AccessDecision, AccessQuestion } from "./access.ts";
+export { isSecure } from "./context.ts";
+export type { RequestContext } from "./context.ts";
+export { parseDescription, readDescription } from "./description.ts";
+export type {
+  AssemblyDescription,
+  CipherGeneration,
+  DeviceDescription,
+  DevicePorts,
+  SecurityDescription,
+} from "./description.ts";
+export type { TargetEvent } from "./events.ts";
+export type { ClassHandlers, InstanceHandlers, Instances } from "./hosting.ts";
+export type { DeviceIdentity } from "./identity.ts";
+export { AssemblyData } from "./objects/assembly.ts";
+export { Refusal, refuse } from "./refusal.ts";
+export { Router } from "./router.ts";
+export type { RouterObserver } from "./router.ts";
+export { startTarget } from "./target.ts";
+export type { Target, TargetOptions } from "./target.ts";

@@ -1,4 +1,4 @@
-import { listen, type Channel, type Clock, type Listener, type TlsPolicy } from "@cipsec/transport";
+import { listen, type Channel, type Clock, type Listener, type RefusedEvent, type TlsPolicy } from "@cipsec/transport";
 import { IanaPort } from "@cipsec/wire";
 import type { DevicePorts } from "./description.ts";
 import { answerDiscovery } from "./discovery.ts";
@@ -17,6 +17,8 @@ export interface PortsOptions {
   readonly tls: () => TlsPolicy;
   readonly accept: (channel: Channel) => void;
   readonly discovery: () => DiscoveryFacts;
+  /** Told of connections that were not let in. */
+  readonly onRefused: (event: RefusedEvent) => void;
   readonly keyLog?: (line: string) => void;
 }
 
@@ -78,7 +80,7 @@ export class Ports implements AsyncDisposable {
   }
 
   async #start(name: Name, port: number): Promise<AsyncDisposable> {
-    const { address, accept, tls, keyLog } = this.#options;
+    const { address, accept, tls, onRefused, keyLog } = this.#options;
     if (name === "eipUdp") {
       this.#numbers.set(name, port);
       return answerDiscovery({ ...this.#options, port, facts: this.#options.discovery });
@@ -89,6 +91,7 @@ export class Ports implements AsyncDisposable {
       port,
       accept,
       tls,
+      onRefused,
       ...(keyLog === undefined ? {} : { keyLog }),
     });
     this.#numbers.set(name, listener.port);

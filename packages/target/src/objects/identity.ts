@@ -1,4 +1,5 @@
 import { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "@cipsec/objects";
+import type { ChannelFacts } from "@cipsec/transport";
 import { Status } from "@cipsec/wire";
 import type { DeviceIdentity } from "../identity.ts";
 import { refuse } from "../refusal.ts";
@@ -9,8 +10,8 @@ export interface IdentityBehaviour {
   readonly identity: DeviceIdentity;
   /** Whether anybody has configured the device: bit 2 of the status. */
   isConfigured(): boolean;
-  /** Changes whenever the configuration does. */
-  consistency(): number;
+  /** The general status that refuses a reset over the channel that asks, or `undefined`. */
+  resetRefusal(type: number, channel: ChannelFacts): number | undefined;
   /** Restarts the device. Called once the reply is on its way. */
   reset(type: number): void;
 }
@@ -32,11 +33,12 @@ export function hostIdentity(router: Router, behaviour: IdentityBehaviour): void
     serialNumber: { get: () => identity.serialNumber },
     productName: { get: () => identity.productName },
     state: { get: () => IdentityState.operational },
-    configurationConsistency: { get: () => behaviour.consistency() },
     reset: (type, context) => {
       const asked = type ?? ResetType.cycle;
       if (asked > ResetType.factoryKeepingLink)
         throw refuse(Status.invalidParameter, { reason: `reset type ${asked} is not 0, 1 or 2` });
+      const refusal = behaviour.resetRefusal(asked, context.channel);
+      if (refusal !== undefined) throw refuse(refusal, { reason: "a reset to factory default needs a secure channel" });
       context.afterReply(() => behaviour.reset(asked));
     },
   });

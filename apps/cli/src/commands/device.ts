@@ -1,0 +1,135 @@
+import { dirname, resolve } from "node:path";
+import type { Command } from "commander";
+import { mixedPlant, startLab, type Lab, type PlannedDevice } from "@cipsec/lab";
+import { parseDescription, readDescription, startTarget, type DeviceDescription } from "@cipsec/target";
+import { UsageError } from "@cipsec/wire";
+import { addCommand, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
+import { keyLogTo } from "../credentials.ts";
+import { readInput } from "../data-folder.ts";
+
+/** `target` runs one device, `lab` a virtual plant, both until interrupted. */
+export function addDevices(program: Command, shell: Shell): void {
+  addCommand(program, shell, "target <file>", "run a device from its description", async (context, options, args) => {
+    const file = argument(args, 0, "FILE");
+    const description = withFilesBeside(file, parseDescription(Buffer.from(await readInput(file)).toString("utf8")));
+    const keyLog = textOption(options, "keylog");
+    const stateDir = textOption(options, "state") ?? context.data.file("devices", description.name);
+    await using target = await startTarget({
+      description,
+      stateDir,
+      ...(keyLog === undefined ? {} : { keyLog: keyLogTo(keyLog) }),
+      onEvent: ({ name, facts }) => {
+        if (context.verbose) context.output.notice(`${name} ${JSON.stringify(facts)}`);
+      },
+    });
+    context.output.line({ listening: true, name: description.name, address: description.address, ports: target.ports });
+    context.output.say(
+      `${description.name} listens at ${description.address}: ${portsText(target.ports)}. Ctrl-C ends it.`,
+    );
+    await interrupted(context);
+  })
+    .option("--state <dir>", "folder for what the device saves (default: below the data folder)")
+    .option("--keylog <file>", "append session secrets, for Wireshark");
+  addCommand(
+    program,
+    shell,
+    "lab [file]",
+    "run a virtual plant: a list of device descriptions, or --devices N",
+    async (context, options, args) => {
+      const count = options["devices"];
+      if ((args[0] === undefined) === (count === undefined))
+        throw new UsageError("usage/argument", "give a FILE or --devices N, not both");
+      const perProcess = options["perProcess"];
+      await using lab = await startLab({
+        dataDir: context.data.file("lab"),
+        devices: typeof count === "number" ? mixedPlant(count) : await plantFrom(argument(args, 0, "FILE")),
+        ...(typeof perProcess === "number" ? { devicesPerProcess: perProcess } : {}),
+      });
+      announce(context, lab);
+      await interrupted(context);
+    },
+  )
+    .option("--devices <n>", "a mixed plant of so many devices at 127.10.0.1 and up", (text) =>
+      wholeNumber(text, 1, 60_000),
+    )
+    .option("--per-process <n>", "devices that share a process", (text) => wholeNumber(text, 1, 1000), 20);
+}
+
+/** Certificate files that a description names stand beside it. */
+function withFilesBeside(file: string, description: DeviceDescription): DeviceDescription {
+  const { security } = description;
+  if (security === null || security.defaultCertificate.kind !== "vendor") return description;
+  const { certificate, key } = security.defaultCertificate;
+  const beside = (name: string): string => resolve(dirname(file), name);
+  return {
+    ...description,
+    security: {
+      ...security,
+      defaultCertificate: { kind: "vendor", certificate: beside(certificate), key: beside(key) },
+    },
+  };
+}
+
+/** A plant file: a JSON list of device descriptions; a device without a default certificate of its own gets one of the lab's vendor. */
+async function plantFrom(file: string): Promise<readonly PlannedDevice[]> {
+  const text = Buffer.from(await readInput(file)).toString("utf8");
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError("usage/file", `${file}: not JSON`, { cause: error });
+  }
+  if (!Array.isArray(json) || json.length === 0)
+    throw new UsageError("usage/file", `${file}: a plant is a JSON list of device descriptions`);
+  return json.map((entry: unknown) => {
+    const description = readDescription(entry);
+    const kind = description.security === null ? "legacy" : description.security.generation;
+    if (description.security === null || namesCertificate(entry)) return { kind, description };
+    const { defaultCertificate: _, ...security } = description.security;
+    return { kind, description: { ...description, security } };
+  });
+}
+
+/** Whether a device description says itself which default certificate the device has. */
+function namesCertificate(entry: unknown): boolean {
+  if (typeof entry !== "object" || entry === null || !("security" in entry)) return false;
+  const { security } = entry;
+  return typeof security === "object" && security !== null && "defaultCertificate" in security;
+}
+
+function announce(context: Context, lab: Lab): void {
+  for (const { kind, description } of lab.devices) {
+    context.output.line({
+      listening: true,
+      name: description.name,
+      kind,
+      address: description.address,
+      ports: description.ports,
+    });
+  }
+  context.output.table(
+    ["device", "kind", "address", "product"],
+    lab.devices.map(({ kind, description }) => [
+      description.name,
+      kind,
+      description.address,
+      description.identity.productName,
+    ]),
+  );
+  context.output.say("The plant runs. Ctrl-C ends it.");
+}
+
+function interrupted({ signal }: Context): Promise<void> {
+  return new Promise((resolve_) => {
+    if (signal.aborted) resolve_();
+    signal.addEventListener("abort", () => resolve_(), { once: true });
+    // The listeners keep the process alive; this is for a device with no port open.
+    const alive = setInterval(() => undefined, 60_000);
+    signal.addEventListener("abort", () => clearInterval(alive), { once: true });
+  });
+}
+
+function portsText(ports: Readonly<Record<string, number | undefined>>): string {
+  const open = Object.entries(ports).filter(([, port]) => port !== undefined);
+  return open.length === 0 ? "no port open" : open.map(([name, port]) => `${name} ${port}`).join(", ");
+}

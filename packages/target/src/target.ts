@@ -1,0 +1,293 @@
+import { join } from "node:path";
+import { CipSecurityState, IdentityState } from "@cipsec/objects";
+import { clockWithoutDate, systemClock, type Channel, type Clock, type TlsPolicy } from "@cipsec/transport";
+import { BugError, isStackError } from "@cipsec/wire";
+import { ConnectionManager, type ConnectionLimits } from "./connection-manager.ts";
+import type { DeviceDescription } from "./description.ts";
+import { channelFacts, type TargetEvent } from "./events.ts";
+import { factorySecurity } from "./factory.ts";
+import type { DiscoveryFacts } from "./identity.ts";
+import { AssemblyData, hostAssemblies } from "./objects/assembly.ts";
+import { hostConnectionManager } from "./objects/connection-manager.ts";
+import { hostEthernetLink } from "./objects/ethernet-link.ts";
+import { hostIdentity, identityStatus } from "./objects/identity.ts";
+import { hostMessageRouter } from "./objects/message-router.ts";
+import { hostQos } from "./objects/qos.ts";
+import { hostTcpIpInterface } from "./objects/tcp-ip-interface.ts";
+import { Ports, type OpenPorts } from "./ports.ts";
+import { Router } from "./router.ts";
+import { createSecurity, type Security } from "./security/security.ts";
+import { serve, type ServeLimits } from "./serve.ts";
+import { SessionTable } from "./sessions.ts";
+import { openStore, type Store } from "./store.ts";
+
+/** How a target runs. */
+export interface TargetOptions {
+  readonly description: DeviceDescription;
+  /** Folder for what the device saves; it belongs to this device alone. */
+  readonly stateDir: string;
+  readonly clock?: Clock;
+  /** Gets the secrets of every TLS session, for debugging only. */
+  readonly keyLog?: (line: string) => void;
+  readonly onEvent?: (event: TargetEvent) => void;
+}
+
+/** A running device. */
+export interface Target extends AsyncDisposable {
+  readonly description: DeviceDescription;
+  /** Numbers of the ports that are open now. */
+  readonly ports: { readonly eip?: number; readonly eipUdp?: number; readonly eips?: number };
+  /** Process data, for the application. */
+  readonly assemblies: AssemblyData;
+  /** Stops the device: listeners, sessions, timers. */
+  stop(): Promise<void>;
+}
+
+/** Encapsulation sessions at a time: what OpENer and its kin have. */
+const maxSessions = 20;
+
+/** Octets of service data in an unconnected reply: as many as the largest class 3 message carries. */
+const maxReply = 4000;
+
+const connectionLimits: ConnectionLimits = { connections: 32, perOriginator: 16, size: 4002 };
+
+const serveLimits: ServeLimits = { maxFrame: 4096 + 64, partialFrameMs: 10_000, maxWaiting: 4096 };
+
+/** Seconds; the default of TCP/IP Interface attribute 13. */
+const defaultInactivityS = 120;
+
+const allClosed: OpenPorts = { eip: false, eipUdp: false, io: false, eips: false, eipd: false };
+
+/**
+ * Starts a device as its description says, with what it has saved.
+ *
+ * @throws {UsageError} `usage/file` for certificate files that cannot be used; {@link StateError} `state/corrupt`;
+ *   {@link TransportError} `transport/address` when a port cannot be opened.
+ */
+export async function startTarget(options: TargetOptions): Promise<Target> {
+  const event = options.onEvent ?? (() => undefined);
+  let device = await Device.boot(options, restart);
+  let isStopped = false;
+  let turn: Promise<void> = Promise.resolve();
+
+  function restart(): void {
+    turn = turn.then(async () => {
+      if (isStopped) return;
+      event({ name: "restart", facts: { device: options.description.name } });
+      await device.stop();
+      device = await Device.boot(options, restart);
+    });
+    turn = turn.catch((error: unknown) => event(failed("restart", error)));
+  }
+
+  const stop = async (): Promise<void> => {
+    isStopped = true;
+    await turn;
+    await device.stop();
+  };
+  return {
+    description: options.description,
+    get ports() {
+      return device.ports;
+    },
+    get assemblies() {
+      return device.assemblies;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** A device between two restarts. */
+class Device {
+  readonly #options: TargetOptions;
+  readonly #clock: Clock;
+  readonly #restart: () => void;
+  readonly #event: (event: TargetEvent) => void;
+  readonly #router: Router;
+  readonly #sessions = new SessionTable(maxSessions);
+  readonly #connections: ConnectionManager;
+  readonly #channels = new Set<Channel>();
+  readonly #ports: Ports;
+  readonly assemblies: AssemblyData;
+  #security: Security | undefined;
+  #isStopped = false;
+
+  private constructor(options: TargetOptions, restart: () => void) {
+    const { description } = options;
+    this.#options = options;
+    this.#restart = restart;
+    this.#event = options.onEvent ?? (() => undefined);
+    this.#clock = options.clock ?? (description.clock ? systemClock : clockWithoutDate);
+    this.#router = new Router((question) => this.#security?.access(question));
+    this.assemblies = new AssemblyData(description.assemblies);
+    this.#connections = new ConnectionManager({
+      identity: description.identity,
+      limits: connectionLimits,
+      clock: this.#clock,
+      router: this.#router,
+    });
+    this.#ports = new Ports({
+      address: description.address,
+      ports: description.ports,
+      broadcastAddresses: description.broadcastAddresses,
+      clock: this.#clock,
+      tls: () => this.#tlsPolicy(),
+      accept: (channel) => this.#accept(channel),
+      discovery: () => this.#discovery(),
+      onRefused: ({ remote, reason, error }) =>
+        this.#event({
+          name: "connection-refused",
+          facts: { remote: `${remote.address}:${remote.port}`, reason, code: error.code },
+        }),
+      ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
+    });
+  }
+
+  /** Brings a device up from its saved state; nothing stays behind when that fails. */
+  static async boot(options: TargetOptions, restart: () => void): Promise<Device> {
+    const device = new Device(options, restart);
+    try {
+      await device.#start(await openStore(join(options.stateDir)));
+      return device;
+    } catch (error) {
+      await device.stop();
+      throw error;
+    }
+  }
+
+  get ports(): Target["ports"] {
+    const numbers = {
+      eip: this.#ports.number("eip"),
+      eipUdp: this.#ports.number("eipUdp"),
+      eips: this.#ports.number("eips"),
+    };
+    return Object.fromEntries(Object.entries(numbers).filter(([, number]) => number !== undefined));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#security?.close();
+    await this.#ports.apply(allClosed);
+    for (const channel of this.#channels) channel.destroy();
+  }
+
+  async #start(store: Store): Promise<void> {
+    const { description } = this.#options;
+    const { identity, address, hostName } = description;
+    hostIdentity(this.#router, {
+      identity,
+      isConfigured: () => this.#isConfigured(),
+      resetRefusal: (type, channel) => this.#security?.resetRefusal(type, channel),
+      reset: (type) => void this.#reset(type),
+    });
+    hostMessageRouter(this.#router, connectionLimits.connections, () => this.#connections.table.size);
+    hostConnectionManager(this.#router, this.#connections);
+    hostAssemblies(this.#router, description.assemblies, this.assemblies);
+    hostQos(this.#router, store);
+    hostEthernetLink(this.#router, address);
+    if (description.security === null) await this.#startPlain(store);
+    else {
+      this.#security = await createSecurity({
+        router: this.#router,
+        store,
+        clock: this.#clock,
+        device: { productName: identity.productName, serialNumber: identity.serialNumber, address, hostName },
+        settings: await factorySecurity(description, description.security),
+        hooks: {
+          portsChanged: (open) => this.#applyPorts(open),
+          closeConnections: (afterMs) => void this.#clock.after(afterMs, () => this.#closeChannels()),
+          activeTcpConnections: () => this.#channels.size,
+          event: (name, facts) => this.#event({ name, facts }),
+        },
+      });
+      await this.#ports.apply(this.#security.ports());
+    }
+  }
+
+  /** A device from before CIP Security: plain ports, always open. */
+  async #startPlain(store: Store): Promise<void> {
+    const { address, hostName } = this.#options.description;
+    const saved = store.read("inactivityTimeoutS");
+    let inactivityS = typeof saved === "number" ? saved : defaultInactivityS;
+    this.#inactivityS = () => inactivityS;
+    hostTcpIpInterface(this.#router, {
+      address,
+      hostName,
+      inactivityTimeoutS: () => inactivityS,
+      setInactivityTimeout: async (seconds) => {
+        await store.write({ inactivityTimeoutS: seconds });
+        inactivityS = seconds;
+      },
+      activeTcpConnections: () => this.#channels.size,
+    });
+    await this.#ports.apply({ ...allClosed, eip: true, eipUdp: true });
+  }
+
+  #inactivityS: () => number = () => this.#security?.inactivityTimeoutS() ?? defaultInactivityS;
+
+  #accept(channel: Channel): void {
+    this.#channels.add(channel);
+    this.#event({ name: "connected", facts: channelFacts(channel.facts) });
+    void channel.closed.then(() => this.#channels.delete(channel));
+    serve(channel, {
+      services: {
+        router: this.#router,
+        connections: this.#connections,
+        sessions: this.#sessions,
+        maxReply,
+        discovery: () => this.#discovery(),
+      },
+      clock: this.#clock,
+      limits: serveLimits,
+      inactivityS: () => this.#inactivityS(),
+    });
+  }
+
+  #discovery(): DiscoveryFacts {
+    const { identity, address } = this.#options.description;
+    return {
+      identity,
+      address,
+      status: identityStatus(this.#isConfigured()),
+      state: IdentityState.operational,
+      ianaPorts: this.#ports.bits,
+      io: false,
+      ...(this.#security === undefined ? {} : { security: this.#security.facts() }),
+    };
+  }
+
+  #isConfigured(): boolean {
+    return this.#security?.facts().cipState === CipSecurityState.configured;
+  }
+
+  #tlsPolicy(): TlsPolicy {
+    if (this.#security === undefined)
+      throw new BugError("bug/unreachable", "a device without CIP Security has no TLS port");
+    return this.#security.tlsPolicy();
+  }
+
+  #applyPorts(open: OpenPorts): void {
+    if (this.#isStopped) return;
+    this.#ports.apply(open).catch((error: unknown) => this.#event(failed("ports", error)));
+  }
+
+  #closeChannels(): void {
+    for (const channel of this.#channels) void channel.close();
+  }
+
+  async #reset(type: number): Promise<void> {
+    try {
+      await this.#security?.reset(type);
+      this.#restart();
+    } catch (error) {
+      this.#event(failed("reset", error));
+    }
+  }
+}
+
+/** A step that failed while nobody waited for it. */
+function failed(step: string, error: unknown): TargetEvent {
+  const code = isStackError(error) ? error.code : "bug/unreachable";
+  return { name: `${step}-failed`, facts: { code, message: error instanceof Error ? error.message : String(error) } };
+}
