@@ -2,9 +2,22 @@ import type { KeyObject } from "node:crypto";
 import { pkcs7ToPem, writePkcs7 } from "./pkcs7.ts";
 import { toPem, type Certificate } from "./certificate.ts";
 import {
-  makeCaFolders, readIndex, readIssued, readTierCertificate, readTierKey, readUnlisted, rowOf, sweep, writeIndex, writeIssued, writeTier,
-  type CaIndex, type IndexRow, type Profile, type Tier,
-} from "./ca-store.ts"; // prettier-ignore
+  makeCaFolders,
+  readIndex,
+  readIssued,
+  readTierCertificate,
+  readTierKey,
+  readUnlisted,
+  rowOf,
+  sweep,
+  writeIndex,
+  writeIssued,
+  writeTier,
+  type CaIndex,
+  type IndexRow,
+  type Profile,
+  type Tier,
+} from "./ca-store.ts";
 import { createCrl, type Crl, type RevocationReason } from "./crl.ts";
 import type { CertificateRequest } from "./csr.ts";
 import { TrustError, UsageError } from "./errors.ts";
@@ -122,13 +135,24 @@ export async function initCa(folder: string, options: CaInitOptions): Promise<Ce
       throw new UsageError("usage/ca-exists", `'${folder}' holds an authority already`, { facts: { folder } });
     const [rootKeys, issuingKeys] = await Promise.all([makeKeyPair(), makeKeyPair()]);
     const root = await makeCertificate({
-      serialHex: randomSerial(), subject: { organization: name, commonName: `${name} Root CA` }, san: {}, publicKey: rootKeys.publicKey,
-      ...validity(now(), rootDays), usage: { pathLength: 1, server: false, client: false }, issuerKey: rootKeys.privateKey,
-    }); // prettier-ignore
+      serialHex: randomSerial(),
+      subject: { organization: name, commonName: `${name} Root CA` },
+      san: {},
+      publicKey: rootKeys.publicKey,
+      ...validity(now(), rootDays),
+      usage: { pathLength: 1, server: false, client: false },
+      issuerKey: rootKeys.privateKey,
+    });
     const issuing = await makeCertificate({
-      serialHex: randomSerial(), subject: { organization: name, commonName: `${name} Issuing CA` }, san: {}, publicKey: issuingKeys.publicKey,
-      ...validity(now(), issuingDays, root), usage: { pathLength: 0, server: false, client: false }, issuer: root, issuerKey: rootKeys.privateKey,
-    }); // prettier-ignore
+      serialHex: randomSerial(),
+      subject: { organization: name, commonName: `${name} Issuing CA` },
+      san: {},
+      publicKey: issuingKeys.publicKey,
+      ...validity(now(), issuingDays, root),
+      usage: { pathLength: 0, server: false, client: false },
+      issuer: root,
+      issuerKey: rootKeys.privateKey,
+    });
     await writeTier(folder, "root", root, rootKeys.privateKey, passphrase);
     await writeTier(folder, "issuing", issuing, issuingKeys.privateKey, passphrase);
     // Last: without an index there is no authority.

@@ -26,9 +26,17 @@ import { verifySigned } from "./strength.ts";
 
 /** Reasons for revocation and their numbers (RFC 5280 5.3.1). */
 export const revocationReasons = {
-  unspecified: 0, keyCompromise: 1, cACompromise: 2, affiliationChanged: 3, superseded: 4, cessationOfOperation: 5,
-  certificateHold: 6, removeFromCRL: 8, privilegeWithdrawn: 9, aACompromise: 10,
-} as const; // prettier-ignore
+  unspecified: 0,
+  keyCompromise: 1,
+  cACompromise: 2,
+  affiliationChanged: 3,
+  superseded: 4,
+  cessationOfOperation: 5,
+  certificateHold: 6,
+  removeFromCRL: 8,
+  privilegeWithdrawn: 9,
+  aACompromise: 10,
+} as const;
 
 /** One of the names of {@link revocationReasons}. */
 export type RevocationReason = keyof typeof revocationReasons;

@@ -4,9 +4,16 @@ import { readSigned } from "./der.ts";
 import { parsing, UsageError } from "./errors.ts";
 import { keyPairOf } from "./keys.ts";
 import {
-  alternativeNamesExtension, checkAlternativeNames, makeName, printable, readAlternativeNames, subjectOf,
-  type AlternativeNames, type AlternativeNamesInput, type Subject,
-} from "./names.ts"; // prettier-ignore
+  alternativeNamesExtension,
+  checkAlternativeNames,
+  makeName,
+  printable,
+  readAlternativeNames,
+  subjectOf,
+  type AlternativeNames,
+  type AlternativeNamesInput,
+  type Subject,
+} from "./names.ts";
 import { readBlocks, writePem } from "./pem.ts";
 import { cryptoKeyPair, signingAlgorithm } from "./signing.ts";
 import { verifySigned } from "./strength.ts";

@@ -1,9 +1,15 @@
 import { hash, randomBytes, type KeyObject } from "node:crypto";
 import {
-  AuthorityKeyIdentifierExtension, BasicConstraintsExtension, ExtendedKeyUsageExtension, KeyUsagesExtension, Name,
-  SubjectKeyIdentifierExtension, X509CertificateGenerator,
-  provider, type Extension,
-} from "./x509.ts"; // prettier-ignore
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
+  KeyUsagesExtension,
+  Name,
+  SubjectKeyIdentifierExtension,
+  X509CertificateGenerator,
+  provider,
+  type Extension,
+} from "./x509.ts";
 import { keyUsageFlags, parseCertificate, type Certificate } from "./certificate.ts";
 import { readElement, readElements } from "./der.ts";
 import {

@@ -12,11 +12,33 @@ const folder = temporaryFolder();
 const file = (name: string): string => join(folder, name);
 
 // Everything here is made by OpenSSL, so that our reader is not tested with our writer.
-mustOpenssl(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", file("k"), "-out", file("a.pem"), "-days", "30",
-  "-subj", "/C=DE/ST=Hesse/L=Kassel/O=Plant/OU=Line 1/CN=pump 7/serialNumber=00C0FFEE/emailAddress=ops@plant.example",
-  "-addext", "subjectAltName=IP:192.0.2.7,IP:2001:db8::7,DNS:pump.example,URI:urn:dev:7,email:a@b.example",
-  "-addext", "basicConstraints=critical,CA:TRUE,pathlen:2", "-addext", "keyUsage=critical,keyCertSign,digitalSignature",
-  "-addext", "extendedKeyUsage=serverAuth,clientAuth", "-set_serial", "0x00f1"]); // prettier-ignore
+mustOpenssl([
+  "req",
+  "-x509",
+  "-newkey",
+  "ec",
+  "-pkeyopt",
+  "ec_paramgen_curve:P-256",
+  "-nodes",
+  "-keyout",
+  file("k"),
+  "-out",
+  file("a.pem"),
+  "-days",
+  "30",
+  "-subj",
+  "/C=DE/ST=Hesse/L=Kassel/O=Plant/OU=Line 1/CN=pump 7/serialNumber=00C0FFEE/emailAddress=ops@plant.example",
+  "-addext",
+  "subjectAltName=IP:192.0.2.7,IP:2001:db8::7,DNS:pump.example,URI:urn:dev:7,email:a@b.example",
+  "-addext",
+  "basicConstraints=critical,CA:TRUE,pathlen:2",
+  "-addext",
+  "keyUsage=critical,keyCertSign,digitalSignature",
+  "-addext",
+  "extendedKeyUsage=serverAuth,clientAuth",
+  "-set_serial",
+  "0x00f1",
+]);
 mustOpenssl([
   "req",
   "-x509",
@@ -80,9 +102,15 @@ describe("a certificate by OpenSSL", () => {
 
   test("has the parts of its subject", () => {
     expect(certificateSubject(certificate)).toEqual({
-      country: "DE", state: "Hesse", locality: "Kassel", organization: "Plant", organizationalUnit: "Line 1", commonName: "pump 7",
-      serialNumber: "00C0FFEE", emailAddress: "ops@plant.example",
-    }); // prettier-ignore
+      country: "DE",
+      state: "Hesse",
+      locality: "Kassel",
+      organization: "Plant",
+      organizationalUnit: "Line 1",
+      commonName: "pump 7",
+      serialNumber: "00C0FFEE",
+      emailAddress: "ops@plant.example",
+    });
   });
 
   test("is the same in every form", () => {
@@ -152,14 +180,16 @@ test.each([
   { name: "too many characters", input: "a".repeat(128 * 1024 + 1) },
   {
     name: "one large certificate",
-    input: Buffer.concat([Uint8Array.of(0x30, 0x82, 0x50, 0x00), Buffer.alloc(0x5000, 0x30)]),
+    input: `-----BEGIN CERTIFICATE-----
+${Buffer.alloc(17_000).toString("base64")}
+-----END CERTIFICATE-----
+`,
   },
   { name: "truncated", input: aDer.subarray(0, 100) },
   { name: "an octet too many", input: Buffer.concat([aDer, Uint8Array.of(0)]) },
   { name: "another inner algorithm", input: swap("2a8648ce3d040302", "2a8648ce3d040303") },
   { name: "an extension twice", input: swap("551d11", "551d0f") },
   { name: "PKCS#7 without certificates", input: writePkcs7({}) },
-  { name: "PKCS#7 of other content", input: swap("2a8648ce3d040302", "2a8648ce3d040302").subarray(0, 0) },
   { name: "PKCS#7 data", input: Buffer.from("300f06092a864886f70d010701a0020400", "hex") },
   { name: "SignedData that is empty", input: Buffer.from("300f06092a864886f70d010702a0023000", "hex") },
 ])("refuses: $name", ({ input }) => {

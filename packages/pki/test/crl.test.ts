@@ -28,12 +28,15 @@ const other = await authority("root");
 writeFileSync(file("ca.pem"), toPem(root.certificate));
 writeFileSync(file("ca.key"), privateKeyToPem(root.key));
 writeFileSync(file("number"), "01FF\n");
-writeFileSync(file("index.txt"), [
-  "R\t400101000000Z\t260101000000Z,keyCompromise\t0A0B0C\tunknown\t/CN=a",
-  "R\t400101000000Z\t260102000000Z,certificateHold\t00F1\tunknown\t/CN=b",
-  "R\t400101000000Z\t260103000000Z\t7F\tunknown\t/CN=c",
-  "V\t400101000000Z\t\t01\tunknown\t/CN=d\n",
-].join("\n")); // prettier-ignore
+writeFileSync(
+  file("index.txt"),
+  [
+    "R\t400101000000Z\t260101000000Z,keyCompromise\t0A0B0C\tunknown\t/CN=a",
+    "R\t400101000000Z\t260102000000Z,certificateHold\t00F1\tunknown\t/CN=b",
+    "R\t400101000000Z\t260103000000Z\t7F\tunknown\t/CN=c",
+    "V\t400101000000Z\t\t01\tunknown\t/CN=d\n",
+  ].join("\n"),
+);
 writeFileSync(
   file("ca.cnf"),
   `[ca]\ndefault_ca=d\n[d]\ndatabase=${file("index.txt")}\ncrlnumber=${file("number")}\ndefault_md=sha256\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n[delta]\n2.5.29.27=critical,DER:020101\n[twice]\n2.5.29.60=DER:0500\n2.5.29.61=DER:0500\n`,

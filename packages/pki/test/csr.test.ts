@@ -15,9 +15,15 @@ const keyFile = join(folder, "key.pem");
 writeFileSync(keyFile, privateKeyToPem(privateKey));
 
 const subject: Required<Subject> = {
-  commonName: "pump 7", organization: "Plant", organizationalUnit: "Line 1", locality: "Kassel", state: "Hesse", country: "DE",
-  emailAddress: "ops@plant.example", serialNumber: "00C0FFEE",
-}; // prettier-ignore
+  commonName: "pump 7",
+  organization: "Plant",
+  organizationalUnit: "Line 1",
+  locality: "Kassel",
+  state: "Hesse",
+  country: "DE",
+  emailAddress: "ops@plant.example",
+  serialNumber: "00C0FFEE",
+};
 const san = { ip: ["192.0.2.7", "2001:db8::7"], dns: ["pump.example"], uri: ["urn:dev:7"] };
 
 test.each(["ecdsa-p256", "ecdsa-p384", "rsa-2048"] as const)("OpenSSL verifies a request of ours, %s", async (kind) => {

@@ -43,9 +43,14 @@ export async function make(
   content: Partial<CertificateContent> & Pick<CertificateContent, "publicKey" | "issuerKey">,
 ): Promise<Certificate> {
   return await makeCertificate({
-    serialHex: randomSerial(), subject: { commonName: "device" }, san: { ip: ["192.0.2.7"], dns: ["pump.example"] },
-    notBefore: at(-30), notAfter: at(30), usage: { server: true, client: true }, ...content,
-  }); // prettier-ignore
+    serialHex: randomSerial(),
+    subject: { commonName: "device" },
+    san: { ip: ["192.0.2.7"], dns: ["pump.example"] },
+    notBefore: at(-30),
+    notAfter: at(30),
+    usage: { server: true, client: true },
+    ...content,
+  });
 }
 
 export interface Authority {
@@ -61,9 +66,16 @@ export async function authority(
 ): Promise<Authority> {
   const { privateKey, publicKey } = await makeKeyPair();
   const certificate = await make({
-    subject: { commonName }, san: {}, publicKey, issuerKey: issuer?.key ?? privateKey, notBefore: at(-60), notAfter: at(60),
-    usage: { pathLength: 3, server: false, client: false }, ...(issuer === undefined ? {} : { issuer: issuer.certificate }), ...content,
-  }); // prettier-ignore
+    subject: { commonName },
+    san: {},
+    publicKey,
+    issuerKey: issuer?.key ?? privateKey,
+    notBefore: at(-60),
+    notAfter: at(60),
+    usage: { pathLength: 3, server: false, client: false },
+    ...(issuer === undefined ? {} : { issuer: issuer.certificate }),
+    ...content,
+  });
   return { certificate, key: privateKey };
 }
 

@@ -37,9 +37,13 @@ const strong = { san: "subjectAltName=IP:192.0.2.7\n", eku: "extendedKeyUsage=se
 
 async function list(by: Authority, entries: readonly Certificate[], from = -1, until = 1, number = 1): Promise<Crl> {
   return await createCrl({
-    issuer: by.certificate, issuerKey: by.key, number, thisUpdate: at(from), nextUpdate: at(until),
+    issuer: by.certificate,
+    issuerKey: by.key,
+    number,
+    thisUpdate: at(from),
+    nextUpdate: at(until),
     entries: entries.map(({ facts }) => ({ serialHex: facts.serialHex, revokedAt: at(-2), reason: "keyCompromise" })),
-  }); // prettier-ignore
+  });
 }
 
 const freshList = await list(issuing, []);
@@ -132,8 +136,13 @@ const rsaIssuing = opensslIssue(root, {
 });
 const md5 = opensslIssue(rsaIssuing, { digest: "md5" }).certificate;
 const forged = await createCrl({
-  issuer: issuing.certificate, issuerKey: stranger.key, number: 9, thisUpdate: at(-1), nextUpdate: at(1), entries: [],
-}); // prettier-ignore
+  issuer: issuing.certificate,
+  issuerKey: stranger.key,
+  number: 9,
+  thisUpdate: at(-1),
+  nextUpdate: at(1),
+  entries: [],
+});
 const nameOnly = await make({ ...issued, subject: { commonName: "192.0.2.7" }, san: {} });
 const wildcard = await make({ ...issued, san: { dns: ["*.plant.example"] } });
 const v6 = await make({ ...issued, san: { ip: ["2001:DB8:0::7"] } });
@@ -141,6 +150,7 @@ const noUsage = opensslIssue(issuing, { extensions: strong.san });
 const anyUsage = opensslIssue(issuing, { extensions: `${strong.san}extendedKeyUsage=anyExtendedKeyUsage\n` });
 const keyCertSignOnly = opensslIssue(issuing, { extensions: `${strong.san}keyUsage=critical,nonRepudiation\n` });
 const unknownCritical = opensslIssue(issuing, { extensions: `${strong.san}1.2.3.4.5=critical,DER:0500\n` });
+const otherSerial = opensslIssue(issuing, { extensions: `${strong.san}authorityKeyIdentifier=DER:3003820105\n` });
 const harmlessCritical = opensslIssue(issuing, { extensions: `${strong.san}certificatePolicies=critical,1.2.3.4\n` });
 
 const cases: readonly Case[] = [
@@ -328,6 +338,11 @@ const cases: readonly Case[] = [
     ask: { minimumStrength: { rsaBits: 3072, ecBits: 384 } },
     code: "trust/weak",
     differs: "auth_level 2 asks for less",
+  },
+  {
+    name: "b: another serial number of the issuer in the key identifier",
+    ask: { leaf: otherSerial.certificate },
+    code: "trust/disagreement",
   },
   // days
   { name: "days: expired", ...(await leafOf({ ...issued, notAfter: at(-1) }, "trust/expired")) },
