@@ -85,6 +85,17 @@ export function announcedPorts(announced: SecurityAnnouncement | undefined): Por
   };
 }
 
+/** States of both security objects in words. */
+export interface StateNames {
+  readonly cipState: string;
+  readonly ethernetIpState: string;
+}
+
+/** States of both security objects, from their numbers. */
+export function stateNames(states: { readonly cipState: number; readonly ethernetIpState: number }): StateNames {
+  return { cipState: cipStateName(states.cipState), ethernetIpState: etherNetIpStateName(states.ethernetIpState) };
+}
+
 /** `maj.min` */
 export function revisionText({ major, minor }: { readonly major: number; readonly minor: number }): string {
   return `${major}.${minor}`;

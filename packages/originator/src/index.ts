@@ -6,7 +6,7 @@ export type { Class3Connection, Class3Grant, Class3Options } from "./class3.ts";
 export { chooseScheme, connect } from "./connect.ts";
 export type { ConnectOptions } from "./connect.ts";
 export { announcedPorts, cipStateName, etherNetIpStateName, identityReport, securityReport } from "./device-report.ts";
-export type { DiscoveredDevice, IdentityReport, PortReport, SecurityReport } from "./device-report.ts";
+export type { DiscoveredDevice, IdentityReport, PortReport, SecurityReport, StateNames } from "./device-report.ts";
 export { discover } from "./discovery.ts";
 export type { BroadcastFrom, DiscoverOptions, DiscoverProgress, Discovery } from "./discovery.ts";
 export { createFile, listFiles, putFile, readFile, writeFile } from "./file.ts";
@@ -38,3 +38,17 @@ export type {
 } from "./typed.ts";
 export { originatorTrust } from "./trust.ts";
 export type { AcceptedPeer, OriginatorTrust, SecurityOptions, TrustFacts } from "./trust.ts";
+export { commission, CommissionError } from "./commission.ts";
+export type {
+  CommissionOptions,
+  CommissionProgress,
+  CommissionResult,
+  DeviceAfterFailure,
+  IssueContext,
+  IssuedPem,
+} from "./commission.ts";
+export type { FirstContact, PlainConnectOptions } from "./commission-connect.ts";
+export { checkPlan, commissionSteps, stepWords } from "./commission-plan.ts";
+export type { CommissionMode, CommissionPlan, PlannedPsk, StepName } from "./commission-plan.ts";
+export { decommission } from "./decommission.ts";
+export type { DecommissionOptions, DecommissionResult } from "./decommission.ts";

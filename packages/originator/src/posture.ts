@@ -294,7 +294,8 @@ function portStates(ports: Value<typeof PortAdminList> | undefined, session: Ses
   return [{ name: "EtherNet/IP", port, protocol: "tcp", open: true, configurable: false }];
 }
 
-function channelReport(session: Session): ChannelReport {
+/** The channel of a session, and who the other end has proven to be. */
+export function channelReport(session: Session): ChannelReport {
   const { protocol, security } = session.facts;
   if (security === undefined) return { protocol, version: null, suite: null, peer: null };
   const { version, suiteName, peer } = security;
