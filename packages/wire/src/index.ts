@@ -200,3 +200,4 @@ export {
   fileStateText,
   securityProfileTexts,
 } from "./security-states.ts";
+export { elementaryTypes } from "./data-types.ts";
