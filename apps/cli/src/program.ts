@@ -3,10 +3,13 @@ import { Command, CommanderError } from "commander";
 import { usageExitCode, type Shell } from "./command.ts";
 import { addAccess } from "./commands/access.ts";
 import { addCa } from "./commands/ca.ts";
+import { addCommission } from "./commands/commission.ts";
 import { addDecode } from "./commands/decode.ts";
+import { addDemo } from "./commands/demo.ts";
 import { addDevices } from "./commands/device.ts";
 import { addDiscover } from "./commands/discover.ts";
 import { addFile } from "./commands/file.ts";
+import { addPosture } from "./commands/posture.ts";
 
 /** The whole command tree. */
 export function makeProgram(shell: Shell): Command {
@@ -19,10 +22,13 @@ export function makeProgram(shell: Shell): Command {
       writeOut: (text) => void shell.streams.out.write(text),
       writeErr: (text) => void shell.streams.err.write(text),
     });
+  addDemo(program, shell);
   addDiscover(program, shell);
+  addPosture(program, shell);
   addAccess(program, shell);
   addFile(program, shell);
   addCa(program, shell);
+  addCommission(program, shell);
   addDecode(program, shell);
   addDevices(program, shell);
   return program;

@@ -1,0 +1,181 @@
+import { isIP } from "node:net";
+import type { Command } from "commander";
+import { commission, decommission, parseTarget, type CommissionPlan } from "@cipsec/originator";
+import { crlToPem, parseCsr, parseCertificates, toPem, type CertificateAuthority } from "@cipsec/pki";
+import { cipherSuite, cipherSuites, UsageError } from "@cipsec/wire";
+import { addCommand, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
+import { addCredentials, announcing, connectOptions, readPsk, securityOf } from "../credentials.ts";
+import { readInput } from "../data-folder.ts";
+
+/** Suites that a commissioned device allows unless told otherwise: authenticated encryption with forward secrecy. */
+const defaultSuites = { certificate: [0xc02b, 0xc02c], psk: [0xccac, 0xc037] } as const;
+
+/** `commission` brings a device into the plant's trust domain, `decommission` takes it out again. */
+export function addCommission(program: Command, shell: Shell): void {
+  addCredentials(
+    addCommand(
+      program,
+      shell,
+      "commission <target>",
+      "bring a device into the trust domain by push: certificate, trust, policy, ports",
+      async (context, options, args) => {
+        const target = parseTarget(argument(args, 0, "TARGET"));
+        const isPsk = options["psk"] === true;
+        if (!context.data.hasCa() && !isPsk) {
+          await context.data.makeCa("Plant");
+          context.output.notice(`There was no authority yet: one is made in ${context.data.path}.`);
+        }
+        const security = await securityOf(context, options);
+        if (security === undefined)
+          throw new UsageError("usage/argument", "--psk needs --psk-identity and --psk-file", {
+            fix: "Make a key with: openssl rand -hex 32",
+          });
+        const authority = isPsk ? undefined : await context.data.ca();
+        const vendor = textOption(options, "vendorCa");
+        const result = await commission(target, {
+          plan: await planOf(context, options, isPsk, authority),
+          security: { ...security, acceptAny: false },
+          acceptAny: options["insecureAcceptAny"] === true,
+          allowPlain: options["allowPlain"] === true,
+          announce: announcing(context),
+          connect: withoutSecurity(await connectOptions(context, options)),
+          progress: ({ index, total, words }) => context.output.progress(`${index}/${total} ${words}`),
+          signal: context.signal,
+          ...(vendor === undefined ? {} : { vendorAnchors: parseCertificates(await readInput(vendor)) }),
+          ...(authority === undefined ? {} : { issue: issuing(authority) }),
+        });
+        context.output.document(result);
+        context.output.say(
+          `${result.address}: ${result.identity.name} is configured (${result.mode}); proven over ${result.channel.version ?? ""} ${result.channel.suite ?? ""}.`,
+        );
+        if (result.deviceCertificate !== null)
+          context.output.say(
+            `Certificate: ${result.deviceCertificate.subject}, until ${result.deviceCertificate.notAfter.slice(0, 10)}.`,
+          );
+        context.output.say(
+          result.plaintextClosed ? "The plaintext ports are closed." : "The plaintext ports are still open.",
+        );
+        for (const skipped of result.skipped)
+          context.output.notice(`not set, as the device does not take it: ${skipped}`);
+      },
+    )
+      .option("--push", "push model: this command configures the device (the default)")
+      .option(
+        "--psk",
+        "secure the device by the pre-shared key of --psk-identity and --psk-file in place of a certificate",
+      )
+      .option("--suites <suite...>", "cipher suites to allow, best first: IANA names or numbers")
+      .option("--keep-plaintext", "leave the plaintext ports open")
+      .option("--no-verify-client", "let in clients that do not prove who they are")
+      .option("--check-names", "have the device check that clients come from an address in their certificate")
+      .option(
+        "--dtls-timeout <s>",
+        "seconds of silence after which DTLS sessions end",
+        (text) => wholeNumber(text, 0, 3600),
+        12,
+      )
+      .option(
+        "--vendor-ca <file>",
+        "roots of device makers, PEM: tells whether one vouches for the factory certificate",
+      )
+      .option("--allow-plain", "configure over the plain port where the device has no secure one"),
+    true,
+  );
+  addCredentials(
+    addCommand(
+      program,
+      shell,
+      "decommission <target>",
+      "erase a device's security configuration and reset it to factory default",
+      async (context, options, args) => {
+        const security = await securityOf(context, options);
+        if (security === undefined)
+          throw new UsageError("usage/argument", "nothing to identify this tool with", {
+            fix: "Give --cert, --key and --ca, or --psk-identity and --psk-file, or the plant's data folder.",
+          });
+        const result = await decommission(parseTarget(argument(args, 0, "TARGET")), {
+          security,
+          connect: withoutSecurity(await connectOptions(context, options)),
+          announce: announcing(context),
+          progress: (words) => context.output.progress(words),
+          signal: context.signal,
+        });
+        context.output.document(result);
+        context.output.say(`${result.address} is at factory default again.`);
+      },
+    ),
+  );
+}
+
+async function planOf(
+  context: Context,
+  options: Readonly<Record<string, unknown>>,
+  isPsk: boolean,
+  authority: CertificateAuthority | undefined,
+): Promise<CommissionPlan> {
+  const given = options["suites"];
+  const suites = Array.isArray(given) ? given.map(String).map(suiteOf) : defaultSuites[isPsk ? "psk" : "certificate"];
+  const dtlsTimeout = options["dtlsTimeout"];
+  return {
+    label: "plant",
+    suites,
+    verifyClient: !isPsk && options["verifyClient"] !== false,
+    sendChain: true,
+    checkExpiration: isPsk ? false : "if-possible",
+    checkSan: options["checkNames"] === true,
+    dtlsTimeoutS: typeof dtlsTimeout === "number" ? dtlsTimeout : 12,
+    closePlaintext: options["keepPlaintext"] !== true,
+    ...(isPsk ? { psks: [await pskOf(options)] } : {}),
+    ...(authority === undefined ? {} : { crlPem: crlToPem(await authority.crl()) }),
+  };
+}
+
+async function pskOf(options: Readonly<Record<string, unknown>>): Promise<{ identity: Uint8Array; key: Uint8Array }> {
+  const identity = textOption(options, "pskIdentity");
+  const file = textOption(options, "pskFile");
+  if (identity === undefined || file === undefined)
+    throw new UsageError("usage/argument", "--psk needs --psk-identity and --psk-file");
+  return { identity: Buffer.from(identity, "latin1"), key: await readPsk(file) };
+}
+
+/** Signs a device's request; the address it was reached at stands in the certificate. */
+function issuing(authority: CertificateAuthority): NonNullable<Parameters<typeof commission>[1]["issue"]> {
+  return async (csrPem, { host }) => {
+    const csr = parseCsr(csrPem);
+    const issued = await authority.issue({
+      profile: "device",
+      csr,
+      san: {
+        ...csr.san,
+        ip: [...new Set([host, ...csr.san.ip])].filter(isAddress),
+        dns: isAddress(host) ? csr.san.dns : [...new Set([host, ...csr.san.dns])],
+      },
+    });
+    return { certificatePem: toPem(issued.certificate), caChainPem: toPem([authority.issuing, authority.root]) };
+  };
+}
+
+function isAddress(host: string): boolean {
+  return isIP(host) !== 0;
+}
+
+/** A suite by IANA name or number. */
+function suiteOf(text: string): number {
+  const known = /^(0x)?[\da-f]{4}$/i.test(text)
+    ? cipherSuite(Number.parseInt(text.replace(/^0x/i, ""), 16))
+    : cipherSuites.find(({ name }) => name.toLowerCase() === text.toLowerCase());
+  if (known === undefined)
+    throw new UsageError("usage/argument", `'${text}' is not a cipher suite of CIP Security`, {
+      fix: "Use an IANA name such as TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, or its number such as C02B.",
+    });
+  return known.id;
+}
+
+function withoutSecurity<T extends { security?: unknown; requireSecure?: unknown; signal?: unknown }>({
+  security: _,
+  requireSecure: __,
+  signal: ___,
+  ...rest
+}: T): Omit<T, "security" | "requireSecure" | "signal"> {
+  return rest;
+}

@@ -1,0 +1,114 @@
+import { join, resolve } from "node:path";
+import { makePrivateFolder, writeFileAtomic } from "@cipsec/pki";
+import { runDemo, type DemoDevice } from "@cipsec/lab";
+import type { Posture } from "@cipsec/originator";
+import type { Command } from "commander";
+import { addCommand, textOption, wholeNumber, type Shell } from "../command.ts";
+import { ExitCode } from "../exit-codes.ts";
+import type { Output } from "../output.ts";
+import { openPorts, showDevices } from "./discover.ts";
+
+/** `demo`: the main job on a virtual plant. */
+export function addDemo(program: Command, shell: Shell): void {
+  addCommand(
+    program,
+    shell,
+    "demo",
+    "the main job on a virtual plant: discover, posture, commission, prove",
+    async (context, options) => {
+      const out = resolve(textOption(options, "out") ?? "out");
+      const count = options["devices"];
+      const { output } = context;
+      const result = await runDemo({
+        devices: typeof count === "number" ? count : 5,
+        folder: context.data.file("demo"),
+        signal: context.signal,
+        telling: {
+          chapter: (text) => {
+            output.say(`\n== ${text}`);
+            if (output.json) output.notice(text);
+          },
+          note: (text) => output.say(text),
+          progress: (text) => output.progress(text),
+          discovered: (devices) => showDevices(output, devices),
+          postures: (when, postures) => showPostures(output, when, postures),
+        },
+      });
+      await makePrivateFolder(out);
+      await writeFileAtomic(join(out, "plant.json"), `${JSON.stringify(result, undefined, 2)}\n`, { mode: 0o644 });
+      output.document(result);
+      showProofs(output, result.devices);
+      output.say(
+        `\n${result.holds ? "Everything holds." : "NOT everything holds: see above."} ${(result.elapsedMs / 1000).toFixed(1)} s. Written to ${join(out, "plant.json")}.`,
+      );
+      return result.holds ? ExitCode.ok : ExitCode.doesNotHold;
+    },
+  )
+    .option(
+      "--devices <n>",
+      "devices of the plant; of every five, three modern, one of the CBC/PSK generation, one without CIP Security",
+      (text) => wholeNumber(text, 1, 100),
+      5,
+    )
+    .option("--out <dir>", "folder for the results", "out");
+}
+
+function showPostures(output: Output, when: "before" | "after", postures: readonly Posture[]): void {
+  output.table(
+    [
+      "address",
+      "device",
+      `CIP Security ${when}`,
+      "certificate from",
+      "suites",
+      "clients proven",
+      "open ports",
+      "high findings",
+    ],
+    postures.map((posture) => [
+      posture.address,
+      posture.identity.name,
+      posture.security?.cipState ?? "none",
+      posture.deviceCertificate?.issuer.replace(/^.*CN=/, "") ?? "-",
+      posture.suites === null ? "-" : String(posture.suites.allowed.length),
+      posture.verifyClient === null
+        ? "-"
+        : posture.verifyClient
+          ? "by certificate"
+          : posture.preSharedKeys.length > 0
+            ? "by key"
+            : "no",
+      openPorts(portsOf(posture)),
+      String(posture.findings.filter(({ severity }) => severity === "high").length),
+    ]),
+  );
+}
+
+function portsOf({ ports, security }: Posture): Parameters<typeof openPorts>[0] {
+  const open = (port: number, protocol: string): boolean =>
+    ports.some((entry) => entry.open && entry.port === port && entry.protocol === protocol);
+  const legacy = security === null;
+  return {
+    eip: legacy || open(44_818, "tcp"),
+    eipUdp: legacy || open(44_818, "udp"),
+    io: open(2222, "udp"),
+    eips: open(2221, "tcp"),
+    eipd: open(2221, "udp"),
+  };
+}
+
+/** Longest observation that a table shows; `plant.json` has it all. */
+const shownLength = 90;
+
+function showProofs(output: Output, devices: readonly DemoDevice[]): void {
+  const rows = devices.flatMap(({ address, proofs }) =>
+    proofs.map(({ name, observed, holds }) => [
+      address,
+      name,
+      holds ? "holds" : "FAILS",
+      observed.length > shownLength ? `${observed.slice(0, shownLength - 1)}…` : observed,
+    ]),
+  );
+  output.say("");
+  output.table(["address", "proof", "verdict", "observed"], rows);
+}
