@@ -78,12 +78,10 @@ export function hostTcpIpInterface(router: Router, options: TcpIpInterfaceOption
       : {
           ianaPortAdmin: {
             get: () =>
-              ports
-                .list()
-                .map(({ configurable, ...port }) => ({
-                  ...port,
-                  capability: configurable ? PortCapability.configurable : 0,
-                })),
+              ports.list().map(({ configurable, ...port }) => ({
+                ...port,
+                capability: configurable ? PortCapability.configurable : 0,
+              })),
           },
           setPortAdminState: (wishes: readonly PortWish[], context: RequestContext) => ports.set(wishes, context),
         }),

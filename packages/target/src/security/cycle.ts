@@ -48,7 +48,8 @@ export class ConfigurationCycle {
   #pending: Configuration | undefined;
   #cip: { readonly owner: string; timer: Cancel } | undefined;
   #ethernetIp: { snapshot: Configuration; timer: Cancel } | undefined;
-  #isSaving = false;
+  /** Settles when the write that is under way is done, and everything that follows from it. */
+  #saving: Promise<void> | undefined;
   #session = 0;
   readonly #onDropped = new Set<() => void>();
 
@@ -149,19 +150,20 @@ export class ConfigurationCycle {
     const session = this.#cip;
     if (session === undefined) throw stateConflict("no CIP Security configuration session is open");
     const own = this.#ethernetIp?.snapshot ?? this.working;
-    await this.#save({ ...own, cipState: CipSecurityState.configured });
-    session.timer();
-    this.#cip = undefined;
-    if (this.#ethernetIp === undefined) this.#pending = undefined;
-    else this.#ethernetIp.snapshot = this.#applied;
+    await this.#save({ ...own, cipState: CipSecurityState.configured }, () => {
+      session.timer();
+      this.#cip = undefined;
+      if (this.#ethernetIp === undefined) this.#settle(undefined);
+      else this.#ethernetIp.snapshot = this.#applied;
+    });
     this.#event("cip-security/end");
   }
 
   /** 0x5D Reset: this object and 0x5E to factory default, or neither. @throws {Refusal} 0x0F configured and not over TLS. */
   async resetCip(asker: Asker): Promise<void> {
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
-    await this.#save(this.#withoutSecurity({ ...this.#applied, cipState: CipSecurityState.factoryDefault }, true));
-    this.#closeSessions();
+    const next = this.#withoutSecurity({ ...this.#applied, cipState: CipSecurityState.factoryDefault }, true);
+    await this.#save(next, () => this.#closeSessions());
     this.#event("cip-security/reset");
   }
 
@@ -197,16 +199,20 @@ export class ConfigurationCycle {
     this.#refuseWhileSaving();
     check(this.working);
     const next = cleanUp ? (withoutOrphans(this.working) ?? this.working) : this.working;
-    await this.#save({
-      ...next,
-      // Power lost before End_Config leaves a device that says so.
-      cipState: this.#cip === undefined ? this.#applied.cipState : CipSecurityState.incompleteConfiguration,
-      ethernetIpState: EtherNetIpSecurityState.configured,
-      profilesConfigured: profilesInForce(this.#options.defaults.profiles, isIntegrityOnly(next)),
-    });
-    session.timer();
-    this.#ethernetIp = undefined;
-    this.#pending = this.#cip === undefined ? undefined : this.#applied;
+    await this.#save(
+      {
+        ...next,
+        // Power lost before End_Config leaves a device that says so.
+        cipState: this.#cip === undefined ? this.#applied.cipState : CipSecurityState.incompleteConfiguration,
+        ethernetIpState: EtherNetIpSecurityState.configured,
+        profilesConfigured: profilesInForce(this.#options.defaults.profiles, isIntegrityOnly(next)),
+      },
+      () => {
+        session.timer();
+        this.#ethernetIp = undefined;
+        this.#settle(this.#cip === undefined ? undefined : this.#applied);
+      },
+    );
     this.#event("ethernet-ip-security/apply");
   }
 
@@ -221,17 +227,21 @@ export class ConfigurationCycle {
   /** 0x5E Reset: settable attributes to default. @throws {Refusal} 0x0F configured and not over TLS. */
   async resetEthernetIp(pullModel: boolean, asker: Asker): Promise<void> {
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
-    await this.#save(this.#withoutSecurity(this.#applied, pullModel));
-    if (this.#ethernetIp !== undefined) this.#dropEthernetIp();
-    if (this.#pending !== undefined) this.#pending = this.#withoutSecurity(this.#pending, pullModel);
+    await this.#save(this.#withoutSecurity(this.#applied, pullModel), () => {
+      if (this.#ethernetIp !== undefined) this.#dropEthernetIp();
+      if (this.#pending !== undefined) this.#pending = this.#withoutSecurity(this.#pending, pullModel);
+    });
     this.#event("ethernet-ip-security/reset", { pullModel });
   }
 
   /** Identity Reset type 1: everything to factory default, secrets gone from both generations on disk. */
   async resetAll(): Promise<void> {
-    await this.#save(factoryConfiguration(this.#options.defaults));
-    this.#closeSessions();
-    await this.#options.store.forgetPrevious();
+    const { defaults, store } = this.#options;
+    await this.#save(
+      factoryConfiguration(defaults),
+      () => this.#closeSessions(),
+      () => store.forgetPrevious(),
+    );
     this.#event("security/factory-reset");
   }
 
@@ -251,7 +261,7 @@ export class ConfigurationCycle {
   /** Changes the pending configuration where a session is open; else the applied one, saved before this returns. */
   async changeOrSave(edit: (working: Configuration) => Configuration): Promise<void> {
     if (this.#pending !== undefined) this.change(edit);
-    else await this.#save(edit(this.#applied));
+    else await this.#save(edit(this.#applied), nothing);
   }
 
   /** Stops the timers. */
@@ -271,21 +281,29 @@ export class ConfigurationCycle {
     return this.#ethernetIp;
   }
 
-  /** One commit at a time, and nothing changes under it. */
-  async #save(next: Configuration): Promise<void> {
+  /**
+   * One write at a time, and nothing changes under it. A key that is on disk before the document that names it must not meet
+   * the removal of orphans, so that is part of it.
+   *
+   * @param then What follows from the write, with nothing in between.
+   */
+  async #save(next: Configuration, then: () => void, tidy = () => this.#removeOrphanKeys()): Promise<void> {
     this.#refuseWhileSaving();
-    this.#isSaving = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#saving = promise;
     try {
       const stored = await this.keys.store(next);
       await this.#options.store.write({ [section]: toSaved(stored) });
       this.#applied = stored;
+      then();
+      await tidy();
     } catch (error) {
       this.#event("security/not-saved", { code: isStackError(error) ? error.code : "bug/unreachable" });
       throw error;
     } finally {
-      this.#isSaving = false;
+      this.#saving = undefined;
+      resolve();
     }
-    await this.#removeOrphanKeys();
   }
 
   /** Best effort: what stays is removed at the next start. */
@@ -293,12 +311,12 @@ export class ConfigurationCycle {
     try {
       await this.#options.store.removeOrphanKeys();
     } catch {
-      this.#event("security/orphan-keys", {});
+      this.#event("security/orphan-keys");
     }
   }
 
   #refuseWhileSaving(): void {
-    if (this.#isSaving) throw stateConflict("a configuration is being saved");
+    if (this.#saving !== undefined) throw stateConflict("a configuration is being saved");
   }
 
   #withoutSecurity(configuration: Configuration, pullModel: boolean): Configuration {
@@ -311,16 +329,21 @@ export class ConfigurationCycle {
     };
   }
 
+  /** Ends a session after its silence; a write that is under way decides first what becomes of it. */
   #afterSilence(expired: () => void): Cancel {
-    return this.#options.clock.after(this.#options.timerMs, expired);
+    let isCancelled = false;
+    const cancel = this.#options.clock.after(this.#options.timerMs, () => {
+      void (this.#saving ?? Promise.resolve()).then(() => {
+        if (!isCancelled) expired();
+      });
+    });
+    return () => {
+      isCancelled = true;
+      cancel();
+    };
   }
 
   #cipExpired(): void {
-    if (this.#cip === undefined) return;
-    if (this.#isSaving) {
-      this.#cip.timer = this.#afterSilence(() => this.#cipExpired());
-      return;
-    }
     this.#cip = undefined;
     if (this.#ethernetIp === undefined) this.#drop(undefined);
     else this.#ethernetIp.snapshot = this.#applied;
@@ -328,15 +351,10 @@ export class ConfigurationCycle {
     const incomplete = { ...this.#applied, cipState: CipSecurityState.incompleteConfiguration };
     this.#applied = incomplete;
     // A failed write was told as an event; the state in memory is right until the next start.
-    this.#save(incomplete).catch(() => undefined);
+    this.#save(incomplete, nothing).catch(() => undefined);
   }
 
   #ethernetIpExpired(): void {
-    if (this.#ethernetIp === undefined) return;
-    if (this.#isSaving) {
-      this.#ethernetIp.timer = this.#afterSilence(() => this.#ethernetIpExpired());
-      return;
-    }
     this.#dropEthernetIp();
     this.#event("ethernet-ip-security/expired");
   }
@@ -355,17 +373,25 @@ export class ConfigurationCycle {
     this.#drop(undefined);
   }
 
+  /** What was pending is gone, and what was under way for it ends. */
   #drop(to: Configuration | undefined): void {
+    this.#settle(to);
+    for (const run of this.#onDropped) run();
+  }
+
+  /** What was pending is applied or gone; keys that nothing uses any more are forgotten. */
+  #settle(to: Configuration | undefined): void {
     this.#pending = to;
     this.#session += 1;
     this.keys.keepOnly([this.#applied, to]);
-    for (const run of this.#onDropped) run();
   }
 
   #event(name: string, facts: Facts = {}): void {
     this.#options.event(name, facts);
   }
 }
+
+const nothing = (): void => undefined;
 
 function tlsNeeded(): Error {
   return refuse(Status.privilegeViolation, { reason: "a configured device takes this over TLS only" });
