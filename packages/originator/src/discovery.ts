@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { openUdp, systemClock, type Clock, type Endpoint, type UdpSocket } from "@cipsec/transport";
-import { Command, frame } from "@cipsec/wire";
+import { Command, UsageError, frame } from "@cipsec/wire";
 import { Port } from "./address.ts";
 import { announcedPorts, identityReport, securityReport, type DiscoveredDevice } from "./device-report.ts";
 import { identifyTcp, tryRead } from "./identify.ts";
@@ -66,6 +66,9 @@ const maxTcpFallback = 1024;
 
 const defaults = { listenMs: 1000, ratePerSecond: 500, concurrency: 64, attempts: 2, timeoutMs: 1000 };
 
+/** Sixteen /16s; at the default rate that takes half an hour. */
+const maxHosts = 2 ** 20;
+
 /** A flood of forged replies must not fill memory: no broadcast domain has more devices. */
 const maxDevices = 65_536;
 
@@ -80,21 +83,33 @@ const maxDevices = 65_536;
 export async function discover(options: DiscoverOptions): Promise<Discovery> {
   const { clock = systemClock, signal } = options;
   const started = clock.now();
-  const ranges = (options.ranges ?? []).map(parseRange);
-  const total = ranges.reduce((sum, { count }) => sum + count, 0);
-  const search = new Search(options, clock, total);
+  const hosts = hostsOf(options.ranges ?? []);
+  const search = new Search(options, clock, hosts.length);
   throwIfAborted(signal);
-  const sweep = async (): Promise<void> => {
-    for (const range of ranges) await search.sweep(range.hosts());
-  };
   await Promise.all([
     ...(options.broadcast ?? []).map((from) => search.broadcast(typeof from === "string" ? { address: from } : from)),
-    sweep(),
+    search.sweep(hosts),
   ]);
-  if (options.tcpFallback ?? total <= maxTcpFallback)
-    await search.fallBack(ranges.flatMap((range) => [...range.hosts()]));
+  if (options.tcpFallback ?? hosts.length <= maxTcpFallback) await search.fallBack(hosts);
   const devices = await search.report();
-  return { devices, secureOnly: search.secureOnly, scanned: total, elapsedMs: Math.round(clock.now() - started) };
+  return {
+    devices,
+    secureOnly: search.secureOnly,
+    scanned: hosts.length,
+    elapsedMs: Math.round(clock.now() - started),
+  };
+}
+
+/** Every host once, whatever ranges overlap. */
+function hostsOf(texts: readonly string[]): readonly string[] {
+  const ranges = texts.map(parseRange);
+  const total = ranges.reduce((sum, { count }) => sum + count, 0);
+  if (total > maxHosts)
+    throw new UsageError(
+      "usage/argument",
+      `the ranges name ${total} addresses, above the ${maxHosts} of one discovery`,
+    );
+  return [...new Set(ranges.flatMap((range) => [...range.hosts()]))];
 }
 
 class Search {
@@ -128,10 +143,9 @@ class Search {
   }
 
   /** Asks every address at the bounded rate, then the silent ones again. Names are left for TCP. */
-  async sweep(hosts: Iterable<string>): Promise<void> {
+  async sweep(hosts: readonly string[]): Promise<void> {
     const { attempts = defaults.attempts, listenMs = defaults.listenMs, signal, localAddress } = this.#options;
-    const numeric: string[] = [];
-    for (const host of hosts) if (isIP(host) !== 0) numeric.push(host);
+    const numeric = hosts.filter((host) => isIP(host) !== 0);
     if (numeric.length === 0) return;
     await using v4 = await this.#open(localAddress ?? "0.0.0.0", false);
     await using v6 = numeric.some((host) => isIP(host) === 6) ? await this.#open("::", false) : undefined;
@@ -154,6 +168,7 @@ class Search {
         clock: this.#clock,
         ...(signal === undefined ? {} : { signal }),
       });
+      if (isIP(host) === 0) this.#asked += 1;
       if (reply !== undefined) this.#note(host, reply);
       else if (await isPortOpen(host, Port.eips, timeoutMs, signal)) this.#secureOnly.push(host);
     });

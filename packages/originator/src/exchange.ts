@@ -157,7 +157,7 @@ export class Exchange {
   #expire(waiting: Waiting): void {
     const { what, timeoutMs } = waiting.options;
     const text = waiting.sent
-      ? `${what}: no answer from ${this.#options.peer} within ${timeoutMs} ms`
+      ? `${what}: no ${this.#stream.isPartial ? "whole " : ""}answer from ${this.#options.peer} within ${timeoutMs} ms`
       : `${what}: not sent within ${timeoutMs} ms, as earlier requests to ${this.#options.peer} are unanswered`;
     const error = new TransportError("transport/timeout", text, { facts: { timeoutMs, sent: waiting.sent } });
     this.#settle(waiting, () => waiting.reject(error), true);

@@ -1,0 +1,171 @@
+import { Identity } from "@cipsec/objects";
+import {
+  Command,
+  ConnectedAddress,
+  ConnectionService,
+  ForwardClose,
+  ForwardCloseReply,
+  ForwardOpen,
+  ForwardOpenReply,
+  ItemType,
+  LargeForwardOpen,
+  MessageRouterReply,
+  SendData,
+  decode,
+  encode,
+  frame,
+  type Frame,
+} from "@cipsec/wire";
+import { describe, expect, test } from "vitest";
+import { connect } from "../src/index.ts";
+import { answered, fakeDevice, handle, registered, requestIn, type Answer } from "./fake-device.ts";
+
+const at = "127.24.8.1";
+let connectionId = 0;
+
+/** A device with class 3 connections; `refuse` answers Forward_Opens, `unit` connected messages. */
+function class3Device(
+  refuse: (size: number, large: boolean) => { status: number; extended: readonly number[] } | undefined,
+  unit: (sequence: number, echo: (sequence: number, id?: number) => Uint8Array) => Answer = (sequence, echo) => [
+    echo(sequence),
+  ],
+  seen: number[] = [],
+) {
+  return fakeDevice(at, (f) => {
+    if (f.command === Command.registerSession) return [registered(f)];
+    if (f.command === Command.sendUnitData) return connected(f, unit);
+    if (f.command !== Command.sendRRData) return undefined;
+    const { service, data } = requestIn(f);
+    seen.push(service);
+    if (service === ConnectionService.forwardClose) {
+      const { connectionSerial, originatorVendor, originatorSerial } = decode(ForwardClose, data);
+      return [
+        answered(f, {
+          data: encode(ForwardCloseReply, {
+            connectionSerial,
+            originatorVendor,
+            originatorSerial,
+            applicationReply: new Uint8Array(0),
+          }),
+        }),
+      ];
+    }
+    const large = service === ConnectionService.largeForwardOpen;
+    const open = decode(large ? LargeForwardOpen : ForwardOpen, data);
+    const refusal = refuse(open.oToT.size, large);
+    if (refusal !== undefined) return [answered(f, refusal)];
+    connectionId = open.tToOConnectionId;
+    const { connectionSerial, originatorVendor, originatorSerial, oToTRpiMicros, tToORpiMicros } = open;
+    return [
+      answered(f, {
+        data: encode(ForwardOpenReply, {
+          oToTConnectionId: 77,
+          tToOConnectionId: open.tToOConnectionId,
+          connectionSerial,
+          originatorVendor,
+          originatorSerial,
+          oToTApiMicros: oToTRpiMicros,
+          tToOApiMicros: tToORpiMicros,
+          applicationReply: new Uint8Array(0),
+        }),
+      }),
+    ];
+  });
+}
+
+function connected(f: Frame, unit: Parameters<typeof class3Device>[1] & {}): Answer {
+  const { items } = decode(SendData, f.data);
+  const sequence = new DataView(items[1]!.data.buffer, items[1]!.data.byteOffset).getUint16(0, true);
+  const message = encode(MessageRouterReply, {
+    service: items[1]!.data[2]!,
+    status: 0,
+    extended: [],
+    data: Uint8Array.of(5, 0),
+  });
+  const echo = (count: number, id = connectionId): Uint8Array =>
+    frame(Command.sendUnitData, {
+      session: handle,
+      data: encode(SendData, {
+        interfaceHandle: 0,
+        timeoutS: 0,
+        items: [
+          { type: ItemType.connectedAddress, data: encode(ConnectedAddress, id) },
+          { type: ItemType.connectedData, data: Uint8Array.from([count & 0xff, count >> 8, ...message]) },
+        ],
+      }),
+    });
+  return unit(sequence, echo);
+}
+
+describe("Forward_Open falls back", () => {
+  test.each([
+    {
+      name: "to the small one where the large is not known",
+      size: 4002,
+      refuse: (_: number, large: boolean) => (large ? { status: 8, extended: [] } : undefined),
+      granted: 511,
+    },
+    {
+      name: "to the size that the target names",
+      size: 4002,
+      refuse: (size: number) => (size > 1500 ? { status: 1, extended: [0x0127, 1400] } : undefined),
+      granted: 1400,
+    },
+    {
+      name: "through the usual sizes",
+      size: 4002,
+      refuse: (size: number) => (size > 600 ? { status: 1, extended: [0x0128] } : undefined),
+      granted: 504,
+    },
+  ])("$name", async ({ size, refuse, granted }) => {
+    await using fake = await class3Device(refuse);
+    await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+    await using connection = await session.connectClass3({ size });
+    expect(connection.granted.size).toBe(granted);
+    expect(await connection.object(Identity, 1).get("vendorId")).toBe(5);
+  });
+
+  test.each([
+    { name: "never with another reason", refuse: () => ({ status: 1, extended: [0x0113] }) },
+    { name: "not for ever", refuse: () => ({ status: 1, extended: [0x0127] }) },
+    { name: "not in a circle", refuse: () => ({ status: 1, extended: [0x0127, 0xffff] }) },
+  ])("$name", async ({ refuse }) => {
+    const seen: number[] = [];
+    await using fake = await class3Device(refuse, undefined, seen);
+    await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+    await expect(session.connectClass3({ size: 4002 })).rejects.toMatchObject({
+      code: "cip/status",
+      facts: { status: 1 },
+    });
+    expect(seen.length).toBeLessThan(5);
+  });
+});
+
+describe("connected replies", () => {
+  test("with another sequence count or connection id are not taken", async () => {
+    await using fake = await class3Device(
+      () => undefined,
+      (sequence, echo) => [echo(sequence + 1), echo(sequence, 1234), echo(sequence)],
+    );
+    await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+    await using connection = await session.connectClass3();
+    for (let i = 0; i < 5; i += 1) expect(await connection.object(Identity, 1).get("vendorId")).toBe(5);
+  });
+
+  test("that never come end in a timeout, and a lost channel ends the connection", async () => {
+    let silent = true;
+    await using fake = await class3Device(
+      () => undefined,
+      (sequence, echo) => (silent ? undefined : [echo(sequence)]),
+    );
+    await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+    const connection = await session.connectClass3({ requestTimeoutMs: 100 });
+    await expect(connection.object(Identity, 1).get("vendorId")).rejects.toMatchObject({ code: "transport/timeout" });
+    silent = false;
+    expect(await connection.object(Identity, 1).get("vendorId")).toBe(5);
+    fake.dropAll();
+    await expect.poll(() => connection.isOpen).toBe(false);
+    await expect(connection.object(Identity, 1).get("vendorId")).rejects.toMatchObject({ code: "transport/closed" });
+    await connection.close();
+  });
+});

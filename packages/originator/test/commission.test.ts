@@ -1,0 +1,305 @@
+import { join } from "node:path";
+import { CertificateManagement, CipSecurity, EtherNetIpSecurity, FileObject } from "@cipsec/objects";
+import { crlToPem, makeKeyPair, selfSigned } from "@cipsec/pki";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  commission,
+  connect,
+  decommission,
+  isPortOpen,
+  readPosture,
+  type AcceptedPeer,
+  type CommissionOptions,
+} from "../src/index.ts";
+import { certificatePlan, makePlant, startDevice, type Plant } from "./real-target.ts";
+
+let plant: Plant;
+let next = 0;
+
+beforeAll(async () => {
+  plant = await makePlant();
+});
+afterAll(() => plant[Symbol.asyncDispose]());
+
+function place(): { address: string; stateDir: string } {
+  next += 1;
+  return { address: `127.24.1.${next}`, stateDir: join(plant.folder, `device-${next}`) };
+}
+
+function options(more: Partial<CommissionOptions> = {}): CommissionOptions {
+  return {
+    plan: certificatePlan,
+    issue: (csr, context) => plant.issue(csr, context),
+    security: plant.security,
+    acceptAny: true,
+    ...more,
+  };
+}
+
+describe("certificate mode", () => {
+  test("takes a device from factory default to proven, closes plaintext, and back", async () => {
+    const where = place();
+    await using _ = await startDevice(where);
+    const accepted: AcceptedPeer[] = [];
+    const words: string[] = [];
+    const crlPem = crlToPem([await plant.ca.crl(), await plant.ca.rootCrl()]);
+    const result = await commission(
+      { host: where.address },
+      options({
+        plan: { ...certificatePlan, crlPem },
+        announce: (peer) => accepted.push(peer),
+        progress: ({ words: line }) => words.push(line),
+      }),
+    );
+    expect(result).toMatchObject({
+      mode: "certificate",
+      before: { cipState: "factory-default", ethernetIpState: "factory-default" },
+      after: { cipState: "configured", ethernetIpState: "configured" },
+      firstTrust: { kind: "accepted-any" },
+      plaintextClosed: true,
+      skipped: [],
+      channel: { protocol: "tls", peer: { verified: true } },
+    });
+    expect(accepted).toMatchObject([{ selfSigned: true, refusal: "trust/self-signed" }]);
+    expect(words.length).toBeGreaterThan(10);
+    expect(await isPortOpen(where.address, 44818, 500)).toBe(false);
+
+    await using session = await connect({ host: where.address }, { security: plant.security });
+    const posture = await readPosture(session);
+    expect(posture).toMatchObject({
+      security: { cipState: "configured", securePortsOnly: true },
+      verifyClient: true,
+      suites: { allowed: ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"] },
+      deviceCertificate: { selfSigned: false },
+      dtlsTimeoutS: 20,
+      unread: [],
+    });
+    expect(posture.crl).toHaveLength(2);
+    expect(posture.findings.filter(({ severity }) => severity === "high")).toEqual([]);
+
+    const undone = await decommission({ host: where.address }, { security: plant.security });
+    expect(undone.after).toEqual({ cipState: "factory-default", ethernetIpState: "factory-default" });
+    expect(await isPortOpen(where.address, 44818, 500)).toBe(true);
+  });
+
+  test("commissions a configured device again, over TLS and without accepting anything", async () => {
+    const where = place();
+    await using _ = await startDevice(where);
+    await commission({ host: where.address }, options());
+    const again = await commission(
+      { host: where.address },
+      options({ acceptAny: false, plan: { ...certificatePlan, dtlsTimeoutS: 99, suites: [0xc02c] } }),
+    );
+    expect(again).toMatchObject({ before: { cipState: "configured" }, firstTrust: { kind: "verified" } });
+    await using session = await connect({ host: where.address }, { security: plant.security });
+    expect(await session.object(EtherNetIpSecurity, 1).get("dtlsTimeout")).toBe(99);
+    // The first certificate and its files are gone.
+    expect(await session.class(CertificateManagement).get("certificateList")).toHaveLength(2);
+  });
+
+  test("keeps the timers going while the authority takes longer than they run", async () => {
+    const where = place();
+    await using _ = await startDevice({ ...where, security: { configTimerS: 4 } });
+    const result = await commission(
+      { host: where.address },
+      options({
+        issue: async (csr, context) => {
+          await new Promise((resolve) => setTimeout(resolve, 9000));
+          return plant.issue(csr, context);
+        },
+      }),
+    );
+    expect(result.after.cipState).toBe("configured");
+  });
+
+  test("refuses a factory certificate unless told to accept any", async () => {
+    const where = place();
+    await using _ = await startDevice(where);
+    await expect(commission({ host: where.address }, options({ acceptAny: false }))).rejects.toMatchObject({
+      code: "trust/self-signed",
+      device: "untouched",
+    });
+  });
+
+  test("says when a device belongs to another plant", async () => {
+    const where = place();
+    await using _ = await startDevice(where);
+    await commission({ host: where.address }, options());
+    await using other = await makePlant();
+    await expect(commission({ host: where.address }, options({ security: other.security }))).rejects.toMatchObject({
+      device: "untouched",
+      step: "connect",
+    });
+  });
+});
+
+describe("failures before Apply_Config leave the device untouched", () => {
+  test.each([
+    {
+      name: "the authority refuses",
+      step: "sign",
+      more: {
+        issue: () => Promise.reject(Object.assign(new Error("no"), { code: "trust/refused", facts: {}, fix: "ask" })),
+      },
+    },
+    {
+      name: "the authority signs for another key",
+      step: "verify",
+      more: {
+        issue: async () => {
+          const other = await makeKeyPair();
+          const issued = await plant.ca.issue({
+            profile: "device",
+            publicKey: other.publicKey,
+            subject: { commonName: "x" },
+          });
+          return { certificatePem: issued.pem, caChainPem: String(plant.ca.export()) };
+        },
+      },
+    },
+    {
+      name: "a suite that the device lacks",
+      step: "settings",
+      more: { plan: { ...certificatePlan, suites: [0xc03a, 0xc006, 0x003b, 0xc0ac] } },
+    },
+  ])("$name", async ({ step, more }) => {
+    const where = place();
+    await using _ = await startDevice({ ...where });
+    const failed = commission({ host: where.address }, options(more));
+    await expect(failed).rejects.toMatchObject({ name: "CommissionError", step, device: "untouched" });
+    await using session = await connect({ scheme: "eip", host: where.address });
+    expect(await session.object(CipSecurity, 1).get("state")).toBe(0);
+    expect(await session.object(EtherNetIpSecurity, 1).get("state")).toBe(0);
+    expect(await session.class(CertificateManagement).get("certificateList")).toHaveLength(1);
+    const done = await commission({ host: where.address }, options());
+    expect(done.after.cipState).toBe("configured");
+  });
+});
+
+describe("resumes", () => {
+  test("after a tool that died in the middle of a configuration session", async () => {
+    const where = place();
+    await using _ = await startDevice({ ...where, security: { configTimerS: 2 } });
+    const dead = await connect({ scheme: "eip", host: where.address });
+    await dead.object(CipSecurity, 1).call("beginConfig");
+    await dead.object(EtherNetIpSecurity, 1).call("beginConfig");
+    await dead.class(CertificateManagement).call("create", "left over");
+    await dead.close();
+    const result = await commission({ host: where.address }, options());
+    expect(result.before.cipState).toBe("incomplete");
+    expect(result.after.cipState).toBe("configured");
+  });
+
+  test("gives up when another tool keeps its session open", async () => {
+    const where = place();
+    await using _ = await startDevice({ ...where, security: { configTimerS: 5 } });
+    await using other = await connect({ scheme: "eip", host: where.address });
+    await other.object(CipSecurity, 1).call("beginConfig");
+    await expect(commission({ host: where.address }, options({ settleMs: 1000 }))).rejects.toMatchObject({
+      code: "usage/state",
+      step: "settle",
+      device: "untouched",
+    });
+  });
+
+  test("after an abort at each step, the next run succeeds", async () => {
+    for (const stop of ["create", "install", "settings", "apply", "reconnect", "end"] as const) {
+      const where = place();
+      await using _ = await startDevice({ ...where, security: { configTimerS: 2 } });
+      const controller = new AbortController();
+      const broken = commission(
+        { host: where.address },
+        options({ signal: controller.signal, progress: ({ step }) => step === stop && controller.abort() }),
+      );
+      await expect(broken, stop).rejects.toThrow();
+      const done = await commission({ host: where.address }, options());
+      expect(done.after, stop).toEqual({ cipState: "configured", ethernetIpState: "configured" });
+    }
+  }, 60_000);
+});
+
+describe("pre-shared key mode", () => {
+  const psk = { identity: new TextEncoder().encode("line-1"), key: new Uint8Array(32).fill(7) };
+  const plan = {
+    ...certificatePlan,
+    suites: [0xc037],
+    psks: [psk],
+    verifyClient: false,
+    checkExpiration: false,
+  } as const;
+
+  test("takes a device of the CBC generation to proven", async () => {
+    const where = place();
+    await using _ = await startDevice({ ...where, security: { generation: "cbc-psk" } });
+    const { issue: __, ...rest } = options({ plan, security: { psk } });
+    const result = await commission({ host: where.address }, rest);
+    expect(result).toMatchObject({
+      mode: "psk",
+      channel: { peer: { kind: "psk", verified: true } },
+      plaintextClosed: true,
+    });
+    await expect(
+      connect({ scheme: "eips", host: where.address }, { security: { psk: { ...psk, key: new Uint8Array(32) } } }),
+    ).rejects.toMatchObject({ code: expect.stringMatching(/^tls\//) });
+    await using session = await connect({ host: where.address }, { security: { psk } });
+    const posture = await readPosture(session);
+    expect(posture.preSharedKeys).toEqual([{ identity: "line-1", usage: 2 }]);
+    expect(posture.findings.map(({ id }) => id)).toContain("psk-only");
+    expect(JSON.stringify(posture)).not.toContain("0707");
+  });
+});
+
+test("a device without a clock: the expiry check is skipped where that is allowed", async () => {
+  const where = place();
+  await using _ = await startDevice({ ...where, clock: false });
+  const result = await commission(
+    { host: where.address },
+    options({ plan: { ...certificatePlan, checkExpiration: "if-possible" } }),
+  );
+  expect(result.skipped).toEqual(["checkExpiration"]);
+});
+
+test("trusted identities: only the listed tool gets in", async () => {
+  const where = place();
+  await using _ = await startDevice(where);
+  const [own] = plant.tool.chain;
+  await commission(
+    { host: where.address },
+    options({ plan: { ...certificatePlan, trustedIdentities: [own!.x509.toString()] } }),
+  );
+  const keys = await makeKeyPair();
+  const second = await plant.ca.issue({
+    profile: "tool",
+    publicKey: keys.publicKey,
+    subject: { commonName: "second" },
+  });
+  const security = { ...plant.security, certificate: { chain: second.chain, key: keys.privateKey } };
+  await expect(connect({ scheme: "eips", host: where.address }, { security, reconnect: false })).rejects.toMatchObject({
+    code: expect.stringMatching(/^(tls|trust)\//),
+  });
+  await using session = await connect({ scheme: "eips", host: where.address }, { security: plant.security });
+  expect(await session.class(FileObject).get("directory")).toBeDefined();
+});
+
+test("strangers: no certificate, a stranger's, and a self-signed one are refused, the tool is not", async () => {
+  const where = place();
+  await using _ = await startDevice(where);
+  await commission({ host: where.address }, options());
+  const target = { scheme: "eips", host: where.address } as const;
+  const keys = await makeKeyPair();
+  const certificate = await selfSigned({
+    subject: { commonName: "x" },
+    privateKey: keys.privateKey,
+    now: new Date(),
+  });
+  await using other = await makePlant();
+  for (const security of [
+    { anchors: [plant.ca.root] },
+    { anchors: [plant.ca.root], certificate: other.tool },
+    { anchors: [plant.ca.root], certificate: { chain: [certificate], key: keys.privateKey } },
+  ])
+    await expect(connect(target, { security, reconnect: false })).rejects.toMatchObject({
+      code: expect.stringMatching(/^(tls|trust)\//),
+    });
+  await (await connect(target, { security: plant.security })).close();
+});

@@ -1,0 +1,199 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { openUdp } from "@cipsec/transport";
+import {
+  CipSecurityItem,
+  Command,
+  Cpf,
+  Encapsulation,
+  ItemType,
+  ListIdentityItem,
+  WireError,
+  decode,
+  encode,
+  frame,
+} from "@cipsec/wire";
+import { describe, expect, test } from "vitest";
+import { discover, identify, identifyTcp, readIdentityReply, type DiscoveredDevice } from "../src/index.ts";
+import { fakeDevice } from "./fake-device.ts";
+import { startDevice } from "./real-target.ts";
+
+const identity = encode(ListIdentityItem, {
+  protocolVersion: 1,
+  socket: { family: 2, port: 44818, address: 0x7f180303 },
+  vendorId: 0x1234,
+  deviceType: 0x2b,
+  productCode: 7,
+  revision: { major: 1, minor: 2 },
+  status: 0,
+  serialNumber: 0xcafe,
+  productName: "Fake",
+  state: 3,
+});
+const security = encode(CipSecurityItem, {
+  profiles: 2,
+  cipSecurityState: 2,
+  ethernetIpSecurityState: 2,
+  ianaPortState: 0x0a,
+  profilesConfigured: 2,
+});
+
+function reply(items: readonly { type: number; data: Uint8Array }[], context = new Uint8Array(8)): Uint8Array {
+  return frame(Command.listIdentity, { context, data: encode(Cpf, items) });
+}
+
+describe("a ListIdentity reply", () => {
+  const whole = reply([
+    { type: ItemType.listIdentity, data: identity },
+    { type: ItemType.cipSecurity, data: security },
+  ]);
+
+  test("is read with its security item", () => {
+    expect(readIdentityReply(whole)).toMatchObject({
+      identity: { productName: "Fake", serialNumber: 0xcafe },
+      security: { profiles: 2, cipState: 2, ports: 0x0a },
+    });
+  });
+
+  test("whose length and count leave out item 0x0086 is read with it", () => {
+    const bad = whole.slice();
+    const view = new DataView(bad.buffer);
+    view.setUint16(2, view.getUint16(2, true) - security.length - 4, true);
+    expect(() => decode(Encapsulation, bad)).toThrow(expect.objectContaining({ code: "wire/trailing" }));
+    expect(readIdentityReply(bad)).toMatchObject({ identity: { productName: "Fake" }, security: { cipState: 2 } });
+    view.setUint16(24, 1, true);
+    expect(readIdentityReply(bad)).toMatchObject({ security: { cipState: 2 } });
+  });
+
+  test.each([
+    { name: "item 0x0086 of five octets", data: security.subarray(0, 5), found: true },
+    { name: "item 0x0086 of three octets", data: security.subarray(0, 3), found: false },
+  ])("with $name keeps its identity", ({ data, found }) => {
+    const read = readIdentityReply(
+      reply([
+        { type: ItemType.listIdentity, data: identity },
+        { type: ItemType.cipSecurity, data },
+      ]),
+    );
+    expect(read?.identity.productName).toBe("Fake");
+    expect(read?.security !== undefined).toBe(found);
+  });
+
+  test("cut anywhere, or noise, is refused or read", () => {
+    fc.assert(
+      fc.property(fc.nat(whole.length), fc.uint8Array({ maxLength: 60 }), (cut, noise) => {
+        try {
+          readIdentityReply(Uint8Array.from([...whole.subarray(0, cut), ...noise]));
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error;
+        }
+      }),
+    );
+  });
+});
+
+describe("discover", () => {
+  test("finds real devices once each, by sweep, with their ports and state", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "cipsec-discovery-"));
+    await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+    await using __ = await startDevice({ address: "127.24.3.1", stateDir: join(folder, "1") });
+    await using ___ = await startDevice({ address: "127.24.3.2", stateDir: join(folder, "2"), security: null });
+    await using ____ = await startDevice({
+      address: "127.24.3.3",
+      stateDir: join(folder, "3"),
+      ports: { eipUdp: null },
+    });
+    await using _____ = await startDevice({
+      address: "127.24.3.5",
+      stateDir: join(folder, "5"),
+      ports: { eipUdp: null, eip: null },
+    });
+    const seen: DiscoveredDevice[] = [];
+    const steps: number[] = [];
+    const result = await discover({
+      ranges: ["127.24.3.0/29", "127.24.3.1"],
+      listenMs: 300,
+      timeoutMs: 300,
+      found: (device) => seen.push(device),
+      progress: ({ asked }) => steps.push(asked),
+    });
+    expect(result.devices.map(({ address }) => address)).toEqual(["127.24.3.1", "127.24.3.2", "127.24.3.3"]);
+    expect(result.secureOnly).toEqual(["127.24.3.5"]);
+    expect(seen).toHaveLength(3);
+    expect(result.scanned).toBe(6);
+    expect(Math.max(...steps)).toBe(6);
+    expect(result.devices[0]).toMatchObject({
+      ports: { eip: true, eips: true, eipUdp: true },
+      identity: { vendorId: 0x1234, revision: "1.2", serial: "0000cafe", name: "Under test", state: 3 },
+      security: { cipState: "factory-default", ethernetIpState: "factory-default", securePortsOnly: false },
+    });
+    expect(result.devices[1]).toMatchObject({ security: null, ports: { eip: true, eips: false } });
+  });
+
+  test("hears answers to its own broadcast, and no others", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "cipsec-discovery-"));
+    await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+    // Loopback has no broadcast; a unicast address takes its place.
+    await using __ = await startDevice({ address: "127.24.3.9", stateDir: folder });
+    const result = await discover({
+      broadcast: [{ address: "127.24.3.100", to: "127.24.3.9" }],
+      listenMs: 500,
+      attempts: 1,
+    });
+    expect(result.devices.map(({ address }) => address)).toEqual(["127.24.3.9"]);
+  });
+
+  test("does not believe an answer to another's question", async () => {
+    await using _ = await openUdp({
+      address: "127.24.3.20",
+      port: 44818,
+      receive: () => undefined,
+    });
+    await using liar = await openUdp({
+      address: "127.24.3.21",
+      port: 44818,
+      receive: (_bytes, remote) =>
+        liar.send(reply([{ type: ItemType.listIdentity, data: identity }], new Uint8Array(8).fill(9)), remote),
+    });
+    const result = await discover({ ranges: ["127.24.3.20-21"], listenMs: 200, timeoutMs: 200 });
+    expect(result.devices).toEqual([]);
+    expect(await identify("127.24.3.21", { timeoutMs: 200 })).toBeUndefined();
+  });
+
+  test("keeps to its rate", async () => {
+    const times: number[] = [];
+    await using _ = await openUdp({ address: "127.24.4.7", port: 44999, receive: () => times.push(performance.now()) });
+    const started = performance.now();
+    await discover({
+      ranges: ["127.24.4.1-40"],
+      port: 44999,
+      ratePerSecond: 100,
+      attempts: 1,
+      listenMs: 100,
+      tcpFallback: false,
+    });
+    expect(performance.now() - started).toBeGreaterThan(350);
+    expect(times).toHaveLength(1);
+  });
+
+  test("stops when told to", async () => {
+    const controller = new AbortController();
+    const running = discover({ ranges: ["127.24.5.0/24"], ratePerSecond: 50, signal: controller.signal });
+    setTimeout(() => controller.abort(new Error("enough")), 50);
+    await expect(running).rejects.toThrow("enough");
+  });
+
+  test("TCP: a device that answers ListIdentity with a refusal, noise or nothing is not found", async () => {
+    for (const answer of [
+      () => [frame(Command.listIdentity, { status: 1 })],
+      () => [new Uint8Array(100).fill(0xff)],
+      () => undefined,
+      () => "hang-up" as const,
+    ]) {
+      await using fake = await fakeDevice("127.24.3.30", answer);
+      expect(await identifyTcp("127.24.3.30", { port: fake.port, timeoutMs: 150 })).toBeUndefined();
+    }
+  });
+});
