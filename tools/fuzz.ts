@@ -1,0 +1,125 @@
+import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { readCorpus } from "./fuzz/corpus.ts";
+import { allDecoders } from "./fuzz/decoders.ts";
+import { Findings, readFound } from "./fuzz/findings.ts";
+import { replayLive } from "./fuzz/replay.ts";
+import { runDecoders, tryDecoder, type DecoderReport } from "./fuzz/run-decoders.ts";
+import { runLive, type LiveReport } from "./fuzz/run-live.ts";
+import { seededRandom } from "./fuzz/random.ts";
+
+const usage = `npm run fuzz -- [--seed N] [--inputs N] [--only decoders|live] [--json] [--out FOLDER]
+npm run fuzz -- --replay FILE
+
+Gives mutated octets to every decoder, and to a running device over TCP, TLS and UDP. Same seed, same inputs.
+Exit code 1 when something was found; each finding is saved for --replay.`;
+
+/** Of all inputs, this part goes to the running device. */
+const liveShare = 0.4;
+
+/** What a run came to, as `--json` prints it. */
+export interface FuzzReport {
+  readonly seed: number;
+  readonly inputs: number;
+  readonly decoders?: DecoderReport;
+  readonly live?: LiveReport;
+  readonly findings: number;
+  readonly files: readonly string[];
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string", default: "1" },
+      inputs: { type: "string", default: "100000" },
+      only: { type: "string" },
+      json: { type: "boolean", default: false },
+      out: { type: "string", default: "out/fuzz" },
+      replay: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const [seed, inputs] = [Number(values.seed), Number(values.inputs)];
+  const isUsable = Number.isInteger(seed) && Number.isInteger(inputs) && inputs > 0;
+  const isKnown = values.only === undefined || values.only === "decoders" || values.only === "live";
+  if (values.help || !isUsable || !isKnown) {
+    console.log(usage);
+    return values.help ? 0 : 2;
+  }
+  exposeCollector();
+  if (values.replay !== undefined) return replay(values.replay);
+  const findings = new Findings(values.out);
+  const live = values.only === "decoders" ? 0 : values.only === "live" ? inputs : Math.round(inputs * liveShare);
+  const decoders = inputs - live > 0 ? await runDecoders(seed, inputs - live, findings) : undefined;
+  const device = live > 0 ? await runLive({ seed, inputs: live, findings }) : undefined;
+  const report: FuzzReport = {
+    seed,
+    inputs: (decoders?.inputs ?? 0) + (device?.inputs ?? 0),
+    ...(decoders === undefined ? {} : { decoders }),
+    ...(device === undefined ? {} : { live: device }),
+    findings: findings.count,
+    files: findings.all.map(({ file }) => file),
+  };
+  console.log(values.json ? JSON.stringify(report, null, 2) : text(report, findings));
+  return findings.count === 0 ? 0 : 1;
+}
+
+/** Gives the inputs of a saved finding again. */
+async function replay(file: string): Promise<number> {
+  const found = readFound(file);
+  const inputs = found.inputs.map((hex) => new Uint8Array(Buffer.from(hex, "hex")));
+  console.log(`${found.where}: ${found.what}`);
+  const [, name] = /^decoder (.*)$/u.exec(found.where) ?? [];
+  if (name === undefined) {
+    const problem = await replayLive(inputs);
+    console.log(problem ?? `${inputs.length} inputs again, one connection each: nothing found now`);
+    return problem === undefined ? 0 : 1;
+  }
+  const decoders = await allDecoders(readCorpus(), seededRandom(found.seed));
+  const decoder = decoders.find((each) => each.name === name);
+  if (decoder === undefined) {
+    console.log(`no decoder is named ${name} now`);
+    return 2;
+  }
+  const problems = inputs.map((bytes) => tryDecoder(decoder, bytes).problem).filter((problem) => problem !== undefined);
+  console.log(problems.join("\n") || "nothing found now");
+  return problems.length === 0 ? 0 : 1;
+}
+
+function text({ seed, inputs, decoders, live }: FuzzReport, findings: Findings): string {
+  const lines = [`seed ${seed}: ${inputs} inputs`];
+  if (decoders !== undefined) {
+    const { accepted, refused, seconds, slowestMs, slowest, heapMib } = decoders;
+    lines.push(
+      `decoders   ${decoders.inputs} inputs to ${decoders.decoders} decoders in ${seconds.toFixed(1)} s: ${accepted} accepted, ${refused} refused`,
+      `           slowest input ${slowestMs.toFixed(0)} ms (${slowest}); heap ${heapMib.early} MiB after a tenth, ${heapMib.end} MiB at the end`,
+    );
+  }
+  if (live !== undefined) {
+    const { latencyMs, memory } = live;
+    const attacks = Object.entries(live.byAttack).map(([name, count]) => `${name} ${count}`);
+    lines.push(
+      `device     ${live.inputs} inputs in ${live.seconds.toFixed(1)} s: ${attacks.join(", ")}`,
+      `           ${live.resets} restarts, ${live.closings} closed ports and ${live.reconnects} new sessions of the probe, all as allowed`,
+    );
+    for (const [when, { p50, p99, max, count }] of Object.entries(latencyMs))
+      lines.push(
+        `           good request ${when}: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, max ${max.toFixed(1)} ms of ${count}`,
+      );
+    for (const [when, { rssMib, heapMib }] of Object.entries(memory))
+      lines.push(`           memory ${when}: ${rssMib.toFixed(1)} MiB resident, ${heapMib.toFixed(1)} MiB heap`);
+  }
+  lines.push(findings.count === 0 ? "nothing found" : `${findings.count} findings:`);
+  for (const { where, what, file } of findings.all)
+    lines.push(`  ${where}: ${what}\n    again with: npm run fuzz -- --replay ${file}`);
+  return lines.join("\n");
+}
+
+/** Lets memory be measured after a collection, without an option to Node. */
+function exposeCollector(): void {
+  setFlagsFromString("--expose-gc");
+  globalThis.gc = runInNewContext("gc") as NodeJS.GCFunction;
+}
+
+process.exitCode = await main();
