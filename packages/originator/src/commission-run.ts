@@ -2,7 +2,7 @@ import { CipSecurity, CipSecurityState, EtherNetIpSecurity, EtherNetIpSecuritySt
 import { ApplyFlag, PeerError, Status, TransportError, UsageError, isStackError } from "@cipsec/wire";
 import { formatTarget, Port, type TargetAddress } from "./address.ts";
 import { CertificateWork } from "./commission-certificate.ts";
-import { firstContact, readStates, type PlainConnectOptions, type SecurityStates } from "./commission-connect.ts";
+import { firstContact, readStates, type SecurityStates } from "./commission-connect.ts";
 import type { CommissionMode, StepName } from "./commission-plan.ts";
 import { checkSettings, closePorts, setSettings } from "./commission-settings.ts";
 import type { CommissionOptions, CommissionResult, DeviceAfterFailure } from "./commission.ts";
@@ -44,6 +44,8 @@ export class CommissionRun {
   #after: SecurityStates | undefined;
   #firstTrust: TrustFacts | undefined;
   #isApplied = false;
+  /** The reply to Apply_Config was lost: only a connection under the new configuration tells whether it was done. */
+  #isUnsure = false;
   #plaintextClosed = false;
 
   constructor(target: TargetAddress, options: CommissionOptions, mode: CommissionMode) {
@@ -64,7 +66,7 @@ export class CommissionRun {
   /** The device as it was, as far as the network lets us. Never throws. */
   async undo(): Promise<DeviceAfterFailure> {
     this.#keeper?.stop();
-    if (this.#isApplied) return "applied";
+    if (this.#isApplied) return this.#isUnsure ? "unknown" : "applied";
     if (this.#session === undefined || this.#before === undefined) return "untouched";
     try {
       for (const undo of this.#undo.splice(0).reverse()) await bestEffort(undo());
@@ -127,7 +129,7 @@ export class CommissionRun {
 
   async #connect(): Promise<void> {
     const { security, signal } = this.#options;
-    const session = await firstContact(this.#target, security, this.#options, this.#connectOptions(), signal);
+    const session = await firstContact(this.#target, security, this.#options, this.#options.connect ?? {}, signal);
     this.#session = session;
     this.#firstSession = session;
     this.#firstTrust = session.trust;
@@ -187,13 +189,13 @@ export class CommissionRun {
     if (flags !== 0) await Promise.race([session.disconnected, delay(session.clock, closeDelayMs + 1000)]);
   }
 
-  /** A reply lost on the way leaves open whether it was done: then the state tells. */
+  /** A reply lost on the way leaves open whether it was done; the next step finds out. */
   async #applyOnce(session: Session, request: { flags: number; closeDelayMs: number }): Promise<void> {
     try {
       await session.object(EtherNetIpSecurity, 1).call("applyConfig", request);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
-      this.#isApplied = true;
+      this.#isUnsure = true;
     }
   }
 
@@ -204,11 +206,12 @@ export class CommissionRun {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const session = await connect(secure, {
-          ...this.#connectOptions(),
+          ...this.#options.connect,
           security: { ...security, acceptAny: false },
           ...(signal === undefined ? {} : { signal }),
         });
         this.#session = session;
+        this.#isUnsure = false;
         this.#keeper?.moveTo(session);
         break;
       } catch (error) {
@@ -273,11 +276,6 @@ export class CommissionRun {
     await session.object(CipSecurity, 1).call("reset");
     if (ethernetIpState === EtherNetIpSecurityState.pullDisabled)
       await session.object(EtherNetIpSecurity, 1).call("reset", false);
-  }
-
-  #connectOptions(): PlainConnectOptions {
-    // A configuration session lives with its connection in some devices: a silent reconnect would hide the loss.
-    return { ...this.#options.connect };
   }
 
   #live(): Session {

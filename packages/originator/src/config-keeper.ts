@@ -5,6 +5,9 @@ import type { Session } from "./session.ts";
 /** A device ends a configuration session after about ten seconds of silence; three kicks may get lost. */
 const kickIntervalMs = 2500;
 
+/** A device that makes a key answers late; a kick sent again over a new connection does no harm. */
+const kick = { timeoutMs: 8000, idempotent: true } as const;
+
 /**
  * Keeps the configuration sessions of CIP Security and EtherNet/IP Security open, also while files are on their way. When a
  * kick fails, `signal` fires with the reason: what is under way is lost and must stop.
@@ -53,8 +56,8 @@ export class ConfigKeeper {
     const session = this.#session;
     try {
       await Promise.all([
-        session.object(CipSecurity, 1).call("kickTimer"),
-        ...(this.#keepsEthernetIp ? [session.object(EtherNetIpSecurity, 1).call("kickTimer")] : []),
+        session.object(CipSecurity, 1).call("kickTimer", undefined, kick),
+        ...(this.#keepsEthernetIp ? [session.object(EtherNetIpSecurity, 1).call("kickTimer", undefined, kick)] : []),
       ]);
     } catch (error) {
       // The last moments of a session that Apply_Config closes are no failure.

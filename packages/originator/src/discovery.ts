@@ -4,7 +4,7 @@ import { openUdp, systemClock, type Clock, type Endpoint, type UdpSocket } from 
 import { Command, UsageError, frame } from "@cipsec/wire";
 import { Port } from "./address.ts";
 import { announcedPorts, identityReport, securityReport, type DiscoveredDevice } from "./device-report.ts";
-import { identifyTcp, tryRead } from "./identify.ts";
+import { capabilitiesUdp, identifyTcp, tryRead } from "./identify.ts";
 import type { IdentityReply } from "./identity-reply.ts";
 import { isPortOpen } from "./probe.ts";
 import { parseRange } from "./range.ts";
@@ -68,6 +68,9 @@ const defaults = { listenMs: 1000, ratePerSecond: 500, concurrency: 64, attempts
 
 /** Sixteen /16s; at the default rate that takes half an hour. */
 const maxHosts = 2 ** 20;
+
+/** Bit of the capabilities of ListServices: class 0 and 1 over UDP. */
+const ioCapability = 0x0100;
 
 /** A flood of forged replies must not fill memory: no broadcast domain has more devices. */
 const maxDevices = 65_536;
@@ -188,11 +191,17 @@ class Search {
   async #device(address: string, reply: IdentityReply): Promise<DiscoveredDevice> {
     const { probe = true, timeoutMs = defaults.timeoutMs, signal } = this.#options;
     const announced = announcedPorts(reply.security);
+    const common = { timeoutMs, clock: this.#clock, ...(signal === undefined ? {} : { signal }) };
+    const services =
+      probe && reply.security === undefined && isIP(address) !== 0 ? await capabilitiesUdp(address, common) : undefined;
     const ports = probe
       ? {
           ...announced,
           eip: await isPortOpen(address, Port.eip, timeoutMs, signal),
           eips: await isPortOpen(address, Port.eips, timeoutMs, signal),
+          ...(reply.security === undefined
+            ? { eipUdp: services !== undefined, io: ((services ?? 0) & ioCapability) !== 0 }
+            : {}),
         }
       : announced;
     return { address, ports, identity: identityReport(reply), security: securityReport(reply.security) };

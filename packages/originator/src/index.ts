@@ -13,7 +13,7 @@ export { createFile, listFiles, putFile, readFile, writeFile } from "./file.ts";
 export type { FileEntry, ReadFileOptions, TransferOptions, WriteFileOptions } from "./file.ts";
 export { findingsOf } from "./findings.ts";
 export type { Finding, FindingContext } from "./findings.ts";
-export { identify, identifyTcp, identifyUdp } from "./identify.ts";
+export { capabilitiesUdp, identify, identifyTcp, identifyUdp } from "./identify.ts";
 export type { IdentifyOptions } from "./identify.ts";
 export { readIdentityItems, readIdentityReply } from "./identity-reply.ts";
 export type { IdentityReply, SecurityAnnouncement } from "./identity-reply.ts";

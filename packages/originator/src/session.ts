@@ -33,7 +33,7 @@ import { Exchange } from "./exchange.ts";
 import { encapsulationError, matchReply, pathText, requestText, type RequestOptions } from "./replies.ts";
 import { classAccess, getRaw, objectAccess, setRaw, type ClassAccess, type ObjectAccess } from "./typed.ts";
 import type { TrustFacts } from "./trust.ts";
-import { delay } from "./waiting.ts";
+import { delay, orAborted } from "./waiting.ts";
 
 /** How often and how fast a session dials again after its channel has ended. */
 export interface ReconnectPolicy {
@@ -228,17 +228,17 @@ export class Session implements Class3Carrier, AsyncDisposable {
     if (this.#isClosed) throw new UsageError("usage/state", `the session with ${this.#peer} is closed`);
     if (this.#link.exchange.isOpen) return this.#link;
     if (this.#options.reconnect === false) throw await this.#link.exchange.ended;
-    this.#connecting ??= this.#reconnect(this.#options.reconnect ?? defaultReconnect, signal).finally(() => {
+    this.#connecting ??= this.#reconnect(this.#options.reconnect ?? defaultReconnect).finally(() => {
       this.#connecting = undefined;
     });
-    return this.#connecting;
+    return orAborted(this.#connecting, signal);
   }
 
-  async #reconnect(policy: ReconnectPolicy, signal: AbortSignal | undefined): Promise<Link> {
+  async #reconnect(policy: ReconnectPolicy): Promise<Link> {
     for (let attempt = 1; ; attempt += 1) {
-      await delay(this.#clock, Math.min(policy.firstDelayMs * 2 ** (attempt - 1), policy.maxDelayMs), signal);
+      await delay(this.#clock, Math.min(policy.firstDelayMs * 2 ** (attempt - 1), policy.maxDelayMs));
       try {
-        const link = await register(this.#dial, this.#options, signal);
+        const link = await register(this.#dial, this.#options, undefined);
         if (this.#isClosed) {
           await link.exchange.channel.close();
           throw new UsageError("usage/state", `the session with ${this.#peer} is closed`);

@@ -1,6 +1,7 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CertificateManagement, CipSecurity, EtherNetIpSecurity, FileObject } from "@cipsec/objects";
-import { crlToPem, makeKeyPair, selfSigned } from "@cipsec/pki";
+import { crlToPem, makeKeyPair, privateKeyToPem, selfSigned } from "@cipsec/pki";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   commission,
@@ -246,6 +247,68 @@ describe("pre-shared key mode", () => {
     expect(posture.preSharedKeys).toEqual([{ identity: "line-1", usage: 2 }]);
     expect(posture.findings.map(({ id }) => id)).toContain("psk-only");
     expect(JSON.stringify(posture)).not.toContain("0707");
+  });
+});
+
+test("over an unprotected connection only when that is allowed, and then the plaintext ports close too", async () => {
+  const where = place();
+  await using _ = await startDevice(where);
+  const target = { scheme: "eip", host: where.address } as const;
+  await expect(commission(target, options())).rejects.toMatchObject({ code: "usage/state", device: "untouched" });
+  const result = await commission(target, options({ allowPlain: true }));
+  expect(result).toMatchObject({ firstTrust: null, plaintextClosed: true, after: { cipState: "configured" } });
+  expect(await isPortOpen(where.address, 44818, 500)).toBe(false);
+});
+
+test("names the maker whose root vouches for the factory certificate", async () => {
+  const where = place();
+  await using maker = await makePlant();
+  const keys = await makeKeyPair();
+  const factory = await maker.ca.issue({
+    profile: "device",
+    publicKey: keys.publicKey,
+    subject: { commonName: "SN 9" },
+  });
+  const [certificate, key] = [join(plant.folder, "vendor.pem"), join(plant.folder, "vendor.key")];
+  await writeFile(certificate, factory.chainPem);
+  await writeFile(key, privateKeyToPem(keys.privateKey), { mode: 0o600 });
+  await using _ = await startDevice({
+    ...where,
+    security: { defaultCertificate: { kind: "vendor", certificate, key } },
+  });
+  const result = await commission(
+    { host: where.address },
+    options({ vendorAnchors: [maker.ca.root, maker.ca.issuing] }),
+  );
+  expect(result.firstTrust).toMatchObject({ kind: "accepted-any", accepted: { vouchedBy: expect.any(String) } });
+});
+
+test.each([
+  { field: "label", plan: { label: "a b" } },
+  { field: "suites", plan: { suites: [] } },
+  { field: "suites", plan: { suites: [0xc037] } },
+  { field: "dtlsTimeoutS", plan: { dtlsTimeoutS: 3601 } },
+  { field: "psks", plan: { psks: [{ identity: new Uint8Array(0), key: new Uint8Array(16) }] } },
+])("refuses a plan with a bad $field before anything is sent", async ({ field, plan }) => {
+  const failed = commission({ host: "127.24.1.250" }, options({ plan: { ...certificatePlan, ...plan } }));
+  await expect(failed).rejects.toMatchObject({ code: "usage/argument", facts: { field } });
+});
+
+test("a decommissioning is for those that the device trusts", async () => {
+  const where = place();
+  await using _ = await startDevice(where);
+  await commission({ host: where.address }, options());
+  await using other = await makePlant();
+  await expect(decommission({ host: where.address }, { security: other.security })).rejects.toMatchObject({
+    code: expect.stringMatching(/^(tls|trust)\//),
+  });
+  await expect(
+    decommission({ host: where.address }, { security: { anchors: [plant.ca.root] }, connect: { reconnect: false } }),
+  ).rejects.toMatchObject({ code: expect.stringMatching(/^(tls|trust)\//) });
+  await expect(
+    decommission({ scheme: "eip", host: where.address }, { security: plant.security }),
+  ).rejects.toMatchObject({
+    code: "usage/argument",
   });
 });
 

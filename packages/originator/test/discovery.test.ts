@@ -129,7 +129,10 @@ describe("discover", () => {
       identity: { vendorId: 0x1234, revision: "1.2", serial: "0000cafe", name: "Under test", state: 3 },
       security: { cipState: "factory-default", ethernetIpState: "factory-default", securePortsOnly: false },
     });
-    expect(result.devices[1]).toMatchObject({ security: null, ports: { eip: true, eips: false } });
+    expect(result.devices[1]).toMatchObject({
+      security: null,
+      ports: { eip: true, eips: false, eipUdp: true, eipd: false },
+    });
   });
 
   test("hears answers to its own broadcast, and no others", async () => {
