@@ -131,7 +131,7 @@ export class ConfigurationCycle {
     if (this.isLocked && !asker.secure) throw tlsNeeded();
     this.#open();
     this.#cip = { owner: asker.id, timer: this.#afterSilence(() => this.#cipExpired()) };
-    this.#event("cip-security/begin");
+    this.#event("cip-security/begin", { by: asker.id });
   }
 
   /** 0x5D Kick_Timer. @throws {Refusal} 0x0C when no session is open. */
@@ -164,7 +164,7 @@ export class ConfigurationCycle {
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
     const next = this.#withoutSecurity({ ...this.#applied, cipState: CipSecurityState.factoryDefault }, true);
     await this.#save(next, () => this.#closeSessions());
-    this.#event("cip-security/reset");
+    this.#event("cip-security/reset", { by: asker.id });
   }
 
   /** 0x5E Begin_Config. @throws {Refusal} 0x0C in progress, 0x0F configured and not over TLS. */
@@ -173,7 +173,7 @@ export class ConfigurationCycle {
     if (this.#ethernetIp !== undefined) throw stateConflict("an EtherNet/IP Security configuration session is open");
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
     this.#ethernetIp = { snapshot: this.#open(), timer: this.#afterSilence(() => this.#ethernetIpExpired()) };
-    this.#event("ethernet-ip-security/begin");
+    this.#event("ethernet-ip-security/begin", { by: asker.id });
   }
 
   /** 0x5E Kick_Timer. @throws {Refusal} 0x0C when no session is open. */
@@ -231,7 +231,7 @@ export class ConfigurationCycle {
       if (this.#ethernetIp !== undefined) this.#dropEthernetIp();
       if (this.#pending !== undefined) this.#pending = this.#withoutSecurity(this.#pending, pullModel);
     });
-    this.#event("ethernet-ip-security/reset", { pullModel });
+    this.#event("ethernet-ip-security/reset", { by: asker.id, pullModel });
   }
 
   /** Identity Reset type 1: everything to factory default, secrets gone from both generations on disk. */

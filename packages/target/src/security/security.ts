@@ -85,7 +85,8 @@ export interface Security {
   /**
    * Identity Reset: type 1 returns all security objects to factory default; other types keep them.
    *
-   * @throws {StateError} `state/write` when it cannot be saved: then nothing has changed.
+   * @throws {StateError} `state/write` when it cannot be saved: then nothing has changed; or when the generation before, with its
+   * secrets, cannot be overwritten.
    */
   reset(type: number): Promise<void>;
   /** Stops timers and transfers. */
