@@ -23,44 +23,47 @@ export class FrameStream {
   #held = 0;
   #header: FrameHeader | undefined;
   #drain = 0;
-  #error: WireError | undefined;
 
   /** @param maxData Octets of data a frame may have, at most 65,511. */
   constructor(maxData: number = maxFrameData) {
     this.#maxData = maxData;
   }
 
-  /** Whether a frame is unfinished, or the stream done; a receiver bounds how long that may last. */
+  /** Whether a frame is unfinished, or the stream out of step; a receiver bounds how long that may last. */
   get isPartial(): boolean {
-    return this.#held > 0 || this.#header !== undefined || this.#drain > 0 || this.#error !== undefined;
+    return this.#held > 0 || this.#header !== undefined || this.#drain > 0;
   }
 
-  /** Why the stream is out of step and can yield nothing more. */
+  /** Why the stream is done, once a header came that cannot be; it is never read past. */
   get error(): WireError | undefined {
-    return this.#error;
+    if (this.#header !== undefined || this.#held < headerSize) return undefined;
+    const length = claimed(this.#part);
+    return new WireError("wire/length", `encapsulation length: ${length} is above the bound of ${maxFrameData}`, {
+      facts: { length, max: maxFrameData },
+    });
   }
 
   /**
    * Takes the octets that arrived and returns what they complete. Frames own their octets.
    *
    * @throws {WireError} `wire/length` when a header claims more than 65,511 octets. Frames before it in the same chunk are
-   * returned first; then {@link error} is set and the next call throws.
+   * returned first; then {@link error} is set and every further call throws.
    */
   push(chunk: Uint8Array): readonly StreamEvent[] {
     const events: StreamEvent[] = [];
     let at = 0;
-    while (this.#error === undefined) {
+    for (;;) {
       const skipped = Math.min(this.#drain, chunk.length - at);
       this.#drain -= skipped;
       at += skipped;
       const needed = this.#header?.length ?? headerSize;
       at += this.#fill(chunk.subarray(at), needed);
       if (this.#drain > 0 || this.#held < needed) return events;
-      const event = this.#header === undefined ? this.#start(this.#take()) : this.#finish(this.#header, this.#take());
-      if (event !== undefined) events.push(event);
+      if (this.#header !== undefined) events.push(this.#finish(this.#header));
+      else if (claimed(this.#part) <= maxFrameData) events.push(...this.#start());
+      else if (events.length > 0) return events;
+      else throw this.error;
     }
-    if (events.length === 0) throw this.#error;
-    return events;
   }
 
   /** Keeps what is missing of the part, growing as octets arrive; returns how many it took. */
@@ -77,34 +80,30 @@ export class FrameStream {
     return taken;
   }
 
-  #start(bytes: Uint8Array): StreamEvent | undefined {
-    const r = new Reader(bytes);
-    try {
-      const header = FrameHeader.read(r);
-      if (header.length > this.#maxData) {
-        this.#drain = header.length;
-        this.#part = new Uint8Array(headerSize);
-        return { type: "oversize", header };
-      }
-      this.#header = header;
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      this.#error = error;
+  #start(): readonly StreamEvent[] {
+    const header = FrameHeader.read(new Reader(this.#part));
+    this.#held = 0;
+    if (header.length > this.#maxData) {
+      this.#drain = header.length;
+      this.#part = new Uint8Array(headerSize);
+      return [{ type: "oversize", header }];
     }
-    return undefined;
+    this.#header = header;
+    this.#part = noOctets;
+    return [];
   }
 
-  #finish({ length: _, ...header }: FrameHeader, data: Uint8Array): StreamEvent {
+  /** The data has grown to exactly its length. */
+  #finish({ length: _, ...header }: FrameHeader): StreamEvent {
+    const data = this.#part;
     this.#header = undefined;
+    this.#held = 0;
     this.#part = new Uint8Array(headerSize);
     return { type: "frame", frame: { ...header, data } };
   }
+}
 
-  /** The part, which has grown to exactly its length; the next one starts empty. */
-  #take(): Uint8Array {
-    const part = this.#part;
-    this.#part = noOctets;
-    this.#held = 0;
-    return part;
-  }
+/** The length field of a whole header. */
+function claimed(header: Uint8Array): number {
+  return new DataView(header.buffer).getUint16(2, true);
 }

@@ -67,7 +67,7 @@ const segments: readonly { name: string; padded: string; packed?: string; segmen
   { name: "backplane slot", padded: "01 03", segment: { kind: "port", port: 1, link: hex("03") } },
   {
     name: "port to an address of odd length",
-    padded: "12 07 31302e302e302e 00".replace("07 31302e302e302e", "05 312e312e31"),
+    padded: "12 05 312e312e31 00",
     packed: "12 05 312e312e31",
     segment: { kind: "port", port: 2, link: hex("312e312e31"), extendedLink: true },
   },

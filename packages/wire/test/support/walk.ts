@@ -114,7 +114,7 @@ function framesOf(result: Walk, flow: Flow): readonly Frame[] {
   } catch (error) {
     fault(result, flow, "stream", error);
   }
-  if (stream.isPartial) fault(result, flow, "stream", `ends inside a frame: ${stream.error?.message ?? ""}`);
+  if (stream.isPartial) fault(result, flow, "stream", "ends inside a frame");
   const rejoined = Buffer.concat(frames.map((frame) => encode(Encapsulation, frame)));
   if (!equal(rejoined, flow.bytes.subarray(0, rejoined.length))) fault(result, flow, "stream", "octets differ");
   return frames;
