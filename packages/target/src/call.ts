@@ -23,7 +23,7 @@ import {
   type Request,
 } from "@cipsec/wire";
 import type { RequestContext } from "./context.ts";
-import type { Hosted, UntypedHandlers } from "./hosting.ts";
+import type { Hosted, UntypedAttribute, UntypedHandlers } from "./hosting.ts";
 import { refuse } from "./refusal.ts";
 import { toPeer } from "./to-peer.ts";
 
@@ -35,6 +35,9 @@ export interface CallResult {
 
 const UintList = list(UINT, UINT, 0xffff);
 
+/** Attributes that one Set_Attribute_List may name; no class has as many. */
+const maxSets = 64;
+
 /** Serves one request on an instance. @throws {Refusal} with the general status that says why not. */
 export async function callInstance(
   declaration: ObjectClass,
@@ -44,16 +47,20 @@ export async function callInstance(
   context: RequestContext,
 ): Promise<CallResult> {
   switch (request.service) {
-    case Service.getAttributeSingle:
+    case Service.getAttributeSingle: {
+      const found = findAttribute(declaration, handlers, attributeId(destination));
       noData(request);
-      return done(await getAttribute(declaration, handlers, attributeId(destination), context));
+      return done(await read(found, context));
+    }
     case Service.setAttributeSingle:
-      await setAttribute(declaration, handlers, attributeId(destination), request.data, context);
+      await setAttribute(findAttribute(declaration, handlers, attributeId(destination)), request.data, context);
       return done(noOctets);
     case Service.getAttributesAll:
-      return done(await getAll(declaration, handlers, context));
+      if (declaration.all === undefined) throw refuse(Status.serviceNotSupported);
+      noData(request);
+      return done(await getAll(declaration, declaration.all, handlers, context));
     case Service.getAttributeList:
-      return getList(request.data, context, (id) => getAttribute(declaration, handlers, id, context));
+      return getList(request.data, context, (id) => read(findAttribute(declaration, handlers, id), context));
     case Service.setAttributeList:
       return setList(declaration, handlers, request.data, context);
     default:
@@ -71,12 +78,15 @@ export async function callClass(
   context: RequestContext,
 ): Promise<CallResult> {
   switch (request.service) {
-    case Service.getAttributeSingle:
+    case Service.getAttributeSingle: {
+      const value = await getClassAttribute(hosted, attributeId(destination), context);
       noData(request);
-      return done(await getClassAttribute(hosted, attributeId(destination), context));
+      return done(value);
+    }
     case Service.getAttributesAll: {
       const w = new Writer();
       if (hosted.declaration.classAll === undefined) throw refuse(Status.serviceNotSupported);
+      noData(request);
       for (const id of hosted.declaration.classAll) w.octets(await getClassAttribute(hosted, id, context));
       return done(w.finish());
     }
@@ -98,47 +108,43 @@ export async function callClass(
   }
 }
 
-async function getAttribute(
-  declaration: ObjectClass,
-  handlers: UntypedHandlers,
-  id: number,
-  context: RequestContext,
-): Promise<Uint8Array> {
-  const attribute = attributeById(declaration, id);
-  const handler = attribute === undefined ? undefined : handlers[attribute.name];
-  if (attribute === undefined || handler === undefined || typeof handler === "function")
-    throw refuse(Status.attributeNotSupported);
-  return encode(anyCodec(attribute), await handler.get(context));
+/** An attribute that the declaration and the instance have. */
+interface FoundAttribute {
+  readonly codec: Codec<unknown>;
+  readonly access: AttributeDeclaration["access"];
+  readonly handler: UntypedAttribute;
 }
 
-async function setAttribute(
-  declaration: ObjectClass,
-  handlers: UntypedHandlers,
-  id: number,
-  data: Uint8Array,
-  context: RequestContext,
-): Promise<void> {
+function findAttribute(declaration: ObjectClass, handlers: UntypedHandlers, id: number): FoundAttribute {
   const attribute = attributeById(declaration, id);
   const handler = attribute === undefined ? undefined : handlers[attribute.name];
   if (attribute === undefined || handler === undefined || typeof handler === "function")
     throw refuse(Status.attributeNotSupported);
-  if (attribute.access !== "get/set" || handler.set === undefined) throw refuse(Status.attributeNotSettable);
-  const set = handler.set as (value: unknown, context: RequestContext) => unknown;
-  await set.call(handler, decode(anyCodec(attribute), data), context);
+  return { codec: attribute.type, access: attribute.access, handler };
+}
+
+async function read({ codec, handler }: FoundAttribute, context: RequestContext): Promise<Uint8Array> {
+  return encode(codec, await handler.get(context));
+}
+
+async function setAttribute(found: FoundAttribute, data: Uint8Array, context: RequestContext): Promise<void> {
+  const { codec, access, handler } = found;
+  if (access !== "get/set" || handler.set === undefined) throw refuse(Status.attributeNotSettable);
+  await handler.set(decode(codec, data), context);
 }
 
 /** Get_Attributes_All: what an optional attribute lacks is filled with its default; without a default the reply ends there. */
 async function getAll(
   declaration: ObjectClass,
+  names: readonly string[],
   handlers: UntypedHandlers,
   context: RequestContext,
 ): Promise<Uint8Array> {
-  if (declaration.all === undefined) throw refuse(Status.serviceNotSupported);
   const w = new Writer();
-  for (const name of declaration.all) {
+  for (const name of names) {
     const attribute = declaration.attributes[name];
     if (attribute === undefined) break;
-    if (handlers[name] !== undefined) w.octets(await getAttribute(declaration, handlers, attribute.id, context));
+    if (handlers[name] !== undefined) w.octets(await read(findAttribute(declaration, handlers, attribute.id), context));
     else if (attribute.default !== undefined) w.octets(encode(anyCodec(attribute), attribute.default));
     else break;
   }
@@ -173,7 +179,10 @@ async function entry(id: number, get: (id: number) => Promise<Uint8Array>): Prom
   }
 }
 
-/** Set_Attribute_List: an attribute whose type is not known ends the parsing, since nothing tells where the next one starts. */
+/**
+ * Set_Attribute_List: everything is read before anything is set. An attribute whose type is not known ends the list, since
+ * nothing tells where the next one starts; those in front of it are still set.
+ */
 async function setList(
   declaration: ObjectClass,
   handlers: UntypedHandlers,
@@ -181,22 +190,27 @@ async function setList(
   context: RequestContext,
 ): Promise<CallResult> {
   const r = new Reader(data);
-  const count = r.u16("attribute count", 64);
-  const results: AttributeResult[] = [];
-  for (let i = 0; i < count; i += 1) {
+  const count = r.u16("attribute count", maxSets);
+  if (2 + 4 * count > context.maxReply) throw refuse(Status.replyDataTooLarge);
+  const wanted: { readonly id: number; readonly value: Uint8Array }[] = [];
+  let unknown: number | undefined;
+  while (wanted.length < count && unknown === undefined) {
     const id = r.u16("attribute id");
     const attribute = attributeById(declaration, id);
-    if (attribute === undefined) {
-      results.push({ id, status: Status.attributeNotSupported, data: noOctets });
-      break;
-    }
-    const value = encode(anyCodec(attribute), anyCodec(attribute).read(r));
-    results.push(
-      await entry(id, async () => (await setAttribute(declaration, handlers, id, value, context), noOctets)),
-    );
+    if (attribute === undefined) unknown = id;
+    else wanted.push({ id, value: encode(anyCodec(attribute), anyCodec(attribute).read(r)) });
   }
-  if (results.length === count) r.end("attribute list");
-  const failed = results.some((result) => result.status !== Status.success);
+  if (unknown === undefined) r.end("attribute list");
+  const results: AttributeResult[] = [];
+  for (const { id, value } of wanted) {
+    const set = async (): Promise<Uint8Array> => {
+      await setAttribute(findAttribute(declaration, handlers, id), value, context);
+      return noOctets;
+    };
+    results.push(await entry(id, set));
+  }
+  if (unknown !== undefined) results.push({ id: unknown, status: Status.attributeNotSupported, data: noOctets });
+  const failed = count === 0 || results.some((result) => result.status !== Status.success);
   return { status: failed ? Status.attributeListError : Status.success, data: encodeAttributeResults(results) };
 }
 
@@ -210,8 +224,7 @@ async function callService(
   if (service === undefined || typeof handler !== "function") throw refuse(Status.serviceNotSupported);
   if (service.request === undefined) noData(request);
   const value: unknown = service.request === undefined ? undefined : decode<unknown>(service.request, request.data);
-  const call = handler as (value: unknown, context: RequestContext) => unknown;
-  const answer = await call(value, context);
+  const answer = await handler(value, context);
   return service.response === undefined ? noOctets : encode<unknown>(service.response, answer);
 }
 
@@ -251,10 +264,12 @@ function firstInstance(hosted: Hosted): UntypedHandlers {
   return (first === undefined ? undefined : hosted.instance(first)) ?? {};
 }
 
+/** Ids of the attributes of the first instance; where there is none yet, of those that any instance has to have. */
 function implementedIds(hosted: Hosted): readonly number[] {
   const handlers = firstInstance(hosted);
+  const isEmpty = hosted.ids().length === 0;
   return Object.entries(hosted.declaration.attributes)
-    .filter(([name]) => handlers[name] !== undefined)
+    .filter(([name, attribute]) => (isEmpty ? attribute.optional !== true : handlers[name] !== undefined))
     .map(([, attribute]) => attribute.id);
 }
 

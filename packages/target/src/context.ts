@@ -7,6 +7,8 @@ export interface RequestContext {
   readonly session: number;
   /** Octets that the service data of the reply may have. */
   readonly maxReply: number;
+  /** Services that this request came packed in, Multiple_Service_Packet and Unconnected_Send: neither may hold itself. */
+  readonly inside?: readonly number[];
   /** Runs once the reply has been given to the channel: resets, closing of ports and connections. */
   afterReply(run: () => void): void;
 }

@@ -65,15 +65,21 @@ export interface Instances<C extends ObjectClass> {
   get(instance: number): InstanceHandlers<C> | undefined;
 }
 
-/** The handlers with their types set aside, as the router calls them: codecs of the declaration vouch for the values. */
+/**
+ * An attribute's handler with its type set aside: the codec of the declaration vouches for the value. Written as methods, whose
+ * parameters the compiler lets be narrower.
+ */
+export interface UntypedAttribute {
+  get(context: RequestContext): unknown;
+  set?(value: unknown, context: RequestContext): unknown;
+}
+
+/** A service's handler with its type set aside. */
+export type UntypedService = { call(request: unknown, context: RequestContext): unknown }["call"];
+
+/** The handlers of an instance or class as the router calls them. */
 export interface UntypedHandlers {
-  readonly [name: string]:
-    | undefined
-    | {
-        readonly get: (context: RequestContext) => unknown;
-        readonly set?: (value: never, context: RequestContext) => unknown;
-      }
-    | ((request: never, context: RequestContext) => unknown);
+  readonly [name: string]: undefined | UntypedAttribute | UntypedService;
 }
 
 /** One hosted class. */

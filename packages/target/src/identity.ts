@@ -1,4 +1,5 @@
 import {
+  Capability,
   CapabilityItem,
   CipSecurityItem,
   Command,
@@ -57,8 +58,7 @@ const eipPort = 44_818;
 const cipOverTcp = 0x0020;
 const ioOverUdp = 0x0100;
 
-/** Bits of item 0x0087: UCMM and class 3 over TCP. */
-const explicitOverTcp = 0x05;
+const explicitOverTcp = Capability.ucmmTcp | Capability.class3Tcp;
 
 /** Answers ListIdentity, ListServices or ListInterfaces; `undefined` for any other command. */
 export function answerList(request: Frame, facts: DiscoveryFacts): Uint8Array | undefined {
@@ -70,7 +70,7 @@ export function answerList(request: Frame, facts: DiscoveryFacts): Uint8Array | 
 /**
  * Whether an electronic key fits the device; the extended status of a Forward_Open says why not.
  *
- * @returns `undefined` when it fits, otherwise 0x0114 (vendor, product), 0x0115 (device type) or 0x0116 (revision).
+ * @returns `undefined` when it fits, otherwise 0x0114 (vendor, product, serial number), 0x0115 (device type) or 0x0116 (revision).
  * @see CIP Vol 1, 3-5.5.1.9; reference ethernet-ip.md 3.6
  */
 export function keyMismatch(key: Key, identity: DeviceIdentity): number | undefined {
@@ -78,6 +78,7 @@ export function keyMismatch(key: Key, identity: DeviceIdentity): number | undefi
   const strict = key.compatibility;
   if (differs(key.vendorId, identity.vendorId, strict) || differs(key.productCode, identity.productCode, strict))
     return 0x0114;
+  if (differs(key.serialNumber ?? 0, identity.serialNumber, false)) return 0x0114;
   if (differs(key.deviceType, identity.deviceType, strict)) return 0x0115;
   if (strict)
     return key.majorRevision === major && key.minorRevision !== 0 && key.minorRevision <= minor ? undefined : 0x0116;

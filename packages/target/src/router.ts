@@ -1,13 +1,15 @@
 import type { ObjectClass } from "@cipsec/objects";
 import {
   BugError,
+  EmbeddedMessages,
   MessageRouterRequest,
   MultipleServiceReply,
-  MultipleServiceRequest,
   Service,
   Status,
   decode,
   encode,
+  noOctets,
+  type Key,
   type Reply,
   type Request,
   type Segment,
@@ -24,6 +26,8 @@ export interface Destination {
   readonly classId: number;
   readonly instance: number;
   readonly attribute?: number;
+  /** Electronic key in front of the path. */
+  readonly key?: Key;
 }
 
 /** A class whose requests do not follow the usual pattern handles them itself: the Connection Manager's connection services. */
@@ -40,6 +44,9 @@ export type RouterObserver = (event: {
 
 const messageRouterClass = 0x02;
 
+/** Octets of a Message Router reply in front of extended status and data. */
+const replyHeader = 4;
+
 /**
  * The Message Router: finds the object a request is for, asks once whether it is allowed, and calls its handler.
  *
@@ -54,6 +61,7 @@ export class Router {
   readonly #special = new Map<number, SpecialService>();
   readonly #access: AccessDecision;
   readonly #observe: RouterObserver;
+  #keyFits: (key: Key) => boolean = () => true;
 
   constructor(access: AccessDecision, observe: RouterObserver = () => undefined) {
     this.#access = access;
@@ -64,7 +72,7 @@ export class Router {
   host<C extends ObjectClass>(declaration: C, instance: number, handlers: InstanceHandlers<C>): void {
     const instances = this.#fixed.get(declaration.classId) ?? new Map<number, UntypedHandlers>();
     this.#fixed.set(declaration.classId, instances);
-    instances.set(instance, handlers as UntypedHandlers);
+    instances.set(instance, handlers);
     const known = this.#classes.get(declaration.classId);
     this.#classes.set(declaration.classId, {
       declaration,
@@ -78,9 +86,9 @@ export class Router {
   hostMany<C extends ObjectClass>(declaration: C, classHandlers: ClassHandlers<C>, instances: Instances<C>): void {
     this.#classes.set(declaration.classId, {
       declaration,
-      classHandlers: classHandlers as UntypedHandlers,
+      classHandlers,
       ids: () => instances.ids(),
-      instance: (id) => instances.get(id) as UntypedHandlers | undefined,
+      instance: (id) => instances.get(id),
     });
   }
 
@@ -89,12 +97,17 @@ export class Router {
     const known = this.#classes.get(declaration.classId);
     if (known === undefined)
       throw new BugError("bug/unreachable", `${declaration.name}: host an instance before the class`);
-    this.#classes.set(declaration.classId, { ...known, classHandlers: classHandlers as UntypedHandlers });
+    this.#classes.set(declaration.classId, { ...known, classHandlers });
   }
 
   /** Hands one service of one class, on instance 1, to `handler` with its data undecoded. */
   hostSpecial(classId: number, service: number, handler: SpecialService): void {
     this.#special.set(key(classId, service), handler);
+  }
+
+  /** Says whether an electronic key in front of a path fits the device; a request whose key does not is refused with 0x25. */
+  checkKeys(fits: (key: Key) => boolean): void {
+    this.#keyFits = fits;
   }
 
   /** Class codes hosted, ascending: the Message Router's object list. */
@@ -116,19 +129,21 @@ export class Router {
   }
 
   /** Answers a request. Never throws and never rejects: every error becomes a status. */
-  async handle(request: Request, context: RequestContext, depth = 0): Promise<Reply> {
+  async handle(request: Request, context: RequestContext): Promise<Reply> {
     let destination: Destination | undefined;
     let where: Where = "message";
     try {
       destination = destinationOf(request.path);
+      if (destination.key !== undefined && !this.#keyFits(destination.key)) throw refuse(Status.keyFailureInPath);
       this.#refuseUnlessAllowed(request, destination, context);
       where = request.service === Service.setAttributeSingle ? "attribute" : "service";
-      const reply = await this.#dispatch(request, destination, context, depth);
-      if (reply.data.length > context.maxReply) throw refuse(Status.replyDataTooLarge);
+      const reply = await this.#dispatch(request, destination, context);
+      if (sizeOf(reply) > context.maxReply) throw refuse(Status.replyDataTooLarge);
       this.#observe({ destination, service: request.service, reply, context });
       return reply;
     } catch (error) {
-      const reply: Reply = { service: request.service, ...toPeer(error, where) };
+      const whole: Reply = { service: request.service, ...toPeer(error, where) };
+      const reply = sizeOf(whole) > context.maxReply ? { ...whole, extended: [], data: noOctets } : whole;
       this.#observe({
         ...(destination === undefined ? {} : { destination }),
         service: request.service,
@@ -146,10 +161,10 @@ export class Router {
     if (status !== undefined) throw new Refusal(status, { reason: "refused by the access policy" });
   }
 
-  async #dispatch(request: Request, destination: Destination, context: RequestContext, depth: number): Promise<Reply> {
-    if (destination.classId === messageRouterClass && request.service === Service.multipleServicePacket) {
-      return this.#multiple(request, context, depth);
-    }
+  async #dispatch(request: Request, destination: Destination, context: RequestContext): Promise<Reply> {
+    const { classId, instance } = destination;
+    if (classId === messageRouterClass && instance === 1 && request.service === Service.multipleServicePacket)
+      return this.#multiple(request, context);
     const hosted = this.#classes.get(destination.classId);
     if (hosted === undefined) throw refuse(Status.pathDestinationUnknown, { reason: "no such class" });
     const special = this.#special.get(key(destination.classId, request.service));
@@ -160,15 +175,22 @@ export class Router {
     return answer(request, await callInstance(hosted.declaration, handlers, request, destination, context));
   }
 
-  /** Multiple_Service_Packet: each embedded request is decided on its own; one level deep only. */
-  async #multiple(request: Request, context: RequestContext, depth: number): Promise<Reply> {
-    if (depth > 0) throw refuse(Status.serviceNotSupported, { reason: "a Multiple_Service_Packet inside another" });
-    const requests = decode(MultipleServiceRequest, request.data);
+  /**
+   * Multiple_Service_Packet: each embedded request is understood, decided and answered on its own. A packet whose replies could
+   * not even carry their statuses is refused before anything is done.
+   */
+  async #multiple(request: Request, context: RequestContext): Promise<Reply> {
+    const inside = context.inside ?? [];
+    if (inside.includes(request.service))
+      throw refuse(Status.serviceNotSupported, { reason: "a Multiple_Service_Packet inside another" });
+    const messages = decode(EmbeddedMessages, request.data);
+    let room = context.maxReply - 2 - (2 + replyHeader) * messages.length;
+    if (room < 0) throw refuse(Status.replyDataTooLarge);
     const replies: Reply[] = [];
-    let room = context.maxReply - 2 - 2 * requests.length;
-    for (const embedded of requests) {
-      const reply = await this.handle(embedded, { ...context, maxReply: Math.max(room - 4, 0) }, depth + 1);
-      room -= 4 + 2 * reply.extended.length + reply.data.length;
+    for (const message of messages) {
+      const embedded = { ...context, maxReply: room, inside: [...inside, request.service] };
+      const reply = await this.handleOctets(message, embedded);
+      room -= sizeOf(reply);
       replies.push(reply);
     }
     const failed = replies.some((reply) => reply.status !== Status.success);
@@ -181,24 +203,48 @@ export class Router {
   }
 }
 
+/** Place of each kind of segment in a path to an object; each may be there once. */
+const places: { readonly [K in Segment["kind"]]?: number } = {
+  key: 0,
+  class: 1,
+  instance: 2,
+  connectionPoint: 2,
+  attribute: 3,
+};
+
 /**
- * The object a path names. An electronic key in front is skipped here: the objects that care check it.
+ * The object a path names: key, class, instance or connection point, attribute, in this order.
  *
- * @throws {Refusal} 0x04 for segments that name no object; 0x05 for a path without a class.
+ * @throws {Refusal} 0x04 for segments that name no object or stand in the wrong place; 0x05 for a path without a class.
  */
 export function destinationOf(path: readonly Segment[]): Destination {
+  let next = 0;
+  let key: Key | undefined;
   let classId: number | undefined;
   let instance = 0;
   let attribute: number | undefined;
   for (const segment of path) {
-    if (segment.kind === "class") classId = segment.value;
+    const place = places[segment.kind];
+    if (place === undefined || place < next)
+      throw refuse(Status.pathSegmentError, { reason: `a ${segment.kind} segment has no place in this path` });
+    next = place + 1;
+    if (segment.kind === "key") key = segment.key;
+    else if (segment.kind === "class") classId = segment.value;
     else if (segment.kind === "instance" || segment.kind === "connectionPoint") instance = segment.value;
     else if (segment.kind === "attribute") attribute = segment.value;
-    else if (segment.kind !== "key" && segment.kind !== "member")
-      throw refuse(Status.pathSegmentError, { reason: `a ${segment.kind} segment names no object here` });
   }
   if (classId === undefined) throw refuse(Status.pathDestinationUnknown, { reason: "the path names no class" });
-  return attribute === undefined ? { classId, instance } : { classId, instance, attribute };
+  return {
+    classId,
+    instance,
+    ...(attribute === undefined ? {} : { attribute }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+/** Octets of a reply that its maximum counts: extended status and data. */
+function sizeOf({ extended, data }: Reply): number {
+  return 2 * extended.length + data.length;
 }
 
 function answer(request: Request, { status, data }: CallResult): Reply {

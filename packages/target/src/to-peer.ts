@@ -39,6 +39,7 @@ function statusOf(error: unknown, where: Where): number {
   }
 }
 
+/** Of a message's own frame only the service can have a wrong value: one with the reply bit set. */
 function wireStatus(error: WireError, where: Where): number {
   switch (error.code) {
     case "wire/path-size":
@@ -51,7 +52,7 @@ function wireStatus(error: WireError, where: Where): number {
       return Status.tooMuchData;
     case "wire/length":
     case "wire/value":
-      return badValue(where);
+      return where === "message" ? Status.serviceNotSupported : badValue(where);
     default:
       return unreachable(error.code);
   }

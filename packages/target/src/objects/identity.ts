@@ -1,7 +1,7 @@
 import { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "@cipsec/objects";
 import type { ChannelFacts } from "@cipsec/transport";
 import { Status } from "@cipsec/wire";
-import type { DeviceIdentity } from "../identity.ts";
+import { keyMismatch, type DeviceIdentity } from "../identity.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
 
@@ -21,9 +21,10 @@ export function identityStatus(isConfigured: boolean): number {
   return (isConfigured ? IdentityStatus.configured : 0) | (ExtendedDeviceStatus.noConnection << 4);
 }
 
-/** Hosts the Identity Object. @see CIP Vol 1, 5A-2; reference ethernet-ip.md 7.1 */
+/** Hosts the Identity Object, and has the router refuse electronic keys of other devices. @see CIP Vol 1, 5A-2; reference ethernet-ip.md 7.1 */
 export function hostIdentity(router: Router, behaviour: IdentityBehaviour): void {
   const { identity } = behaviour;
+  router.checkKeys((key) => keyMismatch(key, identity) === undefined);
   router.host(Identity, 1, {
     vendorId: { get: () => identity.vendorId },
     deviceType: { get: () => identity.deviceType },
