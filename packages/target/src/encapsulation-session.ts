@@ -90,66 +90,44 @@ export class EncapsulationSession {
 
   /** Answers one event of the stream. */
   async answer(event: StreamEvent): Promise<Answer> {
+    const header = event.type === "oversize" ? event.header : event.frame;
+    if (header.command === Command.unRegisterSession) return { close: true };
+    if (header.options !== 0 || header.status !== 0) return this.#abused();
     if (event.type === "oversize") {
-      const { command } = event.header;
-      return answered.includes(command)
-        ? this.#refuse(event.header, EncapsulationStatus.invalidLength)
+      return answered.includes(header.command)
+        ? this.#refuse(header, EncapsulationStatus.invalidLength)
         : this.#abused();
     }
     const { frame: request } = event;
-    const isUnRegister = request.command === Command.unRegisterSession;
-    if (!isUnRegister && (request.options !== 0 || request.status !== 0)) return this.#abused();
     switch (request.command) {
       case Command.nop:
         return nothing;
       case Command.registerSession:
         return this.#register(request);
-      case Command.unRegisterSession:
-        return { close: true };
       case Command.sendRRData:
         return this.#unconnected(request);
       case Command.sendUnitData:
         return this.#connected(request);
       default: {
         const send = answerList(request, this.#services.discovery());
-        return send === undefined ? this.#refuse(request, EncapsulationStatus.unsupportedCommand) : { send };
+        if (send === undefined) return this.#refuse(request, EncapsulationStatus.unsupportedCommand);
+        this.#abuse = 0;
+        return { send };
       }
     }
   }
 
   #register(request: Frame): Answer {
-    if (request.data.length < 4) return this.#refuse(request, EncapsulationStatus.invalidLength);
-    if (request.data.length > 4) return this.#refuse(request, EncapsulationStatus.invalidLength);
+    if (request.data.length !== 4) return this.#refuse(request, EncapsulationStatus.invalidLength);
     const { version, options } = decode(RegisterSession, request.data);
-    const data = encode(RegisterSession, { version: protocolVersion, options: 0 });
-    if (version !== protocolVersion || options !== 0) {
-      return {
-        send: frame(request.command, {
-          status: EncapsulationStatus.unsupportedProtocolRevision,
-          context: request.context,
-          data,
-        }),
-      };
-    }
-    if (this.#entry !== undefined) {
-      const again = {
-        session: this.#entry.handle,
-        status: EncapsulationStatus.unsupportedCommand,
-        context: request.context,
-        data,
-      };
-      return { send: frame(request.command, again) };
-    }
+    if (version !== protocolVersion || options !== 0)
+      return registered(request, 0, EncapsulationStatus.unsupportedProtocolRevision);
+    if (this.#entry !== undefined)
+      return registered(request, this.#entry.handle, EncapsulationStatus.unsupportedCommand);
     this.#entry = this.#services.sessions.open(this.#end);
-    if (this.#entry === undefined)
-      return {
-        send: frame(request.command, {
-          status: EncapsulationStatus.insufficientMemory,
-          context: request.context,
-          data,
-        }),
-      };
-    return { send: frame(request.command, { session: this.#entry.handle, context: request.context, data }) };
+    return this.#entry === undefined
+      ? registered(request, 0, EncapsulationStatus.insufficientMemory)
+      : registered(request, this.#entry.handle, EncapsulationStatus.success);
   }
 
   async #unconnected(request: Frame): Promise<Answer> {
@@ -231,6 +209,12 @@ export class EncapsulationSession {
     this.#abuse += 1;
     return this.#abuse > maxAbuse ? { close: true } : nothing;
   }
+}
+
+/** Reply of RegisterSession; its data says the version that there is, whatever the status. */
+function registered({ command, context }: Frame, session: number, status: number): Answer {
+  const data = encode(RegisterSession, { version: protocolVersion, options: 0 });
+  return { send: frame(command, { session, status, context, data }) };
 }
 
 function withSequence(sequence: number, message: Uint8Array): Uint8Array {

@@ -27,7 +27,7 @@ export interface ServeOptions {
  */
 export function serve(channel: Channel, { services, clock, limits, inactivityS }: ServeOptions): EncapsulationSession {
   const stream = new FrameStream(limits.maxFrame);
-  const session = new EncapsulationSession(services, channel.facts, () => void channel.close());
+  const session = new EncapsulationSession(services, channel.facts, end);
   const waiting: StreamEvent[] = [];
   let isAnswering = false;
   let hasEnded = false;
@@ -35,43 +35,75 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
   let partial: Cancel | undefined;
 
   channel.receive((bytes) => {
-    silence();
-    silence = watchSilence();
-    try {
-      for (const event of stream.push(bytes)) waiting.push(event);
-    } catch {
-      channel.destroy();
-      return;
-    }
-    partial?.();
-    partial = stream.isPartial ? clock.after(limits.partialFrameMs, () => channel.destroy()) : undefined;
-    if (waiting.length > limits.maxWaiting) channel.destroy();
-    else if (!isAnswering) void answerAll();
+    if (hasEnded) return;
+    heard();
+    const events = take(bytes);
+    waiting.push(...events);
+    watchPartial(events.length > 0);
+    if (waiting.length > limits.maxWaiting) cut();
+    else if (!isAnswering) void answerAll().catch(cut);
   });
-  void channel.closed.then(() => {
-    hasEnded = true;
-    silence();
-    partial?.();
-    session.ended();
-  });
+  void channel.closed.then(stop);
   return session;
+
+  /** The frames that these octets complete; on a stream that is out of step none, and `stream.error` says why. */
+  function take(bytes: Uint8Array): readonly StreamEvent[] {
+    try {
+      return stream.push(bytes);
+    } catch {
+      return [];
+    }
+  }
 
   async function answerAll(): Promise<void> {
     isAnswering = true;
-    for (let event = waiting.shift(); event !== undefined && !hasEnded; event = waiting.shift()) {
+    for (let event = waiting.shift(); event !== undefined; event = waiting.shift()) {
       const { send, close, after } = await session.answer(event);
+      if (hasEnded) return;
       if (send !== undefined) channel.send(send);
+      heard();
       for (const run of after ?? []) run();
-      if (close === true) {
-        void channel.close();
-        break;
-      }
+      if (close === true) return end();
     }
     isAnswering = false;
+    if (stream.error !== undefined) cut();
+  }
+
+  /** Ends the channel in order; nothing that comes or waits is answered any more. */
+  function end(): void {
+    stop();
+    void channel.close();
+  }
+
+  /** Ends the channel at once. */
+  function cut(): void {
+    stop();
+    channel.destroy();
+  }
+
+  function stop(): void {
+    hasEnded = true;
+    waiting.length = 0;
+    silence();
+    partial?.();
+    session.ended();
+  }
+
+  /** A message went either way: silence starts anew. */
+  function heard(): void {
+    silence();
+    silence = watchSilence();
   }
 
   function watchSilence(): Cancel {
     const seconds = inactivityS();
-    return seconds === 0 ? () => undefined : clock.after(seconds * 1000, () => void channel.close());
+    return seconds === 0 ? () => undefined : clock.after(seconds * 1000, end);
+  }
+
+  /** A frame's time runs from its first octet, whatever trickles in: only a frame that begins starts the timer. */
+  function watchPartial(hasBegun: boolean): void {
+    if (stream.isPartial && partial !== undefined && !hasBegun) return;
+    partial?.();
+    partial = stream.isPartial ? clock.after(limits.partialFrameMs, cut) : undefined;
   }
 }
