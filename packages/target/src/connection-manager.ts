@@ -1,7 +1,9 @@
 import {
   ConnectionFailure,
   ConnectionService,
+  ConnectionTriad,
   ConnectionType,
+  EPATH,
   ForwardClose,
   ForwardCloseReply,
   ForwardOpen,
@@ -10,6 +12,7 @@ import {
   Reader,
   Status,
   UnconnectedSend,
+  WireError,
   decode,
   encode,
   noOctets,
@@ -24,6 +27,7 @@ import type { Clock } from "@cipsec/transport";
 import type { RequestContext } from "./context.ts";
 import { ConnectionTable, type Class3Connection } from "./connections.ts";
 import { keyMismatch, type DeviceIdentity } from "./identity.ts";
+import { refuse } from "./refusal.ts";
 import type { Router } from "./router.ts";
 
 /** Bounds on class 3 connections, each with its reason. */
@@ -57,6 +61,7 @@ const Extended = {
   outOfConnections: 0x0113,
   invalidPath: 0x0117,
   classNotSupported: 0x011c,
+  triggerNotSupported: 0x011d,
   directionNotSupported: 0x011e,
   oToTType: 0x0123,
   tToOType: 0x0124,
@@ -65,6 +70,7 @@ const Extended = {
   tToOSize: 0x0128,
   nullNotSupported: 0x0132,
   timeoutMultiplier: 0x0133,
+  parameterError: 0x0205,
   portNotAvailable: 0x0311,
   linkAddressInvalid: 0x0312,
   invalidSegment: 0x0315,
@@ -72,6 +78,9 @@ const Extended = {
 
 /** Class 2 (Message Router) instance 1: the only application that class 3 connections reach here. */
 const messageRouter = 0x02;
+
+/** Segments that name an application here; any other is not understood in a connection path. */
+const applicationKinds: readonly Segment["kind"][] = ["class", "instance", "connectionPoint", "attribute", "member"];
 
 /** The smallest class 3 message: a sequence count and a reply header. */
 const minSize = 6;
@@ -127,15 +136,16 @@ export class ConnectionManager {
 
   #open(request: Request, context: RequestContext): Reply {
     this.counters.openRequests += 1;
+    const isLarge = request.service === ConnectionService.largeForwardOpen;
     let open: Value<typeof ForwardOpen>;
     try {
-      open = decode(
-        request.service === ConnectionService.largeForwardOpen ? LargeForwardOpen : ForwardOpen,
-        request.data,
-      );
+      checkPathSize(request.data, isLarge ? 39 : 35);
+      open = decode(isLarge ? LargeForwardOpen : ForwardOpen, request.data);
     } catch (error) {
       this.counters.openFormatRejects += 1;
-      throw error;
+      if (!(error instanceof WireError)) throw error;
+      const triad = decode(ConnectionTriad, request.data.subarray(10, 18));
+      return failure(request, triad, [Extended.invalidSegment]);
     }
     const owner = ownerOf(context);
     const refused = this.#refusal(open, owner, context);
@@ -168,9 +178,10 @@ export class ConnectionManager {
     const transportClass = open.transport & 0x0f;
     if (context.session === 0) return [Extended.transportNotSupported];
     if (open.oToT.type === ConnectionType.null && open.tToO.type === ConnectionType.null)
-      return [Extended.nullNotSupported];
+      return [this.#keyRefusal(open.path) ?? Extended.nullNotSupported];
     if (transportClass < 2) return [Extended.transportNotSupported];
     if (transportClass !== 3) return [Extended.classNotSupported];
+    if ((open.transport & 0x70) > 0x20) return [Extended.triggerNotSupported];
     if ((open.transport & 0x80) === 0) return [Extended.directionNotSupported];
     if (this.table.findTriad(open) !== undefined) return [Extended.duplicate];
     if (open.timeoutMultiplier > 7) return [Extended.timeoutMultiplier];
@@ -191,18 +202,24 @@ export class ConnectionManager {
     return size >= minSize && size <= this.#limits.size;
   }
 
+  #keyRefusal([first]: readonly Segment[]): number | undefined {
+    return first?.kind === "key" ? keyMismatch(first.key, this.#identity) : undefined;
+  }
+
+  /** A key if need be, then the Message Router and nothing else. */
   #pathRefusal(path: readonly Segment[]): number | undefined {
-    for (const [i, segment] of path.entries()) {
-      if (segment.kind === "key" && i === 0) {
-        const mismatch = keyMismatch(segment.key, this.#identity);
-        if (mismatch !== undefined) return mismatch;
-      } else if (
-        segment.kind === "class" ? segment.value !== messageRouter : segment.kind !== "instance" || segment.value !== 1
-      ) {
-        return segment.kind === "class" || segment.kind === "instance" ? Extended.invalidPath : Extended.invalidSegment;
-      }
-    }
-    return path.some((segment) => segment.kind === "class") ? undefined : Extended.invalidPath;
+    const mismatch = this.#keyRefusal(path);
+    if (mismatch !== undefined) return mismatch;
+    const application = path[0]?.kind === "key" ? path.slice(1) : path;
+    if (!application.every(({ kind }) => applicationKinds.includes(kind))) return Extended.invalidSegment;
+    const [classId, instance, ...more] = application;
+    const isRouter =
+      classId?.kind === "class" &&
+      classId.value === messageRouter &&
+      instance?.kind === "instance" &&
+      instance.value === 1 &&
+      more.length === 0;
+    return isRouter ? undefined : Extended.invalidPath;
   }
 
   #close(request: Request, context: RequestContext): Reply {
@@ -232,15 +249,19 @@ export class ConnectionManager {
   /** Delivers to the device itself: one hop to the backplane's own slot. The reply is the embedded service's own. */
   async #send(request: Request, context: RequestContext): Promise<Reply> {
     const { message, route } = decode(UnconnectedSend, request.data);
-    const hop = route[0];
-    const remaining = route.length;
-    if (hop === undefined || hop.kind !== "port") return routeFailure(request, Extended.invalidSegment, remaining);
-    if (hop.port !== ownPort || remaining > 1) return routeFailure(request, Extended.portNotAvailable, remaining);
+    const [hop, ...further] = route;
+    const inside = context.inside ?? [];
+    if (hop?.kind !== "port" || inside.includes(request.service))
+      return routeFailure(request, Extended.invalidSegment, route);
+    if (hop.port !== ownPort) return routeFailure(request, Extended.portNotAvailable, route);
     if (hop.link.length !== 1 || hop.link[0] !== ownSlot)
-      return routeFailure(request, Extended.linkAddressInvalid, remaining);
-    if (message[0] === ConnectionService.unconnectedSend)
-      return routeFailure(request, Extended.invalidSegment, remaining);
-    return this.#router.handleOctets(message, context);
+      return routeFailure(request, Extended.linkAddressInvalid, route);
+    if (further.length > 0) {
+      const isPort = further[0]?.kind === "port";
+      return routeFailure(request, isPort ? Extended.portNotAvailable : Extended.invalidSegment, further);
+    }
+    if (message.length < 2) return routeFailure(request, Extended.parameterError, further);
+    return this.#router.handleOctets(message, { ...context, inside: [...inside, request.service] });
   }
 }
 
@@ -265,11 +286,25 @@ function failureData(triad: Triad): Uint8Array {
   return encode(ConnectionFailure, { ...triad, remainingPath: new Uint8Array(2) });
 }
 
-function routeFailure(request: Request, extended: number, remainingWords: number): Reply {
+/**
+ * Path size against the octets that follow, before the path itself is looked at: a Forward_Open laid out like a Forward_Close is
+ * told so by its size and never read at the wrong place.
+ *
+ * @throws {Refusal} 0x13 or 0x15
+ */
+function checkPathSize(data: Uint8Array, at: number): void {
+  const words = data[at];
+  const rest = data.length - at - 1;
+  if (words === undefined || rest < 2 * words) throw refuse(Status.notEnoughData);
+  if (rest > 2 * words) throw refuse(Status.tooMuchData);
+}
+
+/** A Connection Manager error of routing: the remaining path size in words and a reserved octet follow. */
+function routeFailure(request: Request, extended: number, remaining: readonly Segment[]): Reply {
   return {
     service: request.service,
     status: Status.connectionFailure,
     extended: [extended],
-    data: Uint8Array.of(remainingWords, 0),
+    data: Uint8Array.of(encode(EPATH, remaining).length / 2, 0),
   };
 }

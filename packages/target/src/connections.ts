@@ -31,6 +31,9 @@ interface Kept {
 /** The first message may take longer than the interval asks for. @see reference ethernet-ip.md 6.14 */
 const firstWaitMs = 10_000;
 
+/** The longest wait that a timer of the runtime can have: 24.8 days. One that asks for more would fire at once. */
+const longestWaitMs = 0x7fff_ffff;
+
 /**
  * The device's class 3 connections, each with its inactivity watchdog: interval times multiplier, at least 10 s before the
  * first message. Ids have a random upper half drawn at start and count up below it, so that they do not repeat after a restart.
@@ -111,7 +114,7 @@ export class ConnectionTable {
 
 /** Silence in milliseconds after which a connection is given up. */
 export function watchdogMs(connection: { readonly oToTRpiMicros: number; readonly timeoutMultiplier: number }): number {
-  return (connection.oToTRpiMicros * 4 * 2 ** connection.timeoutMultiplier) / 1000;
+  return Math.min((connection.oToTRpiMicros * 4 * 2 ** connection.timeoutMultiplier) / 1000, longestWaitMs);
 }
 
 function sameTriad(a: Triad, b: Triad): boolean {

@@ -1,32 +1,34 @@
 import { ConnectionManager as ConnectionManagerClass } from "@cipsec/objects";
+import { Status } from "@cipsec/wire";
 import type { InstanceHandlers } from "../hosting.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
-import type { ConnectionManager } from "../connection-manager.ts";
-import { Status } from "@cipsec/wire";
+import type { ConnectionCounters, ConnectionManager } from "../connection-manager.ts";
 
 /**
- * Hosts the Connection Manager's counters. Its connection services need the whole request and are hosted as special services
- * by {@link ConnectionManager}, which the router asks first.
+ * Hosts the Connection Manager's counters, which start over after 65,535. Its connection services need the whole request and are
+ * hosted as special services by {@link ConnectionManager}, which the router asks first.
  *
  * @see CIP Vol 1, 3-5; reference ethernet-ip.md 7.4
  */
 export function hostConnectionManager(router: Router, manager: ConnectionManager): void {
-  const { counters } = manager;
+  const counter = (name: keyof ConnectionCounters) => ({ get: () => manager.counters[name] & 0xffff });
   const special = (): never => {
     throw refuse(Status.serviceNotSupported);
   };
   const handlers: InstanceHandlers<typeof ConnectionManagerClass> = {
-    openRequests: { get: () => counters.openRequests },
-    openFormatRejects: { get: () => counters.openFormatRejects },
-    openResourceRejects: { get: () => counters.openResourceRejects },
-    openOtherRejects: { get: () => counters.openOtherRejects },
-    closeRequests: { get: () => counters.closeRequests },
-    closeFormatRejects: { get: () => counters.closeFormatRejects },
-    closeOtherRejects: { get: () => counters.closeOtherRejects },
-    connectionTimeouts: { get: () => counters.timeouts },
+    openRequests: counter("openRequests"),
+    openFormatRejects: counter("openFormatRejects"),
+    openResourceRejects: counter("openResourceRejects"),
+    openOtherRejects: counter("openOtherRejects"),
+    closeRequests: counter("closeRequests"),
+    closeFormatRejects: counter("closeFormatRejects"),
+    closeOtherRejects: counter("closeOtherRejects"),
+    connectionTimeouts: counter("timeouts"),
     forwardOpen: special,
+    largeForwardOpen: special,
     forwardClose: special,
+    unconnectedSend: special,
   };
   router.host(ConnectionManagerClass, 1, handlers);
 }
