@@ -34,20 +34,16 @@ export class FrameStream {
     return this.#held > 0 || this.#header !== undefined || this.#drain > 0;
   }
 
-  /** Why the stream is done, once a header came that cannot be; it is never read past. */
-  get error(): WireError | undefined {
-    if (this.#header !== undefined || this.#held < headerSize) return undefined;
-    const length = claimed(this.#part);
-    return new WireError("wire/length", `encapsulation length: ${length} is above the bound of ${maxFrameData}`, {
-      facts: { length, max: maxFrameData },
-    });
+  /** Whether the stream is done: a header that cannot be has come, is kept, and is never read past. */
+  get isOutOfStep(): boolean {
+    return this.#header === undefined && this.#held === headerSize;
   }
 
   /**
    * Takes the octets that arrived and returns what they complete. Frames own their octets.
    *
    * @throws {WireError} `wire/length` when a header claims more than 65,511 octets. Frames before it in the same chunk are
-   * returned first; then {@link error} is set and every further call throws.
+   * returned first; then {@link isOutOfStep} is true and every further call throws.
    */
   push(chunk: Uint8Array): readonly StreamEvent[] {
     const events: StreamEvent[] = [];
@@ -62,7 +58,7 @@ export class FrameStream {
       if (this.#header !== undefined) events.push(this.#finish(this.#header));
       else if (claimed(this.#part) <= maxFrameData) events.push(...this.#start());
       else if (events.length > 0) return events;
-      else throw this.error;
+      else throw outOfStep(claimed(this.#part));
     }
   }
 
@@ -106,4 +102,10 @@ export class FrameStream {
 /** The length field of a whole header. */
 function claimed(header: Uint8Array): number {
   return new DataView(header.buffer).getUint16(2, true);
+}
+
+function outOfStep(length: number): WireError {
+  return new WireError("wire/length", `encapsulation length: ${length} is above the bound of ${maxFrameData}`, {
+    facts: { length, max: maxFrameData },
+  });
 }
