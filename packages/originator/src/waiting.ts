@@ -1,17 +1,21 @@
 import type { Clock } from "@cipsec/transport";
 import { TransportError } from "@cipsec/wire";
 
-/** Waits `ms` milliseconds of the caller's clock; an abort ends the wait with the signal's reason. */
+/** Waits `ms` milliseconds of the caller's clock, keeping the process alive; an abort ends the wait with the signal's reason. */
 export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (signal?.aborted === true) {
     reject(abortReason(signal));
     return promise;
   }
-  const cancel = clock.after(ms, () => {
-    signal?.removeEventListener("abort", onAbort);
-    resolve();
-  });
+  const cancel = clock.after(
+    ms,
+    () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    },
+    true,
+  );
   function onAbort(): void {
     cancel();
     if (signal !== undefined) reject(abortReason(signal));

@@ -7,17 +7,21 @@ export interface Clock {
   now(): number;
   /** Milliseconds since 1970-01-01 UTC, or `undefined` on a device without a trustworthy clock. */
   wallNow(): number | undefined;
-  /** Calls `run` once after `ms` milliseconds. Timers do not keep the process alive. */
-  after(ms: number, run: () => void): Cancel;
+  /**
+   * Calls `run` once after `ms` milliseconds.
+   *
+   * @param keepsAlive For a wait that work goes on after: the process must not end meanwhile. Other timers do not keep it.
+   */
+  after(ms: number, run: () => void, keepsAlive?: boolean): Cancel;
 }
 
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
-  after(ms, run) {
+  after(ms, run, keepsAlive = false) {
     const timer = setTimeout(run, ms);
-    timer.unref();
+    if (!keepsAlive) timer.unref();
     return () => clearTimeout(timer);
   },
 };
