@@ -39,6 +39,11 @@ export class FrameStream {
     return this.#header === undefined && this.#held === headerSize;
   }
 
+  /** What the next {@link push} throws on a stream that is out of step. */
+  get error(): WireError | undefined {
+    return this.isOutOfStep ? outOfStep(claimed(this.#part)) : undefined;
+  }
+
   /**
    * Takes the octets that arrived and returns what they complete. Frames own their octets.
    *
@@ -58,7 +63,7 @@ export class FrameStream {
       if (this.#header !== undefined) events.push(this.#finish(this.#header));
       else if (claimed(this.#part) <= maxFrameData) events.push(...this.#start());
       else if (events.length > 0) return events;
-      else throw outOfStep(claimed(this.#part));
+      else throw this.error;
     }
   }
 

@@ -45,7 +45,7 @@ describe("frames", () => {
       const part = new FrameStream();
       expect(part.push(bytes.subarray(0, end))).toEqual([]);
       expect(part.isPartial).toBe(true);
-      expect(part.isOutOfStep).toBe(false);
+      expect([part.isOutOfStep, part.error]).toEqual([false, undefined]);
     }
   });
 });
@@ -78,6 +78,7 @@ describe("a length above the protocol's bound", () => {
       expect.objectContaining({ code: "wire/length", facts: { length: 65_512, max: 65_511 } }),
     );
     expect(stream.isOutOfStep).toBe(true);
+    expect(stream.error).toMatchObject({ code: "wire/length" });
     expect(stream.isPartial).toBe(true);
     expect(() => stream.push(sized(1))).toThrow(expect.objectContaining({ code: "wire/length" }));
   });
@@ -86,6 +87,7 @@ describe("a length above the protocol's bound", () => {
     const stream = new FrameStream();
     expect(octetsOf(stream.push(Uint8Array.from(Buffer.concat([sized(1), broken]))))).toEqual([sized(1)]);
     expect(stream.isOutOfStep).toBe(true);
+    expect(stream.error).toMatchObject({ code: "wire/length" });
     expect(() => stream.push(hex(""))).toThrow(WireError);
   });
 });
