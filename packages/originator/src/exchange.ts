@@ -60,6 +60,7 @@ export class Exchange {
   readonly #waiting = new Map<string, Waiting>();
   readonly #forgotten = new Set<string>();
   readonly #queue: Waiting[] = [];
+  readonly #out: Uint8Array[] = [];
   readonly #salt = randomBytes(4);
   #counter = 0;
   #ended: Error | undefined;
@@ -100,7 +101,8 @@ export class Exchange {
 
   /** Sends a command that has no reply. */
   post(command: number, session: number, data: Uint8Array = noOctets): void {
-    this.#channel.send(frame(command, { session, data }));
+    this.#out.push(frame(command, { session, data }));
+    this.#flush();
   }
 
   #enqueue(waiting: Waiting): void {
@@ -121,8 +123,16 @@ export class Exchange {
       next.sent = true;
       this.#waiting.set(key(next.context), next);
       const { session, data } = next.options;
-      this.#channel.send(frame(next.command, { session, context: next.context, data: data ?? noOctets }));
+      // Commands of one turn of the event loop leave together: one write, one TLS record.
+      if (this.#out.push(frame(next.command, { session, context: next.context, data: data ?? noOctets })) === 1)
+        process.nextTick(() => this.#flush());
     }
+  }
+
+  #flush(): void {
+    const frames = this.#out.splice(0);
+    const [only] = frames;
+    if (only !== undefined) this.#channel.send(frames.length === 1 ? only : Buffer.concat(frames));
   }
 
   #receive(bytes: Uint8Array): void {

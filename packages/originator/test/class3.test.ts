@@ -18,9 +18,10 @@ import {
 } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
 import { connect } from "../src/index.ts";
+import { net } from "./addresses.ts";
 import { answered, fakeDevice, handle, registered, requestIn, type Answer } from "./fake-device.ts";
 
-const at = "127.24.8.1";
+const at = `${net}.70`;
 let connectionId = 0;
 
 /** A device with class 3 connections; `refuse` answers Forward_Opens, `unit` connected messages. */
@@ -159,7 +160,7 @@ describe("connected replies", () => {
       (sequence, echo) => (silent ? undefined : [echo(sequence)]),
     );
     await using session = await connect({ scheme: "eip", host: at, port: fake.port });
-    const connection = await session.connectClass3({ requestTimeoutMs: 100 });
+    const connection = await session.connectClass3({ requestTimeoutMs: 500 });
     await expect(connection.object(Identity, 1).get("vendorId")).rejects.toMatchObject({ code: "transport/timeout" });
     silent = false;
     expect(await connection.object(Identity, 1).get("vendorId")).toBe(5);

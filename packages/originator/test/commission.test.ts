@@ -12,6 +12,7 @@ import {
   type AcceptedPeer,
   type CommissionOptions,
 } from "../src/index.ts";
+import { net } from "./addresses.ts";
 import { certificatePlan, makePlant, startDevice, type Plant } from "./real-target.ts";
 
 let plant: Plant;
@@ -24,7 +25,7 @@ afterAll(() => plant[Symbol.asyncDispose]());
 
 function place(): { address: string; stateDir: string } {
   next += 1;
-  return { address: `127.24.1.${next}`, stateDir: join(plant.folder, `device-${next}`) };
+  return { address: `${net}.${next}`, stateDir: join(plant.folder, `device-${next}`) };
 }
 
 function options(more: Partial<CommissionOptions> = {}): CommissionOptions {
@@ -290,7 +291,7 @@ test.each([
   { field: "dtlsTimeoutS", plan: { dtlsTimeoutS: 3601 } },
   { field: "psks", plan: { psks: [{ identity: new Uint8Array(0), key: new Uint8Array(16) }] } },
 ])("refuses a plan with a bad $field before anything is sent", async ({ field, plan }) => {
-  const failed = commission({ host: "127.24.1.250" }, options({ plan: { ...certificatePlan, ...plan } }));
+  const failed = commission({ host: `${net}.250` }, options({ plan: { ...certificatePlan, ...plan } }));
   await expect(failed).rejects.toMatchObject({ code: "usage/argument", facts: { field } });
 });
 

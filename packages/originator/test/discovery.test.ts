@@ -17,12 +17,13 @@ import {
 } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
 import { discover, identify, identifyTcp, readIdentityReply, type DiscoveredDevice } from "../src/index.ts";
+import { net } from "./addresses.ts";
 import { fakeDevice } from "./fake-device.ts";
 import { startDevice } from "./real-target.ts";
 
 const identity = encode(ListIdentityItem, {
   protocolVersion: 1,
-  socket: { family: 2, port: 44818, address: 0x7f180303 },
+  socket: { family: 2, port: 44818, address: 0 },
   vendorId: 0x1234,
   deviceType: 0x2b,
   productCode: 7,
@@ -98,29 +99,29 @@ describe("discover", () => {
   test("finds real devices once each, by sweep, with their ports and state", async () => {
     const folder = await mkdtemp(join(tmpdir(), "cipsec-discovery-"));
     await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
-    await using __ = await startDevice({ address: "127.24.3.1", stateDir: join(folder, "1") });
-    await using ___ = await startDevice({ address: "127.24.3.2", stateDir: join(folder, "2"), security: null });
+    await using __ = await startDevice({ address: `${net}.81`, stateDir: join(folder, "1") });
+    await using ___ = await startDevice({ address: `${net}.82`, stateDir: join(folder, "2"), security: null });
     await using ____ = await startDevice({
-      address: "127.24.3.3",
+      address: `${net}.83`,
       stateDir: join(folder, "3"),
       ports: { eipUdp: null },
     });
     await using _____ = await startDevice({
-      address: "127.24.3.5",
+      address: `${net}.85`,
       stateDir: join(folder, "5"),
       ports: { eipUdp: null, eip: null },
     });
     const seen: DiscoveredDevice[] = [];
     const steps: number[] = [];
     const result = await discover({
-      ranges: ["127.24.3.0/29", "127.24.3.1"],
+      ranges: [`${net}.80/29`, `${net}.81`],
       listenMs: 300,
       timeoutMs: 300,
       found: (device) => seen.push(device),
       progress: ({ asked }) => steps.push(asked),
     });
-    expect(result.devices.map(({ address }) => address)).toEqual(["127.24.3.1", "127.24.3.2", "127.24.3.3"]);
-    expect(result.secureOnly).toEqual(["127.24.3.5"]);
+    expect(result.devices.map(({ address }) => address)).toEqual([`${net}.81`, `${net}.82`, `${net}.83`]);
+    expect(result.secureOnly).toEqual([`${net}.85`]);
     expect(seen).toHaveLength(3);
     expect(result.scanned).toBe(6);
     expect(Math.max(...steps)).toBe(6);
@@ -139,38 +140,38 @@ describe("discover", () => {
     const folder = await mkdtemp(join(tmpdir(), "cipsec-discovery-"));
     await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
     // Loopback has no broadcast; a unicast address takes its place.
-    await using __ = await startDevice({ address: "127.24.3.9", stateDir: folder });
+    await using __ = await startDevice({ address: `${net}.89`, stateDir: folder });
     const result = await discover({
-      broadcast: [{ address: "127.24.3.100", to: "127.24.3.9" }],
+      broadcast: [{ address: `${net}.90`, to: `${net}.89` }],
       listenMs: 500,
       attempts: 1,
     });
-    expect(result.devices.map(({ address }) => address)).toEqual(["127.24.3.9"]);
+    expect(result.devices.map(({ address }) => address)).toEqual([`${net}.89`]);
   });
 
   test("does not believe an answer to another's question", async () => {
     await using _ = await openUdp({
-      address: "127.24.3.20",
+      address: `${net}.91`,
       port: 44818,
       receive: () => undefined,
     });
     await using liar = await openUdp({
-      address: "127.24.3.21",
+      address: `${net}.92`,
       port: 44818,
       receive: (_bytes, remote) =>
         liar.send(reply([{ type: ItemType.listIdentity, data: identity }], new Uint8Array(8).fill(9)), remote),
     });
-    const result = await discover({ ranges: ["127.24.3.20-21"], listenMs: 200, timeoutMs: 200 });
+    const result = await discover({ ranges: [`${net}.91-92`], listenMs: 200, timeoutMs: 200 });
     expect(result.devices).toEqual([]);
-    expect(await identify("127.24.3.21", { timeoutMs: 200 })).toBeUndefined();
+    expect(await identify(`${net}.92`, { timeoutMs: 200 })).toBeUndefined();
   });
 
   test("keeps to its rate", async () => {
     const times: number[] = [];
-    await using _ = await openUdp({ address: "127.24.4.7", port: 44999, receive: () => times.push(performance.now()) });
+    await using _ = await openUdp({ address: `${net}.107`, port: 44999, receive: () => times.push(performance.now()) });
     const started = performance.now();
     await discover({
-      ranges: ["127.24.4.1-40"],
+      ranges: [`${net}.101-140`],
       port: 44999,
       ratePerSecond: 100,
       attempts: 1,
@@ -183,7 +184,7 @@ describe("discover", () => {
 
   test("stops when told to", async () => {
     const controller = new AbortController();
-    const running = discover({ ranges: ["127.24.5.0/24"], ratePerSecond: 50, signal: controller.signal });
+    const running = discover({ ranges: [`${net}.0/24`], ratePerSecond: 50, signal: controller.signal });
     setTimeout(() => controller.abort(new Error("enough")), 50);
     await expect(running).rejects.toThrow("enough");
   });
@@ -195,8 +196,8 @@ describe("discover", () => {
       () => undefined,
       () => "hang-up" as const,
     ]) {
-      await using fake = await fakeDevice("127.24.3.30", answer);
-      expect(await identifyTcp("127.24.3.30", { port: fake.port, timeoutMs: 150 })).toBeUndefined();
+      await using fake = await fakeDevice(`${net}.93`, answer);
+      expect(await identifyTcp(`${net}.93`, { port: fake.port, timeoutMs: 150 })).toBeUndefined();
     }
   });
 });

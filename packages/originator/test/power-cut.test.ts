@@ -6,11 +6,12 @@ import { isStackError } from "@cipsec/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { commission, connect, type CommissionOptions } from "../src/index.ts";
 import { readStates } from "../src/commission-connect.ts";
+import { net } from "./addresses.ts";
 import { certificatePlan, makePlant, type Plant } from "./real-target.ts";
 
 /** A longer campaign: `CIPSEC_POWER_CUTS=100`. */
 const cuts = Number(process.env["CIPSEC_POWER_CUTS"] ?? 4);
-const address = "127.24.9.1";
+const address = `${net}.71`;
 let plant: Plant;
 
 beforeAll(async () => {
@@ -23,7 +24,9 @@ async function powerUp(stateDir: string): Promise<ChildProcess> {
     execArgv: ["--conditions=@cipsec/source"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
-  await once(child, "message");
+  const gone = once(child, "exit").then(() => Promise.reject(new Error("the device did not start")));
+  gone.catch(() => undefined);
+  await Promise.race([once(child, "message"), gone]);
   return child;
 }
 

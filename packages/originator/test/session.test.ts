@@ -3,13 +3,14 @@ import { Identity } from "@cipsec/objects";
 import { Command, SendData, encode, frame, type Frame } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
 import { connect, type ConnectOptions } from "../src/index.ts";
+import { net } from "./addresses.ts";
 import { answered, device, fakeDevice, handle, type Answer, type FakeDevice } from "./fake-device.ts";
 
-const at = "127.24.2.1";
+const at = `${net}.1`;
 const value = Uint8Array.of(7, 0);
 
 function open({ port }: FakeDevice, options: ConnectOptions = {}) {
-  return connect({ scheme: "eip", host: at, port }, { requestTimeoutMs: 400, reconnect: false, ...options });
+  return connect({ scheme: "eip", host: at, port }, { requestTimeoutMs: 1500, reconnect: false, ...options });
 }
 
 const vendorId = (session: Awaited<ReturnType<typeof open>>) => session.object(Identity, 1).get("vendorId");
@@ -171,7 +172,7 @@ describe("replies", () => {
       }
       return [answered(first, { data: Uint8Array.of(9, 9) }), answered(f, { data: value })];
     });
-    await using session = await open(fake, { requestTimeoutMs: 150 });
+    await using session = await open(fake, { requestTimeoutMs: 600 });
     await expect(vendorId(session)).rejects.toMatchObject({ code: "transport/timeout" });
     expect(await vendorId(session)).toBe(7);
   });

@@ -2,6 +2,7 @@ import { makeKeyPair, selfSigned, type Certificate } from "@cipsec/pki";
 import type { TlsPeer } from "@cipsec/transport";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chooseScheme, connect, originatorTrust, type AcceptedPeer, type SecurityOptions } from "../src/index.ts";
+import { net } from "./addresses.ts";
 import { makePlant, startDevice, type Plant } from "./real-target.ts";
 import { answered, device, fakeDevice } from "./fake-device.ts";
 import { reply } from "./identity-reply.ts";
@@ -123,8 +124,8 @@ describe("accept any", () => {
 
 test("without anything to trust by, nothing is tried", async () => {
   expect(() => originatorTrust({})).toThrow(expect.objectContaining({ code: "usage/argument" }));
-  await expect(connect({ scheme: "eips", host: "127.24.7.1" })).rejects.toMatchObject({ code: "usage/argument" });
-  await expect(connect({ scheme: "eipd", host: "127.24.7.1" })).rejects.toMatchObject({ code: "usage/argument" });
+  await expect(connect({ scheme: "eips", host: `${net}.63` })).rejects.toMatchObject({ code: "usage/argument" });
+  await expect(connect({ scheme: "eipd", host: `${net}.63` })).rejects.toMatchObject({ code: "usage/argument" });
 });
 
 test("suites: all that encrypt by default, pre-shared key suites only with a key", () => {
@@ -139,44 +140,44 @@ test("suites: all that encrypt by default, pre-shared key suites only with a key
 
 describe("which channel", () => {
   test("secure where the device offers it, plain where not, and never plain where secure is demanded", async () => {
-    await using _ = await startDevice({ address: "127.24.7.2", stateDir: join(plant.folder, "secure") });
+    await using _ = await startDevice({ address: `${net}.64`, stateDir: join(plant.folder, "secure") });
     await using __ = await startDevice({
-      address: "127.24.7.3",
+      address: `${net}.65`,
       stateDir: join(plant.folder, "plain"),
       security: null,
     });
-    expect(await chooseScheme({ host: "127.24.7.2" })).toBe("eips");
-    expect(await chooseScheme({ host: "127.24.7.3" })).toBe("eip");
-    expect(await chooseScheme({ host: "127.24.7.3" }, { requireSecure: true })).toBe("eips");
-    expect(await chooseScheme({ host: "127.24.7.3", port: 2221 })).toBe("eips");
-    expect(await chooseScheme({ host: "127.24.7.2", port: 44818 })).toBe("eip");
+    expect(await chooseScheme({ host: `${net}.64` })).toBe("eips");
+    expect(await chooseScheme({ host: `${net}.65` })).toBe("eip");
+    expect(await chooseScheme({ host: `${net}.65` }, { requireSecure: true })).toBe("eips");
+    expect(await chooseScheme({ host: `${net}.65`, port: 2221 })).toBe("eips");
+    expect(await chooseScheme({ host: `${net}.64`, port: 44818 })).toBe("eip");
     await expect(
-      connect({ host: "127.24.7.3" }, { requireSecure: true, security: plant.security }),
+      connect({ host: `${net}.65` }, { requireSecure: true, security: plant.security }),
     ).rejects.toMatchObject({ code: "transport/refused" });
-    await expect(connect({ scheme: "eip", host: "127.24.7.2" }, { requireSecure: true })).rejects.toMatchObject({
+    await expect(connect({ scheme: "eip", host: `${net}.64` }, { requireSecure: true })).rejects.toMatchObject({
       code: "usage/argument",
     });
-    await expect(connect({ host: "127.24.7.2" }, { security: plant.security })).rejects.toMatchObject({
+    await expect(connect({ host: `${net}.64` }, { security: plant.security })).rejects.toMatchObject({
       code: "trust/self-signed",
     });
   });
 
   test("a device that says 2221 is open where it is not, is not talked to in plain", async () => {
     await using liar = await openUdp({
-      address: "127.24.7.4",
+      address: `${net}.66`,
       port: 44818,
       receive: (bytes, remote) => liar.send(reply(bytes, 0x0b), remote),
     });
-    await expect(connect({ host: "127.24.7.4" })).rejects.toMatchObject({ code: "transport/unreachable" });
+    await expect(connect({ host: `${net}.66` })).rejects.toMatchObject({ code: "transport/unreachable" });
   });
 
   test("a device that hangs up in the handshake, or speaks no TLS there", async () => {
-    await using fake = await fakeDevice("127.24.7.5", () => "hang-up");
-    const target = { scheme: "eips", host: "127.24.7.5", port: fake.port } as const;
+    await using fake = await fakeDevice(`${net}.67`, () => "hang-up");
+    const target = { scheme: "eips", host: `${net}.67`, port: fake.port } as const;
     await expect(connect(target, { security: { acceptAny: true }, connectTimeoutMs: 700 })).rejects.toMatchObject({
       code: expect.stringMatching(/^(tls\/handshake|transport\/timeout)$/),
     });
-    await using plain = await device("127.24.7.5", (_, f) => [answered(f, {})]);
+    await using plain = await device(`${net}.67`, (_, f) => [answered(f, {})]);
     await expect(
       connect({ ...target, port: plain.port }, { security: { acceptAny: true }, connectTimeoutMs: 700 }),
     ).rejects.toMatchObject({ code: expect.stringMatching(/^(tls\/handshake|transport\/timeout)$/) });

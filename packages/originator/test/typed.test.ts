@@ -24,12 +24,13 @@ import {
   type Requester,
   type Session,
 } from "../src/index.ts";
+import { net } from "./addresses.ts";
 import { makePlant, startDevice, type Plant } from "./real-target.ts";
 
 let plant: Plant;
 let session: Session;
 let stop: () => Promise<void>;
-const address = "127.24.6.1";
+const address = `${net}.61`;
 
 beforeAll(async () => {
   plant = await makePlant();
@@ -150,9 +151,9 @@ describe.each([
 });
 
 test("class 3: stays open over its timeout while nobody asks", async () => {
-  await using connection = await session.connectClass3({ rpiMicros: 100_000, timeoutMultiplier: 0 });
-  expect(connection.granted.timeoutMs).toBeLessThan(500);
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await using connection = await session.connectClass3({ rpiMicros: 300_000, timeoutMultiplier: 0 });
+  expect(connection.granted.timeoutMs).toBeLessThan(1300);
+  await new Promise((resolve) => setTimeout(resolve, 3500));
   expect(await connection.object(Identity, 1).get("vendorId")).toBe(0x1234);
 });
 
@@ -228,8 +229,8 @@ test("posture of a factory-default device, and of one without CIP Security", asy
   expect(posture.findings.map(({ id }) => id)).toEqual(
     expect.arrayContaining(["factory-default", "plaintext-port-open", "read-over-plaintext"]),
   );
-  await using _ = await startDevice({ address: "127.24.6.2", stateDir: join(plant.folder, "legacy"), security: null });
-  await using legacy = await connect({ host: "127.24.6.2" });
+  await using _ = await startDevice({ address: `${net}.62`, stateDir: join(plant.folder, "legacy"), security: null });
+  await using legacy = await connect({ host: `${net}.62` });
   expect(legacy.facts.protocol).toBe("tcp");
   expect(await readPosture(legacy)).toMatchObject({
     security: null,
