@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import type { ChannelFacts, Clock, PeerIdentity } from "@cipsec/transport";
 import {
@@ -53,13 +54,18 @@ export class FakeClock implements Clock {
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   }
+  /** What must settle before time has passed for everybody: writes that timers began. */
+  readonly underWay = new Set<Promise<unknown>>();
   /** Lets time pass, and then the writes that timers began. */
   async pass(ms: number): Promise<void> {
     this.#now += ms;
     for (const timer of [...this.#timers].filter(({ at }) => at <= this.#now).sort((a, b) => a.at - b.at)) {
       if (this.#timers.delete(timer)) timer.run();
     }
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    do {
+      await new Promise((resolve) => setImmediate(resolve));
+      await Promise.allSettled(this.underWay);
+    } while (this.underWay.size > 0);
   }
 }
 
@@ -100,9 +106,10 @@ export function from(channel: ChannelFacts, port: number): ChannelFacts {
   return { ...channel, remote: { ...channel.remote, port } };
 }
 
-/** A store whose next writes can be made to fail. */
+/** A store whose next writes can be made to fail, or to take their time. */
 export interface FragileStore extends Store {
   failing: boolean;
+  slowMs: number;
 }
 
 /** The security objects of one device, asked by their router as a tool would. */
@@ -150,13 +157,26 @@ export async function startDevice(
   folder = temporaryFolder(),
   changed: Partial<SecuritySettingsInput> = {},
 ): Promise<Device> {
-  const store: FragileStore = Object.assign(await openStore(folder), { failing: false });
+  const store: FragileStore = Object.assign(await openStore(folder), { failing: false, slowMs: 0 });
   const write = store.write.bind(store);
-  store.write = async (sections) => {
-    if (store.failing) throw new StateError("state/write", "no space left");
-    await write(sections);
-  };
   const clock = new FakeClock();
+  const watched = async (work: () => Promise<void>): Promise<void> => {
+    const running = work();
+    clock.underWay.add(running);
+    try {
+      await running;
+    } finally {
+      clock.underWay.delete(running);
+    }
+  };
+  const removeOrphanKeys = store.removeOrphanKeys.bind(store);
+  store.removeOrphanKeys = () => watched(removeOrphanKeys);
+  store.write = (sections) =>
+    watched(async () => {
+      if (store.failing) throw new StateError("state/write", "no space left");
+      await sleep(store.slowMs);
+      await write(sections);
+    });
   const events: string[] = [];
   const portsTold: OpenPorts[] = [];
   const closings: number[] = [];

@@ -50,6 +50,8 @@ export class ConfigurationCycle {
   #ethernetIp: { snapshot: Configuration; timer: Cancel } | undefined;
   /** Settles when the write that is under way is done, and everything that follows from it. */
   #saving: Promise<void> | undefined;
+  /** Whether that write decides what becomes of the pending configuration, so that it must not change meanwhile. */
+  #isDeciding = false;
   #session = 0;
   readonly #onDropped = new Set<() => void>();
 
@@ -125,12 +127,12 @@ export class ConfigurationCycle {
   }
 
   /** 0x5D Begin_Config. @throws {Refusal} 0x0C in progress, 0x0F configured and not over TLS. */
-  beginCip(asker: Asker): void {
-    this.#refuseWhileSaving();
+  async beginCip(asker: Asker): Promise<void> {
+    await this.#idle();
     if (this.#cip !== undefined) throw stateConflict("a CIP Security configuration session is open");
     if (this.isLocked && !asker.secure) throw tlsNeeded();
     this.#open();
-    this.#cip = { owner: asker.id, timer: this.#afterSilence(() => this.#cipExpired()) };
+    this.#cip = { owner: asker.id, timer: this.#afterSilence(() => this.#cipExpired(), true) };
     this.#event("cip-security/begin", { by: asker.id });
   }
 
@@ -138,7 +140,7 @@ export class ConfigurationCycle {
   kickCip(): void {
     if (this.#cip === undefined) throw stateConflict("no CIP Security configuration session is open");
     this.#cip.timer();
-    this.#cip.timer = this.#afterSilence(() => this.#cipExpired());
+    this.#cip.timer = this.#afterSilence(() => this.#cipExpired(), true);
   }
 
   /**
@@ -147,6 +149,7 @@ export class ConfigurationCycle {
    * @throws {Refusal} 0x0C when no session is open; {@link StateError} when it cannot be saved: the session stays open.
    */
   async endCip(): Promise<void> {
+    await this.#idle();
     const session = this.#cip;
     if (session === undefined) throw stateConflict("no CIP Security configuration session is open");
     const own = this.#ethernetIp?.snapshot ?? this.working;
@@ -161,6 +164,7 @@ export class ConfigurationCycle {
 
   /** 0x5D Reset: this object and 0x5E to factory default, or neither. @throws {Refusal} 0x0F configured and not over TLS. */
   async resetCip(asker: Asker): Promise<void> {
+    await this.#idle();
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
     const next = this.#withoutSecurity({ ...this.#applied, cipState: CipSecurityState.factoryDefault }, true);
     await this.#save(next, () => this.#closeSessions());
@@ -168,11 +172,11 @@ export class ConfigurationCycle {
   }
 
   /** 0x5E Begin_Config. @throws {Refusal} 0x0C in progress, 0x0F configured and not over TLS. */
-  beginEthernetIp(asker: Asker): void {
-    this.#refuseWhileSaving();
+  async beginEthernetIp(asker: Asker): Promise<void> {
+    await this.#idle();
     if (this.#ethernetIp !== undefined) throw stateConflict("an EtherNet/IP Security configuration session is open");
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
-    this.#ethernetIp = { snapshot: this.#open(), timer: this.#afterSilence(() => this.#ethernetIpExpired()) };
+    this.#ethernetIp = { snapshot: this.#open(), timer: this.#afterSilence(() => this.#ethernetIpExpired(), false) };
     this.#event("ethernet-ip-security/begin", { by: asker.id });
   }
 
@@ -180,7 +184,7 @@ export class ConfigurationCycle {
   kickEthernetIp(): void {
     const session = this.#openEthernetIp();
     session.timer();
-    session.timer = this.#afterSilence(() => this.#ethernetIpExpired());
+    session.timer = this.#afterSilence(() => this.#ethernetIpExpired(), false);
   }
 
   /**
@@ -195,8 +199,8 @@ export class ConfigurationCycle {
     isIntegrityOnly: (pending: Configuration) => boolean,
     cleanUp: boolean,
   ): Promise<void> {
+    await this.#idle();
     const session = this.#openEthernetIp();
-    this.#refuseWhileSaving();
     check(this.working);
     const next = cleanUp ? (withoutOrphans(this.working) ?? this.working) : this.working;
     await this.#save(
@@ -219,13 +223,14 @@ export class ConfigurationCycle {
   /** 0x5E Abort_Config: back to the values before its Begin_Config. @throws {Refusal} 0x0C when no session is open. */
   abort(): void {
     this.#openEthernetIp();
-    this.#refuseWhileSaving();
+    this.#refuseWhileDeciding();
     this.#dropEthernetIp();
     this.#event("ethernet-ip-security/abort");
   }
 
   /** 0x5E Reset: settable attributes to default. @throws {Refusal} 0x0F configured and not over TLS. */
   async resetEthernetIp(pullModel: boolean, asker: Asker): Promise<void> {
+    await this.#idle();
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
     await this.#save(this.#withoutSecurity(this.#applied, pullModel), () => {
       if (this.#ethernetIp !== undefined) this.#dropEthernetIp();
@@ -236,6 +241,7 @@ export class ConfigurationCycle {
 
   /** Identity Reset type 1: everything to factory default, secrets gone from both generations on disk. */
   async resetAll(): Promise<void> {
+    await this.#idle();
     const { defaults, store } = this.#options;
     await this.#save(
       factoryConfiguration(defaults),
@@ -247,7 +253,7 @@ export class ConfigurationCycle {
 
   /** Changes the pending configuration. @throws {Refusal} 0x0C while no session is open. */
   change(edit: (working: Configuration) => Configuration): void {
-    this.#refuseWhileSaving();
+    this.#refuseWhileDeciding();
     if (this.#pending === undefined) throw stateConflict("this needs an open configuration session");
     this.#pending = edit(this.#pending);
   }
@@ -260,6 +266,7 @@ export class ConfigurationCycle {
 
   /** Changes the pending configuration where a session is open; else the applied one, saved before this returns. */
   async changeOrSave(edit: (working: Configuration) => Configuration): Promise<void> {
+    await this.#idle();
     if (this.#pending !== undefined) this.change(edit);
     else await this.#save(edit(this.#applied), nothing);
   }
@@ -281,16 +288,21 @@ export class ConfigurationCycle {
     return this.#ethernetIp;
   }
 
+  /** Settles when no write is under way. What follows in the same turn finds it so. */
+  async #idle(): Promise<void> {
+    while (this.#saving !== undefined) await this.#saving;
+  }
+
   /**
-   * One write at a time, and nothing changes under it. A key that is on disk before the document that names it must not meet
-   * the removal of orphans, so that is part of it.
+   * One write at a time: callers wait with {@link #idle} first. A key that is on disk before the document that names it must not
+   * meet the removal of orphans, so that is part of it.
    *
    * @param then What follows from the write, with nothing in between.
    */
   async #save(next: Configuration, then: () => void, tidy = () => this.#removeOrphanKeys()): Promise<void> {
-    this.#refuseWhileSaving();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#saving = promise;
+    this.#isDeciding = then !== nothing;
     try {
       const stored = await this.keys.store(next);
       await this.#options.store.write({ [section]: toSaved(stored) });
@@ -302,6 +314,7 @@ export class ConfigurationCycle {
       throw error;
     } finally {
       this.#saving = undefined;
+      this.#isDeciding = false;
       resolve();
     }
   }
@@ -315,8 +328,8 @@ export class ConfigurationCycle {
     }
   }
 
-  #refuseWhileSaving(): void {
-    if (this.#saving !== undefined) throw stateConflict("a configuration is being saved");
+  #refuseWhileDeciding(): void {
+    if (this.#isDeciding) throw stateConflict("a configuration is being saved");
   }
 
   #withoutSecurity(configuration: Configuration, pullModel: boolean): Configuration {
@@ -329,14 +342,19 @@ export class ConfigurationCycle {
     };
   }
 
-  /** Ends a session after its silence; a write that is under way decides first what becomes of it. */
-  #afterSilence(expired: () => void): Cancel {
+  /**
+   * Ends a session after its silence; a write that decides what becomes of it comes first.
+   *
+   * @param writes Whether the end is saved, so that any other write comes first.
+   */
+  #afterSilence(expired: () => void, writes: boolean): Cancel {
     let isCancelled = false;
-    const cancel = this.#options.clock.after(this.#options.timerMs, () => {
-      void (this.#saving ?? Promise.resolve()).then(() => {
-        if (!isCancelled) expired();
-      });
-    });
+    const end = (): void => {
+      if (isCancelled) return;
+      if (this.#saving !== undefined && (writes || this.#isDeciding)) void this.#saving.then(end);
+      else expired();
+    };
+    const cancel = this.#options.clock.after(this.#options.timerMs, end);
     return () => {
       isCancelled = true;
       cancel();
