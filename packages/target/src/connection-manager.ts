@@ -85,7 +85,7 @@ const applicationKinds: readonly Segment["kind"][] = ["class", "instance", "conn
 /** The smallest class 3 message: a sequence count and a reply header. */
 const minSize = 6;
 
-/** Backplane port and slot under which the device itself is reached by Unconnected_Send. */
+/** Backplane port and slot under which the device itself is reached by routed requests. */
 const ownPort = 1;
 const ownSlot = 0;
 
@@ -206,8 +206,16 @@ export class ConnectionManager {
     return first?.kind === "key" ? keyMismatch(first.key, this.#identity) : undefined;
   }
 
-  /** A key if need be, then the Message Router and nothing else. */
-  #pathRefusal(path: readonly Segment[]): number | undefined {
+  /**
+   * The hop to the device itself where a client routes to it as to a controller behind a backplane, a key if need be, then the
+   * Message Router and nothing else.
+   */
+  #pathRefusal([first, ...rest]: readonly Segment[]): number | undefined {
+    if (first?.kind !== "port") return this.#applicationRefusal(first === undefined ? rest : [first, ...rest]);
+    return hopRefusal(first) ?? this.#applicationRefusal(rest);
+  }
+
+  #applicationRefusal(path: readonly Segment[]): number | undefined {
     const mismatch = this.#keyRefusal(path);
     if (mismatch !== undefined) return mismatch;
     const application = path[0]?.kind === "key" ? path.slice(1) : path;
@@ -253,9 +261,8 @@ export class ConnectionManager {
     const inside = context.inside ?? [];
     if (hop?.kind !== "port" || inside.includes(request.service))
       return routeFailure(request, Extended.invalidSegment, route);
-    if (hop.port !== ownPort) return routeFailure(request, Extended.portNotAvailable, route);
-    if (hop.link.length !== 1 || hop.link[0] !== ownSlot)
-      return routeFailure(request, Extended.linkAddressInvalid, route);
+    const refused = hopRefusal(hop);
+    if (refused !== undefined) return routeFailure(request, refused, route);
     if (further.length > 0) {
       const isPort = further[0]?.kind === "port";
       return routeFailure(request, isPort ? Extended.portNotAvailable : Extended.invalidSegment, further);
@@ -276,6 +283,12 @@ export function ownerOf({ channel }: { readonly channel: RequestContext["channel
 export function splitSequence(data: Uint8Array): { readonly sequence: number; readonly message: Uint8Array } {
   const r = new Reader(data);
   return { sequence: r.u16("sequence count"), message: r.rest() };
+}
+
+/** One hop leads somewhere only where it leads back here. */
+function hopRefusal({ port, link }: Extract<Segment, { kind: "port" }>): number | undefined {
+  if (port !== ownPort) return Extended.portNotAvailable;
+  return link.length === 1 && link[0] === ownSlot ? undefined : Extended.linkAddressInvalid;
 }
 
 function failure(request: Request, triad: Triad, extended: readonly number[]): Reply {

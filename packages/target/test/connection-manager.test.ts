@@ -48,6 +48,8 @@ const key = (more: Partial<Extract<Segment, { kind: "key" }>["key"]> = {}): Segm
   },
 });
 
+const hop = (port: number, link: string): Segment => ({ kind: "port", port, link: hex(link) });
+
 async function client(
   options: Parameters<typeof device>[0] = {},
 ): Promise<ReturnType<typeof device> & { peer1: Peer }> {
@@ -73,7 +75,16 @@ describe("Forward_Open, each check and its extended status, ethernet-ip.md 6.9",
     { name: "key: revision", open: { path: [key({ majorRevision: 1 }), ...objectPath(2, 1)] }, extended: [0x0116] },
     { name: "key: serial number", open: { path: [key({ serialNumber: 1 }), ...objectPath(2, 1)] }, extended: [0x0114] },
     { name: "key not in front", open: { path: [...objectPath(2, 1), key()] }, extended: [0x0315] },
-    { name: "port segment", open: { path: [{ kind: "port", port: 1, link: hex("00") }] }, extended: [0x0315] },
+    { name: "hop to the device, no application", open: { path: [hop(1, "00")] }, extended: [0x0117] },
+    { name: "hop to another slot", open: { path: [hop(1, "03"), ...objectPath(2, 1)] }, extended: [0x0312] },
+    { name: "hop over another port", open: { path: [hop(2, "00"), ...objectPath(2, 1)] }, extended: [0x0311] },
+    { name: "two hops", open: { path: [hop(1, "00"), hop(1, "00"), ...objectPath(2, 1)] }, extended: [0x0315] },
+    { name: "hop behind the key", open: { path: [key(), hop(1, "00"), ...objectPath(2, 1)] }, extended: [0x0315] },
+    {
+      name: "key behind the hop: vendor",
+      open: { path: [hop(1, "00"), key({ vendorId: 1 }), ...objectPath(2, 1)] },
+      extended: [0x0114],
+    },
     {
       name: "data segment",
       open: { path: [...objectPath(2, 1), { kind: "data", words: hex("0000") }] },
@@ -130,6 +141,13 @@ describe("Forward_Open, each check and its extended status, ethernet-ip.md 6.9",
   ])("Large_Forward_Open, $name too large", async ({ sizes, extended }) => {
     const { peer1 } = await client();
     expect(await sendOpen(peer1, forwardOpen(sizes), true)).toMatchObject({ service: 0x5b, status: 1, extended });
+  });
+
+  test("a hop to the device itself is followed, as clients of controllers send it", async () => {
+    const { peer1, connections } = await client();
+    const path = [hop(1, "00"), ...objectPath(2, 1)];
+    expect(await sendOpen(peer1, forwardOpen({ path }))).toMatchObject({ service: 0x54, status: Status.success });
+    expect(connections.table.size).toBe(1);
   });
 
   test("no session: a message over DTLS", async () => {
