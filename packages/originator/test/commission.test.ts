@@ -178,6 +178,24 @@ describe("failures before Apply_Config leave the device untouched", () => {
   });
 });
 
+test("a reconfiguration that fails leaves a configured device as it was", async () => {
+  const where = place();
+  await using _ = await startDevice(where);
+  await commission({ host: where.address }, options());
+  const failed = commission(
+    { host: where.address },
+    options({
+      plan: { ...certificatePlan, dtlsTimeoutS: 77 },
+      issue: () => Promise.reject(Object.assign(new Error("no"), { code: "trust/refused", facts: {}, fix: "ask" })),
+    }),
+  );
+  await expect(failed).rejects.toMatchObject({ step: "sign", device: "untouched" });
+  await using session = await connect({ host: where.address }, { security: plant.security });
+  expect(await session.object(CipSecurity, 1).get("state")).toBe(2);
+  expect(await session.object(EtherNetIpSecurity, 1).get("dtlsTimeout")).toBe(20);
+  expect(await session.class(CertificateManagement).get("certificateList")).toHaveLength(2);
+});
+
 describe("resumes", () => {
   test("after a tool that died in the middle of a configuration session", async () => {
     const where = place();

@@ -68,6 +68,17 @@ describe("a ListIdentity reply", () => {
     expect(readIdentityReply(bad)).toMatchObject({ security: { cipState: 2 } });
   });
 
+  test("of OpENer's CIP Security branch, which leaves item 0x0086 out of its length, is read whole", () => {
+    // Captured from OpENer over UDP: 49 octets claimed, 60 sent.
+    const hex =
+      "63003100000000000000000041424344454647480000000002000c002b0001000002af120a6300020000000000000000" +
+      "01000c00e9fd0203000015cd5b07094f70454e6572205043008600070002000000030200";
+    expect(readIdentityReply(Uint8Array.from(Buffer.from(hex, "hex")))).toMatchObject({
+      identity: { productName: "OpENer PC", vendorId: 1, serialNumber: 123456789 },
+      security: { profiles: 2, cipState: 0, ethernetIpState: 0, ports: 3, profilesConfigured: 2 },
+    });
+  });
+
   test.each([
     { name: "item 0x0086 of five octets", data: security.subarray(0, 5), found: true },
     { name: "item 0x0086 of three octets", data: security.subarray(0, 3), found: false },
