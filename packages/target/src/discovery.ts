@@ -11,6 +11,8 @@ import {
 } from "@cipsec/wire";
 import { answerList, type DiscoveryFacts } from "./identity.ts";
 
+const lists: readonly number[] = [Command.listIdentity, Command.listServices, Command.listInterfaces];
+
 /** Where and how a device answers discovery. */
 export interface DiscoveryOptions {
   readonly address: string;
@@ -19,6 +21,11 @@ export interface DiscoveryOptions {
   readonly broadcastAddresses: readonly string[];
   readonly clock: Clock;
   facts(): DiscoveryFacts;
+}
+
+/** An open discovery port; disposing of it closes it. */
+export interface Discovery extends AsyncDisposable {
+  readonly port: number;
 }
 
 /** Replies to broadcasts that may wait at a time; a flood of requests beyond them is dropped. */
@@ -30,7 +37,7 @@ const maxDelayed = 16;
  *
  * @see CIP Vol 2, 2-4.3; reference ethernet-ip.md 1.7
  */
-export async function answerDiscovery(options: DiscoveryOptions): Promise<AsyncDisposable> {
+export async function answerDiscovery(options: DiscoveryOptions): Promise<Discovery> {
   await using undo = new AsyncDisposableStack();
   let delayed = 0;
   const unicast: UdpSocket = undo.use(
@@ -44,13 +51,14 @@ export async function answerDiscovery(options: DiscoveryOptions): Promise<AsyncD
     undo.use(
       await openUdp({
         address,
-        port: options.port,
+        port: unicast.local.port,
         reuse: true,
         receive: (bytes, remote) => receive(bytes, remote, true),
       }),
     );
   }
-  return undo.move();
+  const open = undo.move();
+  return { port: unicast.local.port, [Symbol.asyncDispose]: () => open.disposeAsync() };
 
   function receive(bytes: Uint8Array, remote: Endpoint, isBroadcast: boolean): void {
     const request = parse(bytes);
@@ -82,11 +90,15 @@ export async function answerDiscovery(options: DiscoveryOptions): Promise<AsyncD
   }
 }
 
-/** A datagram that is exactly one request; anything else is dropped. */
+/**
+ * A datagram that is exactly one request; anything else is dropped. So is a List command with data: requests have none, replies
+ * have, and a device that answered the reply of another would keep both busy for ever.
+ */
 function parse(bytes: Uint8Array): Frame | undefined {
   try {
     const request = decode(Encapsulation, bytes);
-    return request.options === 0 && request.status === 0 ? request : undefined;
+    const isReply = lists.includes(request.command) && request.data.length > 0;
+    return request.options === 0 && request.status === 0 && !isReply ? request : undefined;
   } catch {
     return undefined;
   }

@@ -22,7 +22,9 @@ export interface PortsOptions {
   readonly keyLog?: (line: string) => void;
 }
 
-type Name = "eip" | "eipUdp" | "eips";
+const names = ["eip", "eipUdp", "eips"] as const;
+
+type Name = (typeof names)[number];
 
 /**
  * The device's listeners. {@link apply} opens and closes them until what is open is what shall be; closing a port also ends
@@ -66,24 +68,27 @@ export class Ports implements AsyncDisposable {
   }
 
   async #change(wanted: OpenPorts): Promise<void> {
-    for (const name of ["eip", "eipUdp", "eips"] as const) {
+    // Closing first: a port that cannot be opened must not keep another one open.
+    for (const name of names) {
       const open = this.#open.get(name);
+      if (wanted[name] || open === undefined) continue;
+      this.#open.delete(name);
+      this.#numbers.delete(name);
+      await open[Symbol.asyncDispose]();
+    }
+    for (const name of names) {
       const number = this.#options.ports[name];
-      if (wanted[name] && open === undefined && number !== null) {
-        this.#open.set(name, await this.#start(name, number));
-      } else if (!wanted[name] && open !== undefined) {
-        this.#open.delete(name);
-        this.#numbers.delete(name);
-        await open[Symbol.asyncDispose]();
-      }
+      if (!wanted[name] || this.#open.has(name) || number === null) continue;
+      this.#open.set(name, await this.#start(name, number));
     }
   }
 
   async #start(name: Name, port: number): Promise<AsyncDisposable> {
     const { address, accept, tls, onRefused, keyLog } = this.#options;
     if (name === "eipUdp") {
-      this.#numbers.set(name, port);
-      return answerDiscovery({ ...this.#options, port, facts: this.#options.discovery });
+      const discovery = await answerDiscovery({ ...this.#options, port, facts: this.#options.discovery });
+      this.#numbers.set(name, discovery.port);
+      return discovery;
     }
     const listener = await listen({
       protocol: name === "eips" ? "tls" : "tcp",

@@ -1,8 +1,9 @@
 import { dial, listen, systemClock, type Channel } from "@cipsec/transport";
-import { Command, FrameStream, MessageRouterRequest, encode, frame, type Frame } from "@cipsec/wire";
+import { Command, MessageRouterRequest, encode, frame } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
 import { serve } from "../src/serve.ts";
 import { device, registerSession, request, rrReply, sendRRData, serveLimits, someContext } from "./support/device.ts";
+import { receiver } from "./support/loopback.ts";
 import { FakeChannel, concat, hex, settle } from "./support/fakes.ts";
 
 const read = hex("0e 03 2064 2401 3001");
@@ -242,23 +243,3 @@ describe("over loopback sockets", () => {
     expect((await replies.next()).status).toBe(0);
   });
 });
-
-/** Frames of a channel, one at a time. */
-function receiver(channel: Channel): { next(): Promise<Frame> } {
-  const stream = new FrameStream();
-  const came: Frame[] = [];
-  let wake: () => void = () => undefined;
-  channel.receive((bytes) => {
-    for (const event of stream.push(bytes)) if (event.type === "frame") came.push(event.frame);
-    wake();
-  });
-  return {
-    async next() {
-      for (;;) {
-        const first = came.shift();
-        if (first !== undefined) return first;
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
-    },
-  };
-}

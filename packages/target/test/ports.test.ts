@@ -1,0 +1,103 @@
+import { dial, systemClock, type Channel } from "@cipsec/transport";
+import { IanaPort, UsageError } from "@cipsec/wire";
+import { expect, test } from "vitest";
+import type { DevicePorts } from "../src/description.ts";
+import { Ports, type OpenPorts } from "../src/ports.ts";
+import { discoveryFacts } from "./support/device.ts";
+
+const closed: OpenPorts = { eip: false, eipUdp: false, io: false, eips: false, eipd: false };
+const any: DevicePorts = { eip: 0, eipUdp: 0, eips: 0 };
+
+function portsAt(address: string, ports: DevicePorts = any): { readonly ports: Ports; readonly accepted: Channel[] } {
+  const accepted: Channel[] = [];
+  const all = new Ports({
+    address,
+    ports,
+    broadcastAddresses: [],
+    clock: systemClock,
+    tls: () => {
+      throw new UsageError("usage/state", "no handshake is expected here");
+    },
+    accept: (channel) => {
+      channel.receive(() => undefined);
+      accepted.push(channel);
+    },
+    discovery: () => discoveryFacts({ address }),
+    onRefused: () => undefined,
+  });
+  return { ports: all, accepted };
+}
+
+const connect = (host: string, port: number | undefined): Promise<Channel> =>
+  dial({ protocol: "tcp", host, port: port ?? 0, timeoutMs: 2000 });
+
+test("opens what shall be open, tells the numbers and the bits, and closes it again", async () => {
+  const { ports } = portsAt("127.25.4.1");
+  expect(ports.bits).toBe(0);
+  await ports.apply({ ...closed, eip: true, eipUdp: true, eips: true });
+  expect(ports.bits).toBe(IanaPort.eip | IanaPort.eipUdp | IanaPort.eips);
+  for (const name of ["eip", "eipUdp", "eips"] as const) expect(ports.number(name)).toBeGreaterThan(0);
+  await ports.apply({ ...closed, eips: true });
+  expect(ports.bits).toBe(IanaPort.eips);
+  expect(ports.number("eip")).toBeUndefined();
+  await ports[Symbol.asyncDispose]();
+  expect(ports.bits).toBe(0);
+});
+
+test("closing a port refuses new connections and ends those that came in by it", async () => {
+  const { ports, accepted } = portsAt("127.25.4.2");
+  await ports.apply({ ...closed, eip: true });
+  const number = ports.number("eip");
+  await using channel = await connect("127.25.4.2", number);
+  channel.receive(() => undefined);
+  await expect.poll(() => accepted.length).toBe(1);
+  await ports.apply(closed);
+  await channel.closed;
+  await expect(connect("127.25.4.2", number)).rejects.toMatchObject({ code: "transport/refused" });
+});
+
+test("a port that is open already stays as it is", async () => {
+  const { ports } = portsAt("127.25.4.3");
+  await ports.apply({ ...closed, eip: true });
+  const number = ports.number("eip");
+  await using channel = await connect("127.25.4.3", number);
+  await ports.apply({ ...closed, eip: true, eipUdp: true });
+  expect(ports.number("eip")).toBe(number);
+  let hasEnded = false;
+  void channel.closed.finally(() => (hasEnded = true));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(hasEnded).toBe(false);
+  await ports[Symbol.asyncDispose]();
+});
+
+test("a port that the description says never opens does not", async () => {
+  const { ports } = portsAt("127.25.4.4", { eip: null, eipUdp: null, eips: null });
+  await ports.apply({ eip: true, eipUdp: true, io: true, eips: true, eipd: true });
+  expect(ports.bits).toBe(0);
+});
+
+test("a port that cannot be opened is told, and keeps no other one open", async () => {
+  const first = portsAt("127.25.4.5");
+  await first.ports.apply({ ...closed, eip: true });
+  const taken = first.ports.number("eip") ?? 0;
+  const second = portsAt("127.25.4.5", { eip: taken, eipUdp: 0, eips: 0 });
+  await second.ports.apply({ ...closed, eips: true });
+  await expect(second.ports.apply({ ...closed, eip: true })).rejects.toMatchObject({ code: "transport/address" });
+  expect(second.ports.bits).toBe(0);
+  await second.ports.apply({ ...closed, eipUdp: true });
+  expect(second.ports.bits).toBe(IanaPort.eipUdp);
+  await second.ports[Symbol.asyncDispose]();
+  await first.ports[Symbol.asyncDispose]();
+});
+
+test("changes asked for at the same time are carried out one after another", async () => {
+  const { ports } = portsAt("127.25.4.6");
+  await Promise.all([
+    ports.apply({ ...closed, eip: true }),
+    ports.apply(closed),
+    ports.apply({ ...closed, eipUdp: true }),
+    ports.apply({ ...closed, eip: true }),
+  ]);
+  expect(ports.bits).toBe(IanaPort.eip);
+  await ports[Symbol.asyncDispose]();
+});
