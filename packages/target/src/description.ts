@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import { UsageError } from "@cipsec/wire";
 import type { DeviceIdentity } from "./identity.ts";
 
@@ -53,6 +54,11 @@ export interface DeviceDescription {
   readonly assemblies: readonly AssemblyDescription[];
 }
 
+const printable = /^\P{Cc}*$/u;
+
+/** The characters that CIP strings carry. */
+const latin1 = /^[ -~\u00a0-\u00ff]*$/;
+
 type Json = Readonly<Record<string, unknown>>;
 
 /**
@@ -65,7 +71,11 @@ export function parseDescription(text: string): DeviceDescription {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new UsageError("usage/file", `device description: not JSON (${(error as Error).message})`, { cause: error });
+    throw new UsageError(
+      "usage/file",
+      `device description: not JSON (${error instanceof Error ? error.message : String(error)})`,
+      { cause: error },
+    );
   }
   return readDescription(json);
 }
@@ -76,12 +86,12 @@ export function readDescription(json: unknown): DeviceDescription {
   const description: DeviceDescription = {
     name: at.text("name", 64),
     identity: readIdentity(at.fields("identity")),
-    address: at.text("address", 64, "0.0.0.0"),
+    address: asAddress(at.or("address", "0.0.0.0"), "device.address"),
     ports: readPorts(at.fields("ports", {})),
     broadcastAddresses: at
       .items("broadcastAddresses", 8, [])
-      .map((item, i) => asText(item, `device.broadcastAddresses[${i}]`, 64)),
-    hostName: at.text("hostName", 64, ""),
+      .map((item, i) => asAddress(item, `device.broadcastAddresses[${i}]`)),
+    hostName: asLatin1(at.text("hostName", 64, ""), "device.hostName"),
     clock: at.flag("clock", true),
     security: readSecurity(at.raw("security")),
     assemblies: at
@@ -103,7 +113,7 @@ function readIdentity(at: Fields): DeviceIdentity {
     productCode: at.number("productCode", 1, 0xffff),
     revision: { major: revision.number("major", 1, 127), minor: revision.number("minor", 1, 255) },
     serialNumber: at.number("serialNumber", 1, 0xffff_ffff),
-    productName: at.text("productName", 32),
+    productName: asLatin1(at.text("productName", 32), "device.identity.productName"),
   };
   revision.end();
   at.end();
@@ -158,9 +168,8 @@ class Fields {
   readonly #read = new Set<string>();
 
   constructor(json: unknown, where: string) {
-    if (typeof json !== "object" || json === null || Array.isArray(json))
-      throw wrong(where, "must be an object in braces");
-    this.#json = json as Json;
+    if (!isObject(json)) throw wrong(where, "must be an object in braces");
+    this.#json = json;
     this.#where = where;
   }
 
@@ -170,16 +179,15 @@ class Fields {
   }
 
   fields(name: string, absent?: Json): Fields {
-    return new Fields(this.raw(name) ?? absent, `${this.#where}.${name}`);
+    return new Fields(this.or(name, absent), `${this.#where}.${name}`);
   }
 
   text(name: string, max: number, absent?: string): string {
-    const value = this.raw(name) ?? absent;
-    return asText(value, `${this.#where}.${name}`, max);
+    return asText(this.or(name, absent), `${this.#where}.${name}`, max, absent === undefined ? 1 : 0);
   }
 
   number(name: string, min: number, max: number, absent?: number): number {
-    const value = this.raw(name) ?? absent;
+    const value = this.or(name, absent);
     if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max)
       throw wrong(`${this.#where}.${name}`, `must be a whole number from ${min} to ${max}`);
     return value;
@@ -190,23 +198,29 @@ class Fields {
   }
 
   flag(name: string, absent: boolean): boolean {
-    const value = this.raw(name) ?? absent;
+    const value = this.or(name, absent);
     if (typeof value !== "boolean") throw wrong(`${this.#where}.${name}`, "must be true or false");
     return value;
   }
 
   choice<const T extends string>(name: string, choices: readonly T[], absent?: T): T {
-    const value = this.raw(name) ?? absent;
+    const value = this.or(name, absent);
     const found = choices.find((choice) => choice === value);
     if (found === undefined) throw wrong(`${this.#where}.${name}`, `must be one of ${choices.join(", ")}`);
     return found;
   }
 
   items(name: string, max: number, absent: readonly unknown[]): readonly unknown[] {
-    const value = this.raw(name) ?? absent;
+    const value = this.or(name, absent);
     if (!Array.isArray(value) || value.length > max)
       throw wrong(`${this.#where}.${name}`, `must be a list of at most ${max}`);
     return value;
+  }
+
+  /** What stands under this name, or the default; `null` is something that stands there. */
+  or(name: string, absent: unknown): unknown {
+    const value = this.raw(name);
+    return value === undefined ? absent : value;
   }
 
   /** Refuses entries that nobody read. */
@@ -217,11 +231,30 @@ class Fields {
   }
 }
 
-function asText(value: unknown, where: string, max: number): string {
-  if (typeof value !== "string" || value.length > max) throw wrong(where, `must be text of at most ${max} characters`);
+function isObject(json: unknown): json is Json {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+function asText(value: unknown, where: string, max: number, min: number): string {
+  if (typeof value !== "string" || value.length < min || value.length > max || !printable.test(value))
+    throw wrong(where, `must be text of ${min} to ${max} characters`);
+  return value;
+}
+
+/** Text that goes over the wire. */
+function asLatin1(value: string, where: string): string {
+  if (!latin1.test(value)) throw wrong(where, "must be of ISO 8859-1 characters: CIP strings carry no others");
+  return value;
+}
+
+function asAddress(value: unknown, where: string): string {
+  if (typeof value !== "string" || !isIPv4(value)) throw wrong(where, "must be an IPv4 address such as 192.168.1.20");
   return value;
 }
 
 function wrong(where: string, must: string): UsageError {
-  return new UsageError("usage/file", `device description: ${where} ${must}`, { facts: { where } });
+  return new UsageError("usage/file", `device description: ${where} ${must}`, {
+    facts: { where },
+    fix: "Change that entry; docs/device-description.md lists all with their values.",
+  });
 }
