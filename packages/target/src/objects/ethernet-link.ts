@@ -11,8 +11,8 @@ interface HostInterface {
 }
 
 /**
- * Hosts the Ethernet Link Object for the host interface behind `address`: the first that carries it, or the loopback interface
- * for any 127.x address. Speed comes from the operating system where it tells (Linux), otherwise it reads 0.
+ * Hosts the Ethernet Link Object for the host interface behind `address`: the first that carries it, the loopback interface for
+ * any 127.x address, the first that leads out of the host for 0.0.0.0. Speed comes from the operating system where it tells (Linux), otherwise it reads 0.
  *
  * @see CIP Vol 2, 5-5
  */
@@ -36,8 +36,8 @@ export function hostEthernetLink(router: Router, address: string): void {
 function hostInterface(address: string): HostInterface {
   for (const [name, addresses] of Object.entries(networkInterfaces())) {
     for (const { address: own, mac, internal } of addresses ?? []) {
-      if (own === address || (internal && address.startsWith("127.")))
-        return { name, mac: macOctets(mac), isLoopback: internal };
+      const isMeant = address === "0.0.0.0" ? !internal : internal && address.startsWith("127.");
+      if (own === address || isMeant) return { name, mac: macOctets(mac), isLoopback: internal };
     }
   }
   return { name: "", mac: new Uint8Array(6), isLoopback: false };

@@ -6,19 +6,32 @@ import type { Store } from "../store.ts";
 
 const defaults = { dscpUrgent: 55, dscpScheduled: 47, dscpHigh: 43, dscpLow: 31, dscpExplicit: 27 } as const;
 
-type QosSettings = { readonly [K in keyof typeof defaults]: number };
+/** DSCP values, 0 to 63, by attribute name. */
+export type QosSettings = { readonly [K in keyof typeof defaults]: number };
 
-/** Hosts the QoS Object. Values are saved and take effect with the next start, as the standard has it. @see CIP Vol 2, 5-7 */
+/**
+ * Hosts the QoS Object. Values are saved and take effect with the next start, as the standard has it.
+ *
+ * @returns The values in effect now.
+ * @see CIP Vol 2, 5-7; reference ethernet-ip.md 7.9
+ */
 export function hostQos(router: Router, store: Store): QosSettings {
   const active = load(store.read("qos"));
   let saved = active;
+  let turn: Promise<unknown> = Promise.resolve();
+  const save = async (name: keyof QosSettings, value: number): Promise<void> => {
+    const next = { ...saved, [name]: value };
+    await store.write({ qos: next });
+    saved = next;
+  };
   const attribute = (name: keyof QosSettings) => ({
     get: () => saved[name],
-    set: async (value: number) => {
+    set: (value: number): Promise<void> => {
       if (value > 63) throw refuse(Status.invalidAttributeValue, { reason: "a DSCP is 0 to 63" });
-      const next = { ...saved, [name]: value };
-      await store.write({ qos: next });
-      saved = next;
+      // One after another: two at a time would each save what the other has not seen yet.
+      const mine = turn.then(() => save(name, value));
+      turn = mine.catch(() => undefined);
+      return mine;
     },
   });
   router.host(Qos, 1, {
