@@ -72,6 +72,12 @@ const ethernetIpStates: Readonly<Record<string, (device: Device) => Promise<void
   inProgress: async (device) => must(device.call(EtherNetIpSecurity, 1, "beginConfig")),
   configured: async (device) => {
     await must(device.call(EtherNetIpSecurity, 1, "beginConfig"));
+    await must(device.set(EtherNetIpSecurity, 1, "verifyClientCertificate", true));
+    await must(device.call(EtherNetIpSecurity, 1, "applyConfig"));
+  },
+  // No client is asked for a proof, so none can give one: TLS is what remains.
+  askingNoProof: async (device) => {
+    await must(device.call(EtherNetIpSecurity, 1, "beginConfig"));
     await must(device.call(EtherNetIpSecurity, 1, "applyConfig"));
   },
   pullDisabled: async (device) => must(device.call(EtherNetIpSecurity, 1, "reset", Uint8Array.of(0))),
@@ -94,6 +100,9 @@ describe("EtherNet/IP Security", () => {
     ["configured", "beginConfig", anonymous, "0x0F", 2],
     ["configured", "beginConfig", psk, ok, 1],
     ["configured", "beginConfig", certificate, ok, 1],
+    ["askingNoProof", "beginConfig", plain, "0x0F", 2],
+    ["askingNoProof", "beginConfig", anonymous, ok, 1],
+    ["askingNoProof", "reset", anonymous, ok, 0],
     ["configured", "kickTimer", certificate, "0x0C", 2],
     ["configured", "applyConfig", certificate, "0x0C", 2],
     ["configured", "abortConfig", certificate, "0x0C", 2],
@@ -215,6 +224,7 @@ describe("both sessions together", () => {
     device.channel = anonymous;
     await must(device.call(CipSecurity, 1, "beginConfig"));
     await must(device.call(EtherNetIpSecurity, 1, "beginConfig"));
+    await must(device.set(EtherNetIpSecurity, 1, "verifyClientCertificate", true));
     await must(device.call(EtherNetIpSecurity, 1, "applyConfig"));
     device.channel = from(anonymous, 50_001);
     expect(await device.call(CipSecurity, 1, "endConfig")).toBe("0x0F");

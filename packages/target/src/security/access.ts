@@ -25,7 +25,10 @@ export function securityAccess(cycle: ConfigurationCycle): AccessDecision {
 export function mayChange(cycle: ConfigurationCycle, { security }: ChannelFacts): boolean {
   if (!cycle.isLocked) return true;
   if (security === undefined) return false;
-  return !cycle.isConfigured || security.peer.kind !== "anonymous";
+  if (!cycle.isConfigured || security.peer.kind !== "anonymous") return true;
+  // Nobody can prove anything to a device that asks for no proof: refusing would lock everyone out for good.
+  const { verifyClientCertificate, preSharedKeys } = cycle.applied.settings;
+  return !verifyClientCertificate && preSharedKeys.length === 0;
 }
 
 /** A name for a channel that no other open channel has. */
