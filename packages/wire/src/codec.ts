@@ -26,10 +26,23 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
 
 /** Writes one value as octets. @throws {WireError} `wire/value` or `wire/length` when the value does not fit its type. */
 export function encode<T>(codec: Codec<T>, value: T): Uint8Array {
-  const w = new Writer();
+  const w = spare ?? new Writer();
+  // A codec may encode inside: until this one is done, that one takes a writer of its own.
+  spare = undefined;
   codec.write(w, value);
-  return w.finish();
+  const bytes = w.finish();
+  if (bytes.length <= maxSpare) {
+    w.clear();
+    spare = w;
+  }
+  return bytes;
 }
+
+/** Octets of a writer that is worth keeping: messages are shorter, and a rare long value must not hold memory. */
+const maxSpare = 4096;
+
+/** Buffers are what encoding costs most, so the last writer serves again. */
+let spare: Writer | undefined;
 
 type Fields = Readonly<Record<string, Codec<never>>>;
 type FieldValues<F> = { readonly [K in keyof F]: Value<F[K]> };

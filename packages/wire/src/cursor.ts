@@ -228,6 +228,11 @@ export class Writer {
     this.#bytes.set(bytes, at);
   }
 
+  /** Forgets what was written and keeps the room for it. */
+  clear(): void {
+    this.#at = 0;
+  }
+
   /** The octets written, as a copy of exactly their length. */
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#at);

@@ -84,6 +84,10 @@ export const errorCodes = {
   },
   "usage/argument": { cause: "An argument is wrong.", fix: "See the message and --help." },
   "usage/state": { cause: "This cannot be done in the present state.", fix: "See the message." },
+  "usage/interrupted": {
+    cause: "The person at the keyboard, or the system, ended the command.",
+    fix: "Run it again; what it had begun on a device is put back or ends by the device's own timer.",
+  },
   "usage/file": {
     cause: "A file cannot be read, written or understood.",
     fix: "Check the path, its permissions and its content.",
