@@ -52,6 +52,23 @@ test("octets that come before the receiver reach it first, bounded by the peer's
   expect(total).toBe(32_000_000);
 });
 
+test("what is sent in one turn leaves as one write, in order, and also before a destroy", async () => {
+  await using listener = await catching();
+  const raw = net.connect(listener.port, address);
+  const chunks: Buffer[] = [];
+  raw.on("data", (bytes: Buffer) => chunks.push(bytes));
+  const channel = await listener.next();
+  for (let i = 0; i < 100; i += 1) channel.send(Uint8Array.of(i));
+  await expect.poll(() => chunks.length).toBe(1);
+  expect(Buffer.concat(chunks)).toEqual(Buffer.from(Array.from({ length: 100 }, (_, i) => i)));
+  channel.send(Uint8Array.of(100));
+  await expect.poll(() => chunks.length).toBe(2);
+  channel.send(Uint8Array.of(101));
+  channel.destroy();
+  await once(raw, "close");
+  expect(Buffer.concat(chunks).at(-1)).toBe(101);
+});
+
 test("octets that came before a close are delivered after it", async () => {
   await using listener = await catching();
   const raw = net.connect(listener.port, address);
