@@ -27,7 +27,8 @@ export interface Ammunition {
 /** One connection's worth of hostile input. */
 export type Attack = (place: Place, random: Random, ammunition: Ammunition) => Promise<AttackResult>;
 
-const answerMs = 5000;
+/** Above this the target hangs; shorter waits show in the times of the probe. */
+const answerMs = 10_000;
 
 /** Batches that one session sends, each ended by a good request that must be answered. */
 const maxBatches = 12;

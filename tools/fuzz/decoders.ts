@@ -127,19 +127,21 @@ function streamDecoders(corpus: Corpus): readonly Decoder[] {
 function cut(bytes: Uint8Array, size: number): string {
   const stream = new wire.FrameStream(4096);
   const seen: string[] = [];
-  for (let at = 0; at < bytes.length; at += size) {
-    if (stream.isOutOfStep) break;
-    try {
+  try {
+    for (let at = 0; at < bytes.length; at += size) {
       for (const event of stream.push(bytes.subarray(at, at + size))) {
         const header = event.type === "frame" ? event.frame : event.header;
         const data = event.type === "frame" ? Buffer.from(event.frame.data).toString("hex") : event.header.length;
         seen.push(`${event.type} ${header.command} ${header.session} ${header.status} ${header.options} ${data}`);
       }
-    } catch (error) {
-      if (!wire.isStackError(error)) throw error;
     }
+    // A stream that is out of step says so at the next call.
+    stream.push(wire.noOctets);
+  } catch (error) {
+    if (!wire.isStackError(error)) throw error;
+    seen.push(error.code);
   }
-  return [...seen, stream.isOutOfStep ? "out of step" : ""].join("\n");
+  return seen.join("\n");
 }
 
 function captureDecoders(corpus: Corpus): readonly Decoder[] {

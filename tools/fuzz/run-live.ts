@@ -66,7 +66,7 @@ const numbers = { eip: 44_818, eipUdp: 44_818, eips: 2221 };
 const maxGrowthMib = 8;
 
 /** A target that was reset is back so soon. */
-const recoveryMs = 8000;
+const recoveryMs = 15_000;
 
 /** Inputs kept for the replay of a finding. */
 const keptInputs = 400;

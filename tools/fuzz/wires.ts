@@ -128,7 +128,8 @@ function wire(socket: net.Socket): Wire {
         const left = until - performance.now();
         if (left <= 0) return "silent";
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, left);
+          // When this process was kept from running, what has arrived meanwhile is read before time counts as up.
+          const timer = setTimeout(() => setImmediate(resolve), left);
           wake = () => {
             clearTimeout(timer);
             resolve();

@@ -1,0 +1,37 @@
+import { parseArgs } from "node:util";
+import { codec } from "./codec.ts";
+import { explicit } from "./explicit.ts";
+import { handshakes } from "./handshakes.ts";
+import { tableText, type Benchmark, type Row } from "./measure.ts";
+import { memory } from "./memory.ts";
+
+const benchmarks: readonly Benchmark[] = [explicit, handshakes, memory, codec];
+
+const usage = `npm run bench -- [NAME…] [--json]
+
+Every figure stands beside a reference that was measured in the same run. Names:
+${benchmarks.map(({ name, about }) => `  ${name.padEnd(12)}${about}`).join("\n")}`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { json: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
+  });
+  const unknown = positionals.find((name) => !benchmarks.some((benchmark) => benchmark.name === name));
+  if (values.help || unknown !== undefined) {
+    console.log(unknown === undefined ? usage : `no benchmark is named ${unknown}\n\n${usage}`);
+    return values.help ? 0 : 2;
+  }
+  const chosen = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const document: Record<string, readonly Row[]> = {};
+  for (const benchmark of chosen) {
+    const { name, about } = benchmark;
+    const rows = await benchmark.run();
+    document[name] = rows;
+    if (!values.json) console.log(`${name}: ${about}\n${tableText(rows)}\n`);
+  }
+  if (values.json) console.log(JSON.stringify({ benchmarks: document }, null, 2));
+  return 0;
+}
+
+process.exitCode = await main();
