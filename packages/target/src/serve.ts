@@ -12,6 +12,9 @@ export interface ServeLimits {
   readonly maxWaiting: number;
 }
 
+/** Octets of frames waiting for their answer: sixteen of the largest, as many as a tool that pipelines sends ahead. */
+const maxWaitingOctets = 1024 * 1024;
+
 /** What serving a channel needs beside the services of the session. */
 export interface ServeOptions {
   readonly services: SessionServices;
@@ -29,6 +32,7 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
   const stream = new FrameStream(limits.maxFrame);
   const session = new EncapsulationSession(services, channel.facts, end);
   const waiting: StreamEvent[] = [];
+  let waitingOctets = 0;
   let isAnswering = false;
   let hasEnded = false;
   let silence = watchSilence();
@@ -39,8 +43,9 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
     heard();
     const events = take(bytes);
     waiting.push(...events);
+    for (const event of events) waitingOctets += octetsOf(event);
     watchPartial(events.length > 0);
-    if (waiting.length > limits.maxWaiting) cut();
+    if (waiting.length > limits.maxWaiting || waitingOctets > maxWaitingOctets) cut();
     else if (!isAnswering) void answerAll().catch(cut);
   });
   void channel.closed.then(stop);
@@ -58,6 +63,7 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
   async function answerAll(): Promise<void> {
     isAnswering = true;
     for (let event = waiting.shift(); event !== undefined; event = waiting.shift()) {
+      waitingOctets -= octetsOf(event);
       const { send, close, after } = await session.answer(event);
       if (hasEnded) return;
       if (send !== undefined) channel.send(send);
@@ -106,4 +112,9 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
     partial?.();
     partial = stream.isPartial ? clock.after(limits.partialFrameMs, cut) : undefined;
   }
+}
+
+/** Octets of data that an event keeps in memory. */
+function octetsOf(event: StreamEvent): number {
+  return event.type === "frame" ? event.frame.data.length : 0;
 }

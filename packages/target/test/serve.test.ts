@@ -2,7 +2,16 @@ import { dial, listen, systemClock, type Channel } from "@cipsec/transport";
 import { Command, MessageRouterRequest, encode, frame } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
 import { serve } from "../src/serve.ts";
-import { device, registerSession, request, rrReply, sendRRData, serveLimits, someContext } from "./support/device.ts";
+import {
+  Peer,
+  device,
+  registerSession,
+  request,
+  rrReply,
+  sendRRData,
+  serveLimits,
+  someContext,
+} from "./support/device.ts";
 import { receiver } from "./support/loopback.ts";
 import { FakeChannel, concat, hex, settle } from "./support/fakes.ts";
 
@@ -71,6 +80,34 @@ describe("frames in a stream", () => {
     expect(client.channel.ended).toBeUndefined();
     await client.send(frames(1));
     expect(client.channel.ended).toBe("destroyed");
+  });
+
+  test("more octets waiting than the bound end the channel, however few the frames", async () => {
+    const { services, clock, router } = device();
+    const channel = new FakeChannel();
+    serve(channel, {
+      services,
+      clock,
+      limits: { ...serveLimits, maxFrame: 65_000, maxWaiting: 1000 },
+      inactivityS: () => 0,
+    });
+    const client = new Peer(channel);
+    await client.register();
+    router.hostSpecial(0x64, 0x60, () => new Promise(() => undefined));
+    await client.send(sendRRData(client.handle, encode(MessageRouterRequest, request(0x60, [0x64, 1]))));
+    const large = frame(Command.nop, { data: new Uint8Array(65_000) });
+    for (let i = 0; i < 16; i += 1) await client.send(large);
+    expect(channel.ended).toBeUndefined();
+    await client.send(large);
+    expect(channel.ended).toBe("destroyed");
+  });
+
+  test("octets of frames that were answered do not count", async () => {
+    const { peer } = device();
+    const client = peer();
+    const nop = frame(Command.nop, { data: new Uint8Array(1000) });
+    for (let i = 0; i < 60; i += 1) await client.send(concat(...Array.from({ length: 20 }, () => nop)));
+    expect(client.channel.ended).toBeUndefined();
   });
 
   test("a fault of ours while answering ends this channel only", async () => {
