@@ -1,7 +1,9 @@
 import {
-  COUNTED_EPATH,
   CertificateDirectory,
+  CertificateEncoding,
   CertificateSlot,
+  CertificateState,
+  COUNTED_EPATH,
   CreateCsrRequest,
   DWORD,
   SHORT_STRING,
@@ -9,15 +11,6 @@ import {
   USINT,
 } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-
-/** Values of Certificate Management `state`. */
-export const CertificateState = { nonexistent: 0, created: 1, configuring: 2, verified: 3, invalid: 4 } as const;
-
-/** Values of the status octet in `deviceCertificate` and `caCertificate`. */
-export const CertificateStatus = { notVerified: 0, verified: 1, invalid: 2 } as const;
-
-/** Values of Certificate Management `encoding`; they differ from the bits of class attribute `encodings`. */
-export const CertificateEncoding = { pem: 0, pkcs7: 1 } as const;
 
 /** What Verify_Certificate checks: the id of the attribute that holds it. */
 export const VerifyTarget = { deviceCertificate: 3, caCertificate: 4 } as const;

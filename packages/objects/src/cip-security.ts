@@ -1,18 +1,5 @@
-import { ObjectAuthorization, USINT, WORD } from "@cipsec/wire";
+import { CipSecurityState, ObjectAuthorization, SecurityProfile, USINT, WORD } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-
-/** Values of CIP Security `state`, and of its octet in the discovery reply. */
-export const CipSecurityState = { factoryDefault: 0, inProgress: 1, configured: 2, incomplete: 3 } as const;
-
-/** Bits of the security profile words. Bits 6 and 7 have no public number and are not named. */
-export const SecurityProfile = {
-  integrity: 0x0001,
-  confidentiality: 0x0002,
-  authorization: 0x0004,
-  userAuthentication: 0x0008,
-  resourceConstrained: 0x0010,
-  pullModel: 0x0020,
-} as const;
 
 /** Coordinates a configuration session over all security objects of a device. One instance. */
 export const CipSecurity = objectClass({

@@ -1,5 +1,7 @@
 import {
   ConnectionData,
+  ConnectionOwnerReply,
+  ConnectionOwnerRequest,
   ConnectionService,
   ConnectionTriad,
   ForwardClose,
@@ -13,7 +15,7 @@ import {
   UnconnectedSend,
 } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-import { ConnectionEntryList, ConnectionOwner, ConnectionOwnerRequest } from "./layouts.ts";
+import { ConnectionEntryList } from "./layouts.ts";
 
 /**
  * Opens and closes connections, and counts how that went. A refused Forward_Open or Forward_Close carries reply data of its own,
@@ -112,7 +114,7 @@ export const ConnectionManager = objectClass({
     getConnectionOwner: {
       code: ConnectionService.getConnectionOwner,
       request: ConnectionOwnerRequest,
-      response: ConnectionOwner,
+      response: ConnectionOwnerReply,
       optional: true,
       doc: "Says who owns the connection to this path.",
     },

@@ -5,24 +5,15 @@ import {
   CipherSuiteList,
   CrlPaths,
   DWORD,
+  EtherNetIpSecurityState,
+  objectPath,
+  optional,
   PathList,
   PskList,
   UINT,
   USINT,
-  objectPath,
-  optional,
 } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-
-/** Values of EtherNet/IP Security `state`, and of its octet in the discovery reply. */
-export const EtherNetIpSecurityState = {
-  factoryDefault: 0,
-  inProgress: 1,
-  configured: 2,
-  pullInProgress: 3,
-  pullCompleted: 4,
-  pullDisabled: 5,
-} as const;
 
 /** Bits of EtherNet/IP Security `capabilityFlags`. */
 export const EtherNetIpSecurityCapability = { secureRenegotiation: 0x0000_0001 } as const;

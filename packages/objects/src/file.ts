@@ -3,6 +3,7 @@ import {
   CreateFileReply,
   CreateFileRequest,
   FileDirectory,
+  FileState,
   InitiateDownloadReply,
   InitiateDownloadRequest,
   InitiateUploadReply,
@@ -17,18 +18,6 @@ import {
   USINT,
 } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-
-/** Values of File `state`. */
-export const FileState = {
-  nonexistent: 0,
-  empty: 1,
-  loaded: 2,
-  uploadInitiated: 3,
-  downloadInitiated: 4,
-  uploadInProgress: 5,
-  downloadInProgress: 6,
-  storing: 7,
-} as const;
 
 /** Values of File `invocationMethod`: what puts a downloaded file to use. */
 export const InvocationMethod = {

@@ -1,12 +1,6 @@
 export { Assembly } from "./assembly.ts";
-export {
-  CertificateEncoding,
-  CertificateManagement,
-  CertificateState,
-  CertificateStatus,
-  VerifyTarget,
-} from "./certificate-management.ts";
-export { CipSecurity, CipSecurityState, SecurityProfile } from "./cip-security.ts";
+export { CertificateManagement, VerifyTarget } from "./certificate-management.ts";
+export { CipSecurity } from "./cip-security.ts";
 export { allClassAttributes, standardClassAttributes } from "./class-attributes.ts";
 export { allClasses, classById, classByName, classIdentifier } from "./classes.ts";
 export { ConnectionManager } from "./connection-manager.ts";
@@ -24,14 +18,9 @@ export type {
   ServiceResponse,
   SettableName,
 } from "./declare.ts";
-export {
-  EtherNetIpSecurity,
-  EtherNetIpSecurityCapability,
-  EtherNetIpSecurityState,
-  PullModelStatus,
-} from "./ethernet-ip-security.ts";
+export { EtherNetIpSecurity, EtherNetIpSecurityCapability, PullModelStatus } from "./ethernet-ip-security.ts";
 export { EthernetLink, InterfaceFlag, NegotiationStatus } from "./ethernet-link.ts";
-export { FileAccessRule, FileEncoding, FileObject, FileState, InvocationMethod, SaveParameter } from "./file.ts";
+export { FileAccessRule, FileEncoding, FileObject, InvocationMethod, SaveParameter } from "./file.ts";
 export { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "./identity.ts";
 export type { Json } from "./json.ts";
 export { MessageRouter } from "./message-router.ts";

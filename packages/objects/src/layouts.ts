@@ -140,32 +140,6 @@ export const ConnectionEntryList: Codec<readonly boolean[]> = {
   },
 };
 
-/** Reply of Get_Connection_Owner. `lastAction`: 0 none, 1 idle, 2 run, 255 unknown. */
-export const ConnectionOwner = struct("Get_Connection_Owner reply", {
-  connections: USINT,
-  controllingOwners: USINT,
-  redundantOwners: USINT,
-  lastAction: USINT,
-  connectionSerial: UINT,
-  originatorVendor: UINT,
-  originatorSerial: UDINT,
-});
-
-/** Request of Get_Connection_Owner: the path of the connection, behind a reserved octet and its size in words. */
-export const ConnectionOwnerRequest: Codec<readonly Segment[]> = {
-  type: "BYTE, USINT words, EPATH",
-  read(r) {
-    r.u8("reserved");
-    return EPATH.read(r.sub(2 * r.u8("path words"), "path"));
-  },
-  write(w, segments) {
-    const path = encode(EPATH, segments);
-    w.u8(0);
-    w.u8(path.length / 2);
-    w.octets(path);
-  },
-};
-
 function dotted(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join(".");
 }

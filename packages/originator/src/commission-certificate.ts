@@ -1,17 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
-import { CertificateManagement, CertificateState, FileEncoding, FileObject, VerifyTarget } from "@cipsec/objects";
+import { CertificateManagement, FileEncoding, FileObject, VerifyTarget } from "@cipsec/objects";
 import { parseCertificates, parseCsr, toPem, type Certificate } from "@cipsec/pki";
 import {
   AlternativeNames,
-  PeerError,
-  SHORT_STRING,
+  CertificateState,
+  certificateStateText,
   decode,
   encode,
   objectPath,
-  UsageError,
-  certificateStateText,
+  PeerError,
   type Segment,
+  SHORT_STRING,
+  UsageError,
 } from "@cipsec/wire";
 import type { Undo } from "./commission-run.ts";
 import type { CommissionOptions, IssueContext, IssuedPem } from "./commission.ts";

@@ -1,5 +1,5 @@
-import { TrustError, UsageError, isStackError } from "@cipsec/wire";
-import { CipSecurity, CipSecurityState, EtherNetIpSecurity, EtherNetIpSecurityState } from "@cipsec/objects";
+import { CipSecurityState, EtherNetIpSecurityState, isStackError, TrustError, UsageError } from "@cipsec/wire";
+import { CipSecurity, EtherNetIpSecurity } from "@cipsec/objects";
 import { Port, formatTarget, type TargetAddress } from "./address.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
 import { isPortOpen } from "./probe.ts";

@@ -1,5 +1,14 @@
-import { CipSecurity, CipSecurityState, EtherNetIpSecurity, EtherNetIpSecurityState } from "@cipsec/objects";
-import { ApplyFlag, PeerError, Status, TransportError, UsageError, isStackError } from "@cipsec/wire";
+import { CipSecurity, EtherNetIpSecurity } from "@cipsec/objects";
+import {
+  ApplyFlag,
+  CipSecurityState,
+  EtherNetIpSecurityState,
+  isStackError,
+  PeerError,
+  Status,
+  TransportError,
+  UsageError,
+} from "@cipsec/wire";
 import { formatTarget, Port, type TargetAddress } from "./address.ts";
 import { CertificateWork } from "./commission-certificate.ts";
 import { firstContact, readStates, type SecurityStates } from "./commission-connect.ts";

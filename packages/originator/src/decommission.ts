@@ -1,5 +1,5 @@
-import { CipSecurity, CipSecurityState, EtherNetIpSecurityState } from "@cipsec/objects";
-import { PeerError, TransportError, UsageError } from "@cipsec/wire";
+import { CipSecurity } from "@cipsec/objects";
+import { CipSecurityState, EtherNetIpSecurityState, PeerError, TransportError, UsageError } from "@cipsec/wire";
 import { Port, formatTarget, type TargetAddress } from "./address.ts";
 import { readStates, type PlainConnectOptions } from "./commission-connect.ts";
 import { openPorts } from "./commission-settings.ts";

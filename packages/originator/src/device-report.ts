@@ -1,4 +1,5 @@
-import { IanaPort, securityProfileTexts } from "@cipsec/wire";
+import { nameOf } from "@cipsec/objects";
+import { CipSecurityState, EtherNetIpSecurityState, IanaPort, securityProfileTexts } from "@cipsec/wire";
 import type { IdentityReply, SecurityAnnouncement } from "./identity-reply.ts";
 
 /** One device as `discover --json` shows it. */
@@ -35,16 +36,6 @@ export interface SecurityReport {
   readonly ethernetIpState: string;
   readonly securePortsOnly: boolean;
 }
-
-const cipStates = ["factory-default", "in-progress", "configured", "incomplete"];
-const etherNetIpStates = [
-  "factory-default",
-  "in-progress",
-  "configured",
-  "pull-in-progress",
-  "pull-completed",
-  "pull-disabled",
-];
 
 /** Identity as text and numbers for people and programs. */
 export function identityReport({ identity }: IdentityReply): IdentityReport {
@@ -108,10 +99,15 @@ export function serialText(serial: number): string {
 
 /** `factory-default`, `in-progress`, `configured` or `incomplete`. */
 export function cipStateName(state: number): string {
-  return cipStates[state] ?? `reserved-${state}`;
+  return stateName(CipSecurityState, state);
 }
 
 /** As {@link cipStateName}, and the pull states. */
 export function etherNetIpStateName(state: number): string {
-  return etherNetIpStates[state] ?? `reserved-${state}`;
+  return stateName(EtherNetIpSecurityState, state);
+}
+
+function stateName(names: Readonly<Record<string, number>>, state: number): string {
+  const name = nameOf(names, state);
+  return typeof name === "string" ? name : `reserved-${name}`;
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { KeyKind } from "@cipsec/pki";
-import { SecurityProfile } from "@cipsec/objects";
-import { UsageError } from "@cipsec/wire";
+
+import { SecurityProfile, UsageError } from "@cipsec/wire";
 import type { CipherGeneration, DeviceDescription, SecurityDescription } from "./description.ts";
 import type { DefaultCertificateSource } from "./security/default-certificate.ts";
 import type { DevicePorts } from "./security/ports.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { CipSecurityState, IdentityState } from "@cipsec/objects";
+import { IdentityState } from "@cipsec/objects";
 import { clockWithoutDate, systemClock, type Channel, type Clock, type TlsPolicy } from "@cipsec/transport";
-import { BugError, isStackError } from "@cipsec/wire";
+import { BugError, CipSecurityState, isStackError } from "@cipsec/wire";
 import { ConnectionManager, type ConnectionLimits } from "./connection-manager.ts";
 import type { DeviceDescription } from "./description.ts";
 import { channelFacts, type TargetEvent } from "./events.ts";

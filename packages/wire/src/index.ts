@@ -113,8 +113,6 @@ export {
   FindNextInstanceRequest,
   MultipleServiceReply,
   MultipleServiceRequest,
-  ResetRequest,
-  ResetType,
   Service,
   SetAttributeListReply,
   decodeAttributeResults,

@@ -3,7 +3,7 @@
  * A number that a table lacks is kept as a number and told as one.
  */
 
-/** Bits of Security Profiles and Security Profiles Configured of CIP Security. Bits 6 and 7 are a guess and never advertised by default. */
+/** Bits of Security Profiles and Security Profiles Configured of CIP Security. Bits 6 and 7 have no public number and are not named. */
 export const SecurityProfile = {
   integrity: 0x0001,
   confidentiality: 0x0002,
@@ -11,8 +11,6 @@ export const SecurityProfile = {
   userAuthentication: 0x0008,
   resourceConstrained: 0x0010,
   pullModel: 0x0020,
-  deviceBasedFirewall: 0x0040,
-  configurationPull: 0x0080,
 } as const;
 
 const profileWords: readonly (readonly [mask: number, words: string])[] = [
@@ -22,37 +20,35 @@ const profileWords: readonly (readonly [mask: number, words: string])[] = [
   [SecurityProfile.userAuthentication, "CIP User Authentication"],
   [SecurityProfile.resourceConstrained, "Resource-Constrained CIP Security"],
   [SecurityProfile.pullModel, "EtherNet/IP Pull Model"],
-  [SecurityProfile.deviceBasedFirewall, "Device-Based Firewall"],
-  [SecurityProfile.configurationPull, "Pull Model for configuration"],
 ];
 
 /** Words for each profile bit that is set, lowest first; a bit without a name is told by its number. */
 export function securityProfileTexts(profiles: number): readonly string[] {
   const named = profileWords.filter(([mask]) => (profiles & mask) !== 0).map(([, words]) => words);
-  const unnamed = [8, 9, 10, 11, 12, 13, 14, 15].filter((bit) => (profiles & (1 << bit)) !== 0);
+  const unnamed = [6, 7, 8, 9, 10, 11, 12, 13, 14, 15].filter((bit) => (profiles & (1 << bit)) !== 0);
   return [...named, ...unnamed.map((bit) => `profile bit ${bit}`)];
 }
 
 /** State of CIP Security (0x5D attribute 1). */
 export const CipSecurityState = {
   factoryDefault: 0,
-  configurationInProgress: 1,
+  inProgress: 1,
   configured: 2,
-  incompleteConfiguration: 3,
+  incomplete: 3,
 } as const;
 
 /** State of EtherNet/IP Security (0x5E attribute 1). */
 export const EtherNetIpSecurityState = {
   factoryDefault: 0,
-  configurationInProgress: 1,
+  inProgress: 1,
   configured: 2,
-  pullModelInProgress: 3,
-  pullModelCompleted: 4,
-  pullModelDisabled: 5,
+  pullInProgress: 3,
+  pullCompleted: 4,
+  pullDisabled: 5,
 } as const;
 
 /** State of a Certificate Management instance (0x5F attribute 2). */
-export const CertificateState = { nonExistent: 0, created: 1, configuring: 2, verified: 3, invalid: 4 } as const;
+export const CertificateState = { nonexistent: 0, created: 1, configuring: 2, verified: 3, invalid: 4 } as const;
 
 /** Status of one certificate in a Certificate Management instance (0x5F attributes 3 and 4). */
 export const CertificateStatus = { notVerified: 0, verified: 1, invalid: 2 } as const;
@@ -65,7 +61,7 @@ export const CertificateEncodingFlag = { pem: 0x01, pkcs7: 0x02 } as const;
 
 /** State of a File instance (0x37 attribute 1). */
 export const FileState = {
-  nonExistent: 0,
+  nonexistent: 0,
   empty: 1,
   loaded: 2,
   uploadInitiated: 3,

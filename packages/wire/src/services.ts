@@ -1,4 +1,4 @@
-import { decode, encode, list, mapped, optional, struct, type Codec } from "./codec.ts";
+import { decode, encode, list, mapped, struct, type Codec } from "./codec.ts";
 import { Reader, Writer } from "./cursor.ts";
 import { WireError } from "./errors.ts";
 import { MessageRouterReply, MessageRouterRequest, type Reply, type Request } from "./message-router.ts";
@@ -125,12 +125,6 @@ export const FindNextInstanceRequest = USINT;
 
 /** Reply data of Find_Next_Object_Instance; fewer than asked for means that there are no more. */
 export const FindNextInstanceReply = list(USINT, UINT, 255);
-
-/** What Reset does to the device; without request data it is a power cycle. @see reference ethernet-ip.md 5.2 */
-export const ResetType = { powerCycle: 0, factoryDefault: 1, factoryDefaultKeepLinks: 2 } as const;
-
-/** Request data of Reset of the Identity Object. */
-export const ResetRequest = optional(USINT);
 
 /**
  * Multiple_Service_Packet, as request and as reply: the octets of each message behind a count and a table of offsets.

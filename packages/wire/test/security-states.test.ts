@@ -37,7 +37,7 @@ test("names of states and their words agree", () => {
   for (const [name, state] of Object.entries(FileState)) {
     const words = name
       .replaceAll(/[A-Z]/gu, (letter) => ` ${letter.toLowerCase()}`)
-      .replace("non existent", "non-existent");
+      .replace("nonexistent", "non-existent");
     expect(fileStateText(state)).toBe(words);
   }
 });
@@ -49,6 +49,7 @@ test("profile bits are told lowest first, unknown ones by number", () => {
     "EtherNet/IP Pull Model",
     "profile bit 15",
   ]);
+  expect(securityProfileTexts(0x00c0)).toEqual(["profile bit 6", "profile bit 7"]);
   expect(securityProfileTexts(0xffff)).toHaveLength(16);
-  expect(Object.values(SecurityProfile)).toEqual([1, 2, 4, 8, 16, 32, 64, 128]);
+  expect(Object.values(SecurityProfile)).toEqual([1, 2, 4, 8, 16, 32]);
 });

@@ -6,8 +6,6 @@ import {
   FindNextInstanceRequest,
   MultipleServiceReply,
   MultipleServiceRequest,
-  ResetRequest,
-  ResetType,
   SHORT_STRING,
   SetAttributeListReply,
   UINT,
@@ -43,8 +41,6 @@ test.each([
   ]),
   good("how many instances to find", FindNextInstanceRequest, "0a", 10),
   good("instances found", FindNextInstanceReply, "02 0100 2c01", [1, 300]),
-  good("Reset to factory default", ResetRequest, "01", ResetType.factoryDefault),
-  good("Reset without data", ResetRequest, "", undefined),
   good("a packet of two requests", MultipleServiceRequest, twoRequests, [get(1), get(7)]),
   good("a packet of two replies", MultipleServiceReply, twoReplies, [
     { service: 0x0e, status: 0, extended: [], data: hex("ffff") },
@@ -140,7 +136,6 @@ test("any octets are refused or encode back to themselves", () => {
   refusesOrReturns(AttributeIds, ["0200 0100 0700"]);
   refusesOrReturns(SetAttributeListReply, ["0200 0100 0000 0700 0e00"]);
   refusesOrReturns(FindNextInstanceReply, ["02 0100 2c01"]);
-  refusesOrReturns(ResetRequest, ["01"]);
   refusesOrReturns(EmbeddedMessages, [twoRequests, twoReplies]);
   refusesOrReturns(MultipleServiceRequest, [twoRequests]);
   refusesOrReturns(MultipleServiceReply, [twoReplies]);

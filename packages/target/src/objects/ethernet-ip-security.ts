@@ -69,10 +69,10 @@ export function hostEtherNetIpSecurity(router: Router, services: SecurityService
       get: () => values().trustedIdentities.map(pathOf),
       set: (paths) => set({ trustedIdentities: references(paths, either) }),
     },
-    pullModelEnable: { get: () => cycle.applied.ethernetIpState !== EtherNetIpSecurityState.pullModelDisabled },
+    pullModelEnable: { get: () => cycle.applied.ethernetIpState !== EtherNetIpSecurityState.pullDisabled },
     pullModelStatus: {
       get: () =>
-        cycle.applied.ethernetIpState === EtherNetIpSecurityState.pullModelDisabled
+        cycle.applied.ethernetIpState === EtherNetIpSecurityState.pullDisabled
           ? PullModelStatus.disabled
           : PullModelStatus.ok,
     },

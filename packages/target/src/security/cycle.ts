@@ -82,14 +82,12 @@ export class ConfigurationCycle {
 
   /** State of 0x5D. */
   get cipState(): number {
-    return this.#cip === undefined ? this.#applied.cipState : CipSecurityState.configurationInProgress;
+    return this.#cip === undefined ? this.#applied.cipState : CipSecurityState.inProgress;
   }
 
   /** State of 0x5E. */
   get ethernetIpState(): number {
-    return this.#ethernetIp === undefined
-      ? this.#applied.ethernetIpState
-      : EtherNetIpSecurityState.configurationInProgress;
+    return this.#ethernetIp === undefined ? this.#applied.ethernetIpState : EtherNetIpSecurityState.inProgress;
   }
 
   /** Whether 0x5E has been configured, by a tool or by the pull model, whatever session is open now. */
@@ -97,7 +95,7 @@ export class ConfigurationCycle {
     const { ethernetIpState } = this.#applied;
     return (
       ethernetIpState === EtherNetIpSecurityState.configured ||
-      ethernetIpState === EtherNetIpSecurityState.pullModelCompleted
+      ethernetIpState === EtherNetIpSecurityState.pullCompleted
     );
   }
 
@@ -207,7 +205,7 @@ export class ConfigurationCycle {
       {
         ...next,
         // Power lost before End_Config leaves a device that says so.
-        cipState: this.#cip === undefined ? this.#applied.cipState : CipSecurityState.incompleteConfiguration,
+        cipState: this.#cip === undefined ? this.#applied.cipState : CipSecurityState.incomplete,
         ethernetIpState: EtherNetIpSecurityState.configured,
         profilesConfigured: profilesInForce(this.#options.defaults.profiles, isIntegrityOnly(next)),
       },
@@ -337,7 +335,7 @@ export class ConfigurationCycle {
     return {
       ...configuration,
       settings: factorySettings(defaults),
-      ethernetIpState: pullModel ? EtherNetIpSecurityState.factoryDefault : EtherNetIpSecurityState.pullModelDisabled,
+      ethernetIpState: pullModel ? EtherNetIpSecurityState.factoryDefault : EtherNetIpSecurityState.pullDisabled,
       profilesConfigured: profilesInForce(defaults.profiles, false),
     };
   }
@@ -366,7 +364,7 @@ export class ConfigurationCycle {
     if (this.#ethernetIp === undefined) this.#drop(undefined);
     else this.#ethernetIp.snapshot = this.#applied;
     this.#event("cip-security/expired");
-    const incomplete = { ...this.#applied, cipState: CipSecurityState.incompleteConfiguration };
+    const incomplete = { ...this.#applied, cipState: CipSecurityState.incomplete };
     this.#applied = incomplete;
     // A failed write was told as an event; the state in memory is right until the next start.
     this.#save(incomplete, nothing).catch(() => undefined);
