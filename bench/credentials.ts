@@ -31,7 +31,8 @@ export async function makeCredentials(): Promise<Credentials> {
   const [serverCertificate, serverKey] = await issue("server");
   const [clientCertificate, clientKey] = await issue("client");
   return {
-    ca: write("ca.pem", toPem([ca.root])),
+    // OpenSSL's s_time sends its leaf only, so the issuing authority stands here too.
+    ca: write("ca.pem", toPem([ca.root, ca.issuing])),
     serverCertificate,
     serverKey,
     clientCertificate,
