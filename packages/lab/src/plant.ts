@@ -73,7 +73,9 @@ function plannedDevice(kind: DeviceKind, i: number): PlannedDevice {
       hostName: name,
       clock: true,
       security:
-        kind === "legacy" ? null : { generation: kind, maxVersion: "TLSv1.2", csrKey: "P-256", configTimerS: 10 },
+        kind === "legacy"
+          ? null
+          : { generation: kind, maxVersion: "TLSv1.2", csrKey: "P-256", configTimerS: 10, samePort: false },
       assemblies: [
         { instance: 100, kind: "input", size: 8, name: "inputs" },
         { instance: 101, kind: "output", size: 8, name: "outputs" },

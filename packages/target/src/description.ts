@@ -27,6 +27,8 @@ export interface SecurityDescription {
   readonly csrKey: "P-256" | "P-384" | "RSA-2048" | "RSA-3072";
   /** Seconds that a configuration session lives without Kick_Timer. */
   readonly configTimerS: number;
+  /** Whether the plain port takes TLS too, told by the first octet. */
+  readonly samePort: boolean;
 }
 
 /** One assembly instance: octets that the application and the network share. */
@@ -135,6 +137,7 @@ function readSecurity(json: unknown): SecurityDescription | null {
     defaultCertificate: readDefaultCertificate(at.raw("defaultCertificate")),
     csrKey: at.choice("csrKey", ["P-256", "P-384", "RSA-2048", "RSA-3072"], "P-256"),
     configTimerS: at.number("configTimerS", 1, 3600, 10),
+    samePort: at.flag("samePort", false),
   };
   at.end();
   return security;

@@ -12,6 +12,8 @@ export interface PortsOptions {
   readonly address: string;
   readonly ports: DevicePorts;
   readonly broadcastAddresses: readonly string[];
+  /** TLS also on the plain port: there the first octet tells TLS from plain, and either is let in as its own port is open. */
+  readonly samePort: boolean;
   readonly clock: Clock;
   /** Credentials and rules for the next handshake. */
   readonly tls: () => TlsPolicy;
@@ -26,14 +28,21 @@ const names = ["eip", "eipUdp", "eips"] as const;
 
 type Name = (typeof names)[number];
 
+/** An open port; discovery has no listener. */
+interface Opened {
+  readonly listener?: Listener;
+  readonly close: () => Promise<void>;
+}
+
 /**
  * The device's listeners. {@link apply} opens and closes them until what is open is what shall be; closing a port also ends
  * the channels that came in by it, so that a closed plain port leaves no plain session behind.
  */
 export class Ports implements AsyncDisposable {
   readonly #options: PortsOptions;
-  readonly #open = new Map<Name, AsyncDisposable>();
+  readonly #open = new Map<Name, Opened>();
   readonly #numbers = new Map<Name, number>();
+  #wanted: OpenPorts = allClosed;
   #last: Promise<void> = Promise.resolve();
 
   constructor(options: PortsOptions) {
@@ -43,7 +52,7 @@ export class Ports implements AsyncDisposable {
   /** The port state as discovery tells it: bits of {@link IanaPort}. */
   get bits(): number {
     let bits = 0;
-    for (const name of this.#open.keys()) bits |= IanaPort[name];
+    for (const name of this.#open.keys()) if (this.#wanted[name]) bits |= IanaPort[name];
     return bits;
   }
 
@@ -64,31 +73,46 @@ export class Ports implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.apply({ eip: false, eipUdp: false, io: false, eips: false, eipd: false });
+    await this.apply(allClosed);
   }
 
   async #change(wanted: OpenPorts): Promise<void> {
+    this.#wanted = wanted;
     // Closing first: a port that cannot be opened must not keep another one open.
     for (const name of names) {
       const open = this.#open.get(name);
-      if (wanted[name] || open === undefined) continue;
+      if (open === undefined) continue;
+      if (this.#isNeeded(name)) {
+        open.listener?.closeChannels(({ protocol }) => !this.#letsIn(name)[protocol === "tls" ? "tls" : "plain"]);
+        continue;
+      }
       this.#open.delete(name);
       this.#numbers.delete(name);
-      await open[Symbol.asyncDispose]();
+      await open.close();
     }
     for (const name of names) {
       const number = this.#options.ports[name];
-      if (!wanted[name] || this.#open.has(name) || number === null) continue;
+      if (!this.#isNeeded(name) || this.#open.has(name) || number === null) continue;
       this.#open.set(name, await this.#start(name, number));
     }
   }
 
-  async #start(name: Name, port: number): Promise<AsyncDisposable> {
-    const { address, accept, tls, onRefused, keyLog } = this.#options;
+  #isNeeded(name: Name): boolean {
+    return this.#wanted[name] || (name === "eip" && this.#options.samePort && this.#wanted.eips);
+  }
+
+  /** What a port lets in as it shall be now. */
+  #letsIn(name: Name): { readonly plain: boolean; readonly tls: boolean } {
+    const { eip, eips } = this.#wanted;
+    return name === "eip" ? { plain: eip, tls: this.#options.samePort && eips } : { plain: false, tls: eips };
+  }
+
+  async #start(name: Name, port: number): Promise<Opened> {
+    const { address, accept, samePort, tls, onRefused, keyLog } = this.#options;
     if (name === "eipUdp") {
       const discovery = await answerDiscovery({ ...this.#options, port, facts: this.#options.discovery });
       this.#numbers.set(name, discovery.port);
-      return discovery;
+      return { close: async () => discovery[Symbol.asyncDispose]() };
     }
     const listener = await listen({
       protocol: name === "eips" ? "tls" : "tcp",
@@ -97,20 +121,19 @@ export class Ports implements AsyncDisposable {
       accept,
       tls,
       onRefused,
+      ...(samePort && name === "eip" ? { samePort: () => this.#letsIn(name) } : {}),
       ...(keyLog === undefined ? {} : { keyLog }),
     });
     this.#numbers.set(name, listener.port);
-    return closing(listener);
+    return { listener, close: () => closeWithChannels(listener) };
   }
 }
 
+const allClosed: OpenPorts = { eip: false, eipUdp: false, io: false, eips: false, eipd: false };
+
 /** Closes the listener and every channel it let in. */
-function closing(listener: Listener): AsyncDisposable {
-  return {
-    async [Symbol.asyncDispose]() {
-      const closed = listener.close();
-      listener.closeChannels();
-      await closed;
-    },
-  };
+async function closeWithChannels(listener: Listener): Promise<void> {
+  const closed = listener.close();
+  listener.closeChannels();
+  await closed;
 }

@@ -131,6 +131,7 @@ class Device {
       address: description.address,
       ports: description.ports,
       broadcastAddresses: description.broadcastAddresses,
+      samePort: description.security?.samePort ?? false,
       clock: this.#clock,
       tls: () => this.#tlsPolicy(),
       accept: (channel) => this.#accept(channel),

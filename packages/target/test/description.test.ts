@@ -46,6 +46,7 @@ test("what is left out takes its default", () => {
       defaultCertificate: { kind: "self-signed" },
       csrKey: "P-256",
       configTimerS: 10,
+      samePort: false,
     },
     assemblies: [],
   });
@@ -137,6 +138,7 @@ describe("each entry refuses, and says which", () => {
     { path: "security.maxVersion", values: ["TLSv1.1", 1.2] },
     { path: "security.csrKey", values: ["P-521"] },
     { path: "security.configTimerS", values: [0, 3601, "10"] },
+    { path: "security.samePort", values: [null, "yes", 1] },
     { path: "security.policy", values: ["x"] },
     { path: "security.defaultCertificate", values: ["vendor", null, 5] },
     { path: "security.defaultCertificate", where: "security.defaultCertificate.key", values: [{ certificate: "c" }] },

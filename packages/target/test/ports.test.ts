@@ -8,12 +8,17 @@ import { discoveryFacts } from "./support/device.ts";
 const closed: OpenPorts = { eip: false, eipUdp: false, io: false, eips: false, eipd: false };
 const any: DevicePorts = { eip: 0, eipUdp: 0, eips: 0 };
 
-function portsAt(address: string, ports: DevicePorts = any): { readonly ports: Ports; readonly accepted: Channel[] } {
+function portsAt(
+  address: string,
+  ports: DevicePorts = any,
+  samePort = false,
+): { readonly ports: Ports; readonly accepted: Channel[] } {
   const accepted: Channel[] = [];
   const all = new Ports({
     address,
     ports,
     broadcastAddresses: [],
+    samePort,
     clock: systemClock,
     tls: () => {
       throw new UsageError("usage/state", "no handshake is expected here");
@@ -100,4 +105,25 @@ test("changes asked for at the same time are carried out one after another", asy
   ]);
   expect(ports.bits).toBe(IanaPort.eip);
   await ports[Symbol.asyncDispose]();
+});
+
+test("on the same port, TLS and plain are let in each as its own port is open", async () => {
+  const { ports, accepted } = portsAt("127.25.4.9", any, true);
+  await ports.apply({ ...closed, eip: true, eips: true });
+  const number = ports.number("eip") ?? 0;
+  await using channel = await connect("127.25.4.9", number);
+  channel.receive(() => undefined);
+  channel.send(new Uint8Array(24));
+  await expect.poll(() => accepted.length).toBe(1);
+  await ports.apply({ ...closed, eips: true });
+  expect(ports.bits).toBe(IanaPort.eips);
+  await channel.closed;
+  // The port takes TLS still: a plain octet is what it refuses.
+  await using plain = await connect("127.25.4.9", number);
+  plain.receive(() => undefined);
+  plain.send(new Uint8Array(24));
+  await plain.closed;
+  expect(accepted).toHaveLength(1);
+  await ports.apply(closed);
+  await expect(connect("127.25.4.9", number)).rejects.toMatchObject({ code: "transport/refused" });
 });
