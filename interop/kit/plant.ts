@@ -59,7 +59,7 @@ export interface Plant extends AsyncDisposable {
 export interface CommissionOptions {
   /** Pre-shared key mode: how our tool gets in afterwards. */
   readonly psk?: SecurityOptions["psk"];
-  readonly keyLog?: (line: string) => void;
+  readonly connect?: NonNullable<Parameters<typeof commission>[1]["connect"]>;
 }
 
 /** What a caller's certificate is to be. */
@@ -103,7 +103,7 @@ export async function makePlant(name: string): Promise<Plant> {
       targets.push(target);
       return target;
     },
-    async commission({ description: { address } }, wish, { psk, keyLog } = {}) {
+    async commission({ description: { address } }, wish, { psk, connect } = {}) {
       const certificate = { chain: tool.chain, key: tool.key };
       await commission(parseTarget(address), {
         plan: {
@@ -129,7 +129,7 @@ export async function makePlant(name: string): Promise<Plant> {
               },
             }
           : {}),
-        ...(keyLog === undefined ? {} : { connect: { keyLog } }),
+        ...(connect === undefined ? {} : { connect }),
       });
     },
     issue: async (commonName, wish = {}) => {

@@ -19,6 +19,7 @@ export interface RunOptions {
   readonly untilOctets?: number;
   readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
 }
 
 /** Programs that run now; what a failed test left behind is ended with its file. */
@@ -28,8 +29,8 @@ process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** Runs a program to its end; after `timeoutMs` it is ended, and `code` is null. */
 export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { input, untilOctets = 0, timeoutMs = 15_000, env = {} } = options;
-  const child = start(program, args, env);
+  const { input, untilOctets = 0, timeoutMs = 15_000, env = {}, cwd } = options;
+  const child = start(program, args, env, cwd);
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
   const stdout: Buffer[] = [];
   let octets = 0;
@@ -62,8 +63,9 @@ export function start(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  cwd?: string,
 ): ChildProcessWithoutNullStreams {
-  const child = spawn(program, args, { env: { ...process.env, LC_ALL: "C", ...env }, stdio: "pipe" });
+  const child = spawn(program, args, { env: { ...process.env, LC_ALL: "C", ...env }, cwd, stdio: "pipe" });
   running.add(child);
   child.once("close", () => running.delete(child));
   // A peer that has hung up before it read all its input is no fault of the test.
@@ -114,17 +116,22 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
   }
 }
 
+/** Stands in a list of peers for the right to open raw sockets. */
+export const rootRights = "root rights";
+
 /**
  * The cases with these peers. Where one is missing a single case stands for them: it says which, and is skipped; under CI,
  * where no peer may be missing, it fails.
  */
 export function withPeers(name: string, programs: readonly string[], cases: () => void): void {
-  const missing = programs.filter((program) => !isOnPath(program));
+  const missing = programs.filter((program) =>
+    program === rootRights ? process.getuid?.() !== 0 : !isOnPath(program),
+  );
   if (missing.length === 0) {
     describe(name, cases);
     return;
   }
-  const sentence = `${name}: not on this machine: ${missing.join(", ")}`;
+  const sentence = `${name}: missing here: ${missing.join(", ")}`;
   const inCi = Boolean(process.env["CI"]) && process.env["CI"] !== "false";
   if (inCi) test(sentence, () => expect(missing).toEqual([]));
   else test.skip(sentence, () => undefined);
