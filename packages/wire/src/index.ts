@@ -101,6 +101,8 @@ export {
   findItem,
 } from "./cpf.ts";
 export type { CpfItem } from "./cpf.ts";
+export { IoWriter, RunIdleBit, ioOverhead, isNewer16, isNewer32, readIo, readIoData } from "./io-frame.ts";
+export type { IoData, IoFrame, IoWriterOptions, RealTimeFormat } from "./io-frame.ts";
 export { MessageRouterReply, MessageRouterRequest } from "./message-router.ts";
 export type { Reply, Request } from "./message-router.ts";
 export { Status, encapsulationStatusText, statusText } from "./status.ts";
@@ -199,3 +201,28 @@ export {
   securityProfileTexts,
 } from "./security-states.ts";
 export { elementaryTypes } from "./data-types.ts";
+export {
+  ReadModifyWriteRequest,
+  ReadTagFragmentedRequest,
+  ReadTagReply,
+  ReadTagRequest,
+  SymbolListRequest,
+  SymbolType,
+  TagService,
+  TagType,
+  WriteTagFragmentedRequest,
+  WriteTagRequest,
+  structureTypeCode,
+} from "./logix.ts";
+export type { ReadModifyWrite } from "./logix.ts";
+export {
+  LogixClass,
+  ReadTemplateRequest,
+  SymbolAttribute,
+  TemplateAttribute,
+  symbolList,
+  template,
+  templateAttributes,
+  templateOctets,
+} from "./logix-symbols.ts";
+export type { SymbolEntry, Template, TemplateMember } from "./logix-symbols.ts";
