@@ -103,7 +103,7 @@ function hostileRequest(random: Random, { requests, corpus }: Ammunition): Uint8
   for (;;) {
     const good = random.pick(requests);
     const bytes = random.oneIn(4) ? good : mutate(random, good, random.oneIn(2) ? requests : corpus.messages);
-    if (bytes[0] !== resetService || random.oneIn(200)) return bytes.subarray(0, 4000);
+    if (bytes[0] !== resetService || random.oneIn(20)) return bytes.subarray(0, 4000);
   }
 }
 

@@ -13,7 +13,7 @@ export interface Memory {
 
 /** Devices in a process of their own, so that their memory and their death can be seen from outside. */
 export interface DeviceProcess {
-  /** Ports that are open now, device by device. */
+  /** Ports that are open now, device by device; none of a process that has ended. */
   ports(): Promise<readonly OpenPortNumbers[]>;
   memory(): Promise<Memory>;
   /** Events of all devices so far, by name. */
@@ -62,7 +62,8 @@ export async function startDevices(
   }));
   await ask(child, { type: "start", devices });
   return {
-    ports: async () => (await ask(child, { type: "ports" })).ports ?? [],
+    ports: async () =>
+      death === undefined ? ((await ask(child, { type: "ports" }).catch(() => undefined))?.ports ?? []) : [],
     memory: async () => (await ask(child, { type: "memory" })).memory ?? { rssMib: 0, heapMib: 0 },
     events: async () => (await ask(child, { type: "events" })).events ?? {},
     get death() {

@@ -27,7 +27,7 @@ export interface LiveReport {
   readonly memory: { readonly before: Memory; readonly early: Memory; readonly after: Memory };
   /** Restarts that the fuzzer asked for, by a Reset that the device allowed. */
   readonly resets: number;
-  /** Times the fuzzer configured the device so that it closed its plain port, as allowed; a new device took its place. */
+  /** Times the fuzzer configured the device so that it let nobody in at one of its ports, as allowed; a new one took its place. */
   readonly closings: number;
   readonly reconnects: number;
 }
@@ -68,6 +68,9 @@ const maxGrowthMib = 8;
 /** A target that was reset is back so soon. */
 const recoveryMs = 15_000;
 
+/** Connections refused to a lane in a row, 20 ms apart at least: the device was not restarted, it was configured. */
+const maxRefusals = 200;
+
 /** Inputs kept for the replay of a finding. */
 const keptInputs = 400;
 
@@ -87,6 +90,7 @@ class Campaign {
   readonly #recent: string[] = [];
   readonly #done = new Map<string, number>();
   #device: DeviceProcess | undefined;
+  #replacing: Promise<void> | undefined;
   #resets = 0;
   #closings = 0;
   #isOver = false;
@@ -167,12 +171,19 @@ class Campaign {
     const wanted = Math.max(width, Math.ceil((this.#inputs * share * part) / 1000));
     const place = this.#place(port, 3 + lane);
     const goesOn = (): boolean => (share === 0 ? !othersDone() : (this.#done.get(name) ?? 0) < wanted);
+    let refusals = 0;
     do {
       const { inputs, problem } = await attack(place, random, this.#ammunition);
       this.#done.set(name, (this.#done.get(name) ?? 0) + inputs);
       if (problem !== undefined) this.#found(name, problem);
       // The target refuses, or is between two lives.
+      refusals = inputs === 0 ? refusals + 1 : 0;
       if (inputs === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      if (refusals >= maxRefusals) {
+        this.#closings += 1;
+        await this.#replace();
+        refusals = 0;
+      }
     } while (goesOn() && !this.#isOver);
   }
 
@@ -191,10 +202,13 @@ class Campaign {
   }
 
   async #checkIdentity(): Promise<void> {
-    const open = (await this.#current().ports())[0]?.eipUdp;
+    if (this.#replacing !== undefined) return;
+    const device = this.#current();
+    const open = (await device.ports())[0]?.eipUdp;
     if (open === undefined) return;
     const result = await this.#prober.identity(open);
-    if (!result.ok && (await this.#current().ports())[0]?.eipUdp !== undefined) this.#found("UDP", result.what);
+    if (!result.ok && device === this.#device && (await device.ports())[0]?.eipUdp !== undefined)
+      this.#found("UDP", result.what);
   }
 
   /** Waits until the target answers again. One that was told to close its port is replaced; one that just does not answer is a finding. */
@@ -202,6 +216,7 @@ class Campaign {
     const until = performance.now() + recoveryMs;
     let last = "";
     while (performance.now() < until) {
+      await this.#replacing;
       const death = this.#device?.death;
       if (death !== undefined) {
         this.#found("process", death);
@@ -218,7 +233,12 @@ class Campaign {
     await this.#replace();
   }
 
-  async #replace(): Promise<void> {
+  #replace(): Promise<void> {
+    this.#replacing ??= this.#renew().finally(() => (this.#replacing = undefined));
+    return this.#replacing;
+  }
+
+  async #renew(): Promise<void> {
     if (this.#device?.death === undefined) this.#resets += (await this.#device?.events())?.["restart"] ?? 0;
     await this.#device?.stop();
     await this.#start();
