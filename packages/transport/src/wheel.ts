@@ -1,0 +1,198 @@
+import type { Cancel, Clock } from "./clock.ts";
+import { preciseClock } from "./pacemaker.ts";
+
+/** A thing that happens again and again, at a fixed period. */
+export interface Repeat {
+  /** Ends it; harmless when it has ended. */
+  cancel(): void;
+  /** Turns left out because they came a whole period late or more. */
+  readonly missed: number;
+  /** Changes the period; the next turn is one new period after the last. */
+  setPeriod(micros: number): void;
+}
+
+/** One entry of the heap; `period` 0 happens once. */
+interface Entry {
+  run: (lateMicros: number) => void;
+  /** Microseconds on the wheel's clock. */
+  due: number;
+  /** When it was last due: what a new period counts from. */
+  last: number;
+  period: number;
+  missed: number;
+  /** Place in the heap; -1 outside it. */
+  at: number;
+}
+
+/** What is due this soon runs now: going to sleep for less costs more than it gains. */
+const coalesceMicros = 20;
+
+/** Turns that one wake-up runs before others get the processor: a flood of short periods must not starve the sockets. */
+const maxTurnsPerWake = 10_000;
+
+/**
+ * One timer for everything that a device or scanner has to do in time. Deadlines are absolute, so nothing drifts: a turn that
+ * came late does not move the next. What is due together runs in one wake-up, and a turn allocates nothing.
+ *
+ * Without a clock of its own it runs by the machine's monotonic clock, finer than the runtime's timers of 1 ms
+ * (docs/decisions/006-io.md).
+ */
+export class TimerWheel {
+  readonly #clock: Pick<Clock, "now" | "after">;
+  readonly #heap: Entry[] = [];
+  #cancel: Cancel | undefined;
+  /** What the clock is set to, microseconds; infinity when it is not set. */
+  #armedFor = Infinity;
+  #isRunning = false;
+  readonly #wake = (): void => this.#turn();
+
+  constructor(clock: Pick<Clock, "now" | "after"> = preciseClock()) {
+    this.#clock = clock;
+  }
+
+  /** Entries that wait. */
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  /**
+   * Runs `run` at first, first + period, first + 2 periods and so on, and tells it how late it is, in microseconds. Turns that
+   * are a whole period late are left out and counted: there is no burst after a stall.
+   *
+   * @param firstInMicros From now to the first turn; a period where left out.
+   */
+  every(periodMicros: number, run: (lateMicros: number) => void, firstInMicros = periodMicros): Repeat {
+    const now = this.#nowMicros();
+    const entry: Entry = {
+      run,
+      due: now + firstInMicros,
+      last: now,
+      period: atLeastOne(periodMicros),
+      missed: 0,
+      at: -1,
+    };
+    this.#insert(entry);
+    return {
+      cancel: () => this.#remove(entry),
+      get missed() {
+        return entry.missed;
+      },
+      setPeriod: (micros) => {
+        entry.period = atLeastOne(micros);
+        if (entry.at < 0) return;
+        this.#remove(entry);
+        entry.due = Math.max(entry.last + entry.period, this.#nowMicros());
+        this.#insert(entry);
+      },
+    };
+  }
+
+  /** Runs `run` once after at least `micros`; up to a millisecond more. */
+  after(micros: number, run: () => void): Cancel {
+    // Whole milliseconds: watchdogs that end close together cost one wake-up.
+    const due = Math.ceil((this.#nowMicros() + micros) / 1000) * 1000;
+    const entry: Entry = { run, due, last: 0, period: 0, missed: 0, at: -1 };
+    this.#insert(entry);
+    return () => this.#remove(entry);
+  }
+
+  #nowMicros(): number {
+    return this.#clock.now() * 1000;
+  }
+
+  #turn(): void {
+    this.#cancel = undefined;
+    this.#armedFor = Infinity;
+    this.#isRunning = true;
+    try {
+      let now = this.#nowMicros();
+      for (let turns = 0; turns < maxTurnsPerWake; turns += 1) {
+        const entry = this.#heap[0];
+        if (entry === undefined || entry.due > now + coalesceMicros) break;
+        const late = Math.max(0, now - entry.due);
+        // In place for its next turn before it runs: it may cancel itself, or throw.
+        this.#advance(entry, late);
+        entry.run(late);
+        now = this.#nowMicros();
+      }
+    } finally {
+      this.#isRunning = false;
+      this.#arm();
+    }
+  }
+
+  #advance(entry: Entry, late: number): void {
+    if (entry.period === 0) return this.#remove(entry);
+    const skipped = Math.floor(late / entry.period);
+    entry.missed += skipped;
+    entry.last = entry.due + skipped * entry.period;
+    entry.due = entry.last + entry.period;
+    this.#down(entry, entry.at);
+  }
+
+  #arm(): void {
+    if (this.#isRunning) return;
+    const due = this.#heap[0]?.due ?? Infinity;
+    if (due === this.#armedFor) return;
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#armedFor = due;
+    if (due !== Infinity) this.#cancel = this.#clock.after(Math.max(0, due / 1000 - this.#clock.now()), this.#wake);
+  }
+
+  #insert(entry: Entry): void {
+    this.#heap.push(entry);
+    this.#up(entry, this.#heap.length - 1);
+    this.#arm();
+  }
+
+  #remove(entry: Entry): void {
+    const at = entry.at;
+    if (at < 0) return;
+    entry.at = -1;
+    const last = this.#heap.pop();
+    if (last !== undefined && last !== entry) {
+      this.#up(last, at);
+      this.#down(last, last.at);
+    }
+    this.#arm();
+  }
+
+  /** Places an entry at `at` or nearer the top, moving later ones down. */
+  #up(entry: Entry, from: number): void {
+    let at = from;
+    while (at > 0) {
+      const parentAt = (at - 1) >> 1;
+      const parent = this.#heap[parentAt];
+      if (parent === undefined || parent.due <= entry.due) break;
+      this.#place(parent, at);
+      at = parentAt;
+    }
+    this.#place(entry, at);
+  }
+
+  /** Places an entry at `at` or farther down, moving sooner ones up. */
+  #down(entry: Entry, from: number): void {
+    let at = from;
+    for (;;) {
+      const left = this.#heap[2 * at + 1];
+      if (left === undefined) break;
+      const right = this.#heap[2 * at + 2];
+      const child = right !== undefined && right.due < left.due ? right : left;
+      if (child.due >= entry.due) break;
+      const childAt = child.at;
+      this.#place(child, at);
+      at = childAt;
+    }
+    this.#place(entry, at);
+  }
+
+  #place(entry: Entry, at: number): void {
+    entry.at = at;
+    this.#heap[at] = entry;
+  }
+}
+
+function atLeastOne(micros: number): number {
+  return Math.max(1, micros);
+}
