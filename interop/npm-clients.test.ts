@@ -31,6 +31,7 @@ interface StController extends Enip {
   rpi: number;
   getAttributeSingle(classId: number, instance: number, attribute: number): Promise<Buffer>;
   setAttributeSingle(classId: number, instance: number, attribute: number, value: Buffer): Promise<unknown>;
+  readTag(tag: object): Promise<void>;
   disconnect(): Promise<string>;
 }
 
@@ -41,6 +42,7 @@ interface Browser extends EventEmitter {
 
 interface StPackage {
   readonly Controller: new (connected: boolean) => StController;
+  readonly Tag: new (name: string) => object;
   readonly Browser: new (port: number, address: string, autoBrowse: boolean) => Browser;
   readonly EthernetIP: { readonly encapsulation: { readonly header: { build(command: number): Buffer } } };
 }
@@ -94,8 +96,9 @@ describe("st-ethernet-ip against a plain device", () => {
     await controller.setAttributeSingle(0x04, 101, 3, outputs);
     expect(await controller.getAttributeSingle(0x04, 101, 3)).toEqual(outputs);
 
-    // A class that the device does not have: the refusal arrives as one.
+    // What the device does not have, a class and a tag: each refusal arrives as one.
     await expect(controller.getAttributeSingle(0x6b, 1, 1)).rejects.toMatchObject({ generalStatusCode: 0x05 });
+    await expect(controller.readTag(new st.Tag("Counter"))).rejects.toMatchObject({ generalStatusCode: 0x04 });
     expect(await controller.disconnect()).toBe("disconnected");
   });
 
