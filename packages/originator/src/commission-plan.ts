@@ -4,8 +4,10 @@ import { UsageError, cipherSuite, cipherSuiteText, maxPskIdentity, maxPskKey } f
 export interface CommissionPlan {
   /** Name of the certificate instance and of the files that belong to it; up to 40 letters, digits, `-`, `_`, `.`. */
   readonly label: string;
-  /** IANA numbers, best first. */
+  /** IANA numbers, best first. A device that lacks one refuses them all, unless the plan has fallbacks. */
   readonly suites: readonly number[];
+  /** Lists to turn to in their order: of the first list of which the device has any, `suites` before them, it gets what it has. */
+  readonly fallbackSuites?: readonly (readonly number[])[];
   /** Pre-shared keys; without any, earlier ones are removed. */
   readonly psks?: readonly PlannedPsk[];
   readonly verifyClient: boolean;
@@ -79,22 +81,26 @@ export function commissionSteps(plan: CommissionPlan, mode: CommissionMode): rea
 
 /** Checks a plan before anything is sent. @throws {UsageError} `usage/argument` naming the field. */
 export function checkPlan(plan: CommissionPlan, mode: CommissionMode): void {
-  const { label, suites, psks = [], dtlsTimeoutS, verifyClient } = plan;
+  const { label, suites, fallbackSuites = [], psks = [], dtlsTimeoutS, verifyClient } = plan;
   if (!/^[\w.-]{1,40}$/.test(label)) throw bad("label", "1 to 40 letters, digits, '-', '_' or '.'");
-  if (suites.length === 0) throw bad("suites", "at least one cipher suite");
-  const known = suites.map(cipherSuite).filter((suite) => suite !== undefined);
   if (!Number.isInteger(dtlsTimeoutS) || dtlsTimeoutS < 0 || dtlsTimeoutS > 3600)
     throw bad("dtlsTimeoutS", "0 to 3600");
   for (const { identity, key } of psks)
     if (identity.length === 0 || identity.length > maxPskIdentity || key.length === 0 || key.length > maxPskKey)
       throw bad("psks", `identities of 1 to ${maxPskIdentity} and keys of 1 to ${maxPskKey} octets`);
+  for (const list of [suites, ...fallbackSuites]) checkSuites(list, mode, verifyClient);
+  if (mode === "psk" && psks.length === 0) throw bad("psks", "a key, as no certificate is issued");
+}
+
+function checkSuites(suites: readonly number[], mode: CommissionMode, verifyClient: boolean): void {
+  if (suites.length === 0) throw bad("suites", "at least one cipher suite");
+  const known = suites.map(cipherSuite).filter((suite) => suite !== undefined);
   const fits = known.filter(({ auth }) => (mode === "psk" ? auth === "psk" : auth !== "psk"));
   if (fits.length === 0)
     throw bad(
       "suites",
       `one for ${mode === "psk" ? "pre-shared keys" : "certificates"}; there are ${suites.map(cipherSuiteText).join(", ")}`,
     );
-  if (mode === "psk" && psks.length === 0) throw bad("psks", "a key, as no certificate is issued");
   if (mode === "psk" && verifyClient && known.some(({ auth }) => auth !== "psk"))
     throw bad("verifyClient", "off, as in pre-shared key mode the device trusts no authority");
 }

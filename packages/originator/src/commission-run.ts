@@ -12,8 +12,8 @@ import {
 import { formatTarget, Port, type TargetAddress } from "./address.ts";
 import { CertificateWork } from "./commission-certificate.ts";
 import { firstContact, readStates, type SecurityStates } from "./commission-connect.ts";
-import type { CommissionMode, StepName } from "./commission-plan.ts";
-import { checkSettings, closePorts, setSettings } from "./commission-settings.ts";
+import type { CommissionMode, CommissionPlan, StepName } from "./commission-plan.ts";
+import { checkSettings, closePorts, fittingPlan, setSettings } from "./commission-settings.ts";
 import type { CommissionOptions, CommissionResult, DeviceAfterFailure } from "./commission.ts";
 import { ConfigKeeper } from "./config-keeper.ts";
 import { connect } from "./connect.ts";
@@ -56,11 +56,14 @@ export class CommissionRun {
   /** The reply to Apply_Config was lost: only a connection under the new configuration tells whether it was done. */
   #isUnsure = false;
   #plaintextClosed = false;
+  /** The plan as it fits the device. */
+  #plan: CommissionPlan;
 
   constructor(target: TargetAddress, options: CommissionOptions, mode: CommissionMode) {
     this.#target = target;
     this.#options = options;
     this.#mode = mode;
+    this.#plan = options.plan;
     this.#certificates = new CertificateWork(options, target.host);
   }
 
@@ -176,7 +179,8 @@ export class CommissionRun {
   }
 
   async #settings(): Promise<void> {
-    const skipped = await setSettings(this.#live(), this.#options.plan, this.#certificates, this.#mode);
+    this.#plan = await fittingPlan(this.#live(), this.#options.plan);
+    const skipped = await setSettings(this.#live(), this.#plan, this.#certificates, this.#mode);
     this.#skipped.push(...skipped);
   }
 
@@ -268,7 +272,7 @@ export class CommissionRun {
         facts: { cipState, ethernetIpState },
       });
     }
-    await checkSettings(session, this.#options.plan, this.#skipped);
+    await checkSettings(session, this.#plan, this.#skipped);
   }
 
   /** 0xD0: there was nothing to remove. */

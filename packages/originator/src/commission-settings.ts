@@ -5,6 +5,8 @@ import {
   PskListOld,
   PskUsage,
   Status,
+  UsageError,
+  cipherSuiteText,
   encode,
   objectPath,
   type PreSharedKey,
@@ -30,6 +32,27 @@ const layoutRefusals: readonly number[] = [
   Status.notEnoughData,
   Status.invalidParameter,
 ];
+
+/**
+ * The plan with the suites that this device gets: its own choice where the plan has fallbacks.
+ *
+ * @throws {UsageError} `usage/state` naming the suites that the device has, when the plan wants none of them.
+ */
+export async function fittingPlan(session: Session, plan: CommissionPlan): Promise<CommissionPlan> {
+  if (plan.fallbackSuites === undefined) return plan;
+  const available = await session.object(EtherNetIpSecurity, 1).get("availableCipherSuites");
+  for (const wanted of [plan.suites, ...plan.fallbackSuites]) {
+    const suites = wanted.filter((id) => available.includes(id));
+    if (suites.length > 0) return { ...plan, suites };
+  }
+  throw new UsageError(
+    "usage/state",
+    `the device has none of the wanted suites; it has ${available.map(cipherSuiteText).join(", ")}`,
+    {
+      fix: "Name suites that the device has (--suites), or secure it by a pre-shared key (--psk).",
+    },
+  );
+}
 
 /**
  * Sets attributes 4 to 12, 15 and 17 from the plan, in this order.
