@@ -1,3 +1,4 @@
+import { commandReference } from "../apps/cli/src/reference.ts";
 import { referencePages } from "../packages/objects/src/reference.ts";
 import { errorCodes as pkiCodes } from "../packages/pki/src/errors.ts";
 import { errorCodes } from "../packages/wire/src/errors.ts";
@@ -28,6 +29,7 @@ export function derivations(): readonly Derivation[] {
         },
       ]),
     },
+    { file: "docs/cli.md", text: commandReference() },
     ...referencePages(),
   ];
 }

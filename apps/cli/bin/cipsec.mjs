@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const sources = fileURLToPath(new URL("../src/main.ts", import.meta.url));
@@ -20,8 +21,9 @@ if (!existsSync(sources)) {
 } else {
   const node = newEnough ? process.execPath : createRequire(import.meta.url).resolve("node/bin/node");
   const child = spawn(node, ["--conditions=@cipsec/source", "--no-warnings", sources, ...process.argv.slice(2)], {
-    stdio: "inherit",
+    // By the channel the command notices when this process is killed.
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  child.on("exit", (code, signal) => (signal ? process.kill(process.pid, signal) : process.exit(code ?? 70)));
+  child.on("exit", (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : (code ?? 70)));
 }

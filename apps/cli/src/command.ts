@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { UsageError } from "@cipsec/wire";
 import { DataFolder } from "./data-folder.ts";
 import { ExitCode, exitCodeOf, told } from "./exit-codes.ts";
@@ -37,19 +37,39 @@ export interface Shell {
   exit(code: number): void;
 }
 
+/** Heading of the options that every command takes, below a command's own. */
+export const commonHeading = "Common options:";
+
+/** What a target is, for every command that takes one. */
+export const targetHelp =
+  "HOST, HOST:PORT, eip://HOST (plain) or eips://HOST (TLS); without a scheme secure where the device offers it";
+
+/** What a person, or a program that reads the output, wants to know beyond the options. */
+export interface CommandNotes {
+  /** What `--json` prints: a shape as TypeScript would write it. */
+  readonly json: string;
+  /** Whole command lines, each with what it does. */
+  readonly examples: readonly (readonly [line: string, does: string])[];
+}
+
+const notes = new WeakMap<Command, CommandNotes>();
+
+/** Notes of a command; nothing for one that only groups others. */
+export function notesOf(command: Command): CommandNotes | undefined {
+  return notes.get(command);
+}
+
+/** Gives a command its notes; the examples stand below its help. */
+export function addNotes(command: Command, given: CommandNotes): Command {
+  notes.set(command, given);
+  const lines = given.examples.map(([line, does]) => `  ${line}\n      ${does}`);
+  return command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
+}
+
 /** Adds a subcommand with the common options; errors become a sentence or a JSON document, and the exit code that means them. */
 export function addCommand(parent: Command, shell: Shell, usage: string, description: string, action: Action): Command {
-  const command = parent
-    .command(usage)
-    .description(description)
-    .option("--json", "print one JSON document (streams: one a line) on standard output")
-    .addOption(
-      new Option("--data <dir>", "folder for keys, certificates and databases")
-        .env("CIPSEC_DATA")
-        .default(shell.environment["CIPSEC_DATA"] ?? ".cipsec"),
-    )
-    .option("--timeout <ms>", "milliseconds to wait for an answer", milliseconds, 5000)
-    .option("--verbose", "say more on standard error");
+  const command = parent.command(usage).description(description);
+  for (const option of commonOptions(shell)) command.addOption(option.helpGroup(commonHeading));
   command.action(async (...all: unknown[]) => {
     const options = command.opts<CommonOptions & Record<string, unknown>>();
     const output = makeOutput(shell.streams, options.json === true);
@@ -60,16 +80,34 @@ export function addCommand(parent: Command, shell: Shell, usage: string, descrip
       verbose: options.verbose === true,
       signal: shell.signal,
     };
-    const args = all
-      .slice(0, -2)
-      .flatMap((arg) => (Array.isArray(arg) ? arg.map(String) : arg === undefined ? [] : [String(arg)]));
+    // Commander hands over the arguments, then the options, then the command.
+    const args = all.slice(0, -2).flatMap(texts);
     try {
       shell.exit((await action(context, options, args)) ?? ExitCode.ok);
     } catch (error) {
-      shell.exit(tell(error, output, options.verbose === true));
+      const code = tell(error, output, options.verbose === true);
+      shell.exit(shell.signal.aborted ? ExitCode.interrupted : code);
     }
   });
   return command;
+}
+
+function commonOptions({ environment }: Shell): readonly Option[] {
+  const data = environment["CIPSEC_DATA"];
+  return [
+    new Option("--json", "print one JSON document (streams: one a line) on standard output"),
+    new Option("--data <dir>", "folder for keys, certificates and databases").default(
+      data === undefined || data === "" ? ".cipsec" : data,
+      "what CIPSEC_DATA says, else .cipsec",
+    ),
+    new Option("--timeout <ms>", "milliseconds to wait for an answer").argParser(milliseconds).default(5000),
+    new Option("--verbose", "say more on standard error"),
+  ];
+}
+
+function texts(argument_: unknown): readonly string[] {
+  if (Array.isArray(argument_)) return argument_.flatMap(texts);
+  return typeof argument_ === "string" ? [argument_] : [];
 }
 
 /** Tells an error and returns its exit code. */
@@ -81,11 +119,6 @@ export function tell(error: unknown, output: Output, verbose = false): number {
   if (verbose && error instanceof Error && error.stack !== undefined)
     for (const line of error.stack.split("\n").slice(1)) output.notice(line);
   return exitCodeOf(error);
-}
-
-/** What commander throws instead of ending the process: help and version are no errors, anything else is wrong usage. */
-export function usageExitCode(error: CommanderError): number {
-  return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
 }
 
 /** Milliseconds of an option. */

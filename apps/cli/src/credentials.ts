@@ -1,31 +1,35 @@
 import { appendFileSync } from "node:fs";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { connect, parseTarget, type ConnectOptions, type SecurityOptions, type Session } from "@cipsec/originator";
 import { parseCertificates, parseCrls } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import { textOption, type Context } from "./command.ts";
 import { readIdentity, readInput } from "./data-folder.ts";
 
+/** Heading of the options of every command that talks to devices. */
+export const credentialsHeading = "Who you are and whom you trust:";
+
+const credentials = [
+  ["--cert <file>", "your certificate chain, PEM, leaf first (default: the tool certificate of the data folder)"],
+  ["--key <file>", "your private key, PEM"],
+  ["--ca <file>", "authorities whose devices you trust, PEM (default: the authority of the data folder)"],
+  ["--crl <file>", "revocation lists, PEM or DER"],
+  ["--psk-identity <id>", "identity of a pre-shared key, in place of a certificate"],
+  ["--psk-file <file>", "file with the pre-shared key in hexadecimal"],
+  ["--pin <sha256...>", "accept only devices whose certificates have these fingerprints"],
+  ["--server-name <name>", "name or address that the device's certificate must carry, in place of the one dialled"],
+  ["--keylog <file>", "append session secrets for Wireshark, in the form of SSLKEYLOGFILE"],
+] as const;
+
+const acceptAny = [
+  "--insecure-accept-any",
+  "accept whatever certificate the device has; for devices that are not commissioned yet",
+] as const;
+
 /** Adds the options that say who the caller is and whom it trusts. */
 export function addCredentials(command: Command, acceptsAny = false): Command {
-  command
-    .option(
-      "--cert <file>",
-      "certificate chain of the caller, PEM, leaf first (default: the data folder's tool certificate)",
-    )
-    .option("--key <file>", "private key of the caller, PEM")
-    .option("--ca <file>", "authorities whose devices are trusted, PEM")
-    .option("--crl <file>", "revocation lists, PEM or DER")
-    .option("--psk-identity <id>", "identity of a pre-shared key")
-    .option("--psk-file <file>", "file with the pre-shared key in hexadecimal")
-    .option("--pin <sha256...>", "accept only devices with these certificate fingerprints")
-    .option(
-      "--server-name <name>",
-      "name or address that the device's certificate must carry, in place of the one dialled",
-    )
-    .option("--keylog <file>", "append session secrets in the form of SSLKEYLOGFILE, for Wireshark");
-  if (acceptsAny)
-    command.option("--insecure-accept-any", "accept any device certificate: only for devices not commissioned yet");
+  for (const [flags, text] of acceptsAny ? [...credentials, acceptAny] : credentials)
+    command.addOption(new Option(flags, text).helpGroup(credentialsHeading));
   return command;
 }
 
@@ -39,11 +43,11 @@ export async function securityOf(
   const caFile = textOption(options, "ca");
   const anchors = caFile === undefined ? await context.data.anchors() : parseCertificates(await readInput(caFile));
   const crlFile = textOption(options, "crl");
-  const acceptAny = options["insecureAcceptAny"] === true;
-  const isPskOnly = psk !== undefined && caFile === undefined && !acceptAny;
+  const acceptsAny = options["insecureAcceptAny"] === true;
+  const isPskOnly = psk !== undefined && caFile === undefined && !acceptsAny;
   const pins = options["pin"];
   const name = textOption(options, "serverName");
-  if (anchors.length === 0 && psk === undefined && !acceptAny) return undefined;
+  if (anchors.length === 0 && psk === undefined && !acceptsAny) return undefined;
   return {
     ...(own === undefined || isPskOnly ? {} : { certificate: own }),
     ...(psk === undefined ? {} : { psk }),
@@ -51,7 +55,7 @@ export async function securityOf(
     ...(crlFile === undefined ? {} : { crls: parseCrls(await readInput(crlFile)) }),
     ...(Array.isArray(pins) ? { pinned: pins.map(String) } : {}),
     ...(name === undefined ? {} : { checkName: name }),
-    ...(acceptAny ? { acceptAny, announce: announcing(context) } : {}),
+    ...(acceptsAny ? { acceptAny: true, announce: announcing(context) } : {}),
   };
 }
 
@@ -130,7 +134,7 @@ async function preSharedKey(options: Readonly<Record<string, unknown>>): Promise
   const identity = textOption(options, "pskIdentity");
   const file = textOption(options, "pskFile");
   if ((identity === undefined) !== (file === undefined))
-    throw new UsageError("usage/argument", "--psk-identity and --psk-file go together");
+    throw new UsageError("usage/argument", "--psk-identity and --psk-file go together", { fix: "Give both." });
   if (identity === undefined || file === undefined) return undefined;
   return { identity: Buffer.from(identity, "latin1"), key: await readPsk(file) };
 }

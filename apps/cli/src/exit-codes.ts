@@ -1,4 +1,4 @@
-import { isStackError } from "@cipsec/wire";
+import { isStackError, type StackErrorShape } from "@cipsec/wire";
 
 /** Exit codes of every command. @see docs/cli.md */
 export const ExitCode = {
@@ -14,7 +14,26 @@ export const ExitCode = {
   trust: 4,
   /** A fault of cipsec. */
   bug: 70,
+  /** Ended by Ctrl-C or a termination signal before it was done. */
+  interrupted: 130,
 } as const;
+
+/** Exit codes in words, for the reference. */
+export const exitCodes: readonly (readonly [code: number, means: string])[] = [
+  [
+    ExitCode.ok,
+    "Done, and what was asked holds. `target` and `lab` end with it when they are interrupted: that is how they end.",
+  ],
+  [
+    ExitCode.doesNotHold,
+    "Done, but what was asked does not hold: a proof of `demo`, a finding that `posture --fail-on` names.",
+  ],
+  [ExitCode.usage, "Wrong usage or input: an argument, a file, the state of the data folder or of the device."],
+  [ExitCode.peer, "The other side or the network refused, did not answer, or answered wrongly."],
+  [ExitCode.trust, "A certificate, key, token or role is not trusted, by us or by the other side."],
+  [ExitCode.bug, "A fault of cipsec; please report it."],
+  [ExitCode.interrupted, "Ended by Ctrl-C or a termination signal before it was done."],
+];
 
 /** An error as people and machines are told it. */
 export interface ToldError {
@@ -27,6 +46,8 @@ export interface ToldError {
 /** The exit code that an error calls for, by the family of its code. */
 export function exitCodeOf(error: unknown): number {
   if (!isStackError(error)) return ExitCode.bug;
+  if (error.code === "usage/interrupted") return ExitCode.interrupted;
+  if (isAboutTrust(error)) return ExitCode.trust;
   switch (error.code.slice(0, error.code.indexOf("/"))) {
     case "usage":
     case "state":
@@ -45,6 +66,28 @@ export function exitCodeOf(error: unknown): number {
     default:
       return ExitCode.bug;
   }
+}
+
+/** Alerts by which the other side says that our certificate or key is the reason. @see RFC 5246, 7.2; RFC 8446, 6 */
+const trustAlerts: readonly unknown[] = [
+  "bad_record_mac",
+  "no_certificate",
+  "bad_certificate",
+  "unsupported_certificate",
+  "certificate_revoked",
+  "certificate_expired",
+  "certificate_unknown",
+  "unknown_ca",
+  "access_denied",
+  "decrypt_error",
+  "unknown_psk_identity",
+  "certificate_required",
+];
+
+/** Whether TLS failed over who we are: the operator acts on that as on a certificate that we refuse. */
+function isAboutTrust({ code, facts }: StackErrorShape): boolean {
+  if (code === "tls/alert") return trustAlerts.includes(facts["alert"]);
+  return code === "tls/handshake" && facts["reason"] === "keys-differ";
 }
 
 /** An error in words. A value that no part of the stack throws on purpose is told as a fault of ours. */

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 
 /** Where a command writes. People read tables and sentences; machines one JSON document, or one a line for streams. */
@@ -14,11 +15,13 @@ export interface Output {
   /** Progress and notices, on standard error. On a terminal a progress line replaces the one before it. */
   progress(text: string): void;
   notice(text: string): void;
+  /** Resolves when the reader has taken what was written: a long stream waits for it now and then. */
+  drained(): Promise<void>;
 }
 
 /** The streams a command writes to. */
 export interface Streams {
-  readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly writableNeedDrain?: boolean };
   readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean };
 }
 
@@ -54,6 +57,11 @@ export function makeOutput(streams: Streams, json: boolean): Output {
     notice(text) {
       settle();
       streams.err.write(`${printable(text)}\n`);
+    },
+    async drained() {
+      // Signals are heard between turns of the event loop only.
+      await new Promise((resolve) => void setImmediate(resolve));
+      if (streams.out.writableNeedDrain === true) await once(streams.out, "drain");
     },
   };
 }

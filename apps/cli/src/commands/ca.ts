@@ -8,7 +8,7 @@ import {
   type RevocationReason,
 } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
-import { addCommand, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
+import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { readInput } from "../data-folder.ts";
 
 const profiles: readonly Profile[] = ["device", "tool", "user", "vendor-device"];
@@ -16,7 +16,7 @@ const profiles: readonly Profile[] = ["device", "tool", "user", "vendor-device"]
 /** `ca`: the plant's certificate authority. */
 export function addCa(program: Command, shell: Shell): void {
   const ca = program.command("ca").description("the plant's certificate authority");
-  addCommand(
+  const init = addCommand(
     ca,
     shell,
     "init",
@@ -33,66 +33,97 @@ export function addCa(program: Command, shell: Shell): void {
       );
     },
   ).option("--name <name>", "name in the authorities' subjects", "Plant");
-  addCommand(
-    ca,
-    shell,
-    "issue <csr>",
-    "issue a certificate for a request (PEM or DER file)",
-    async (context, options, args) => {
-      const authority = await context.data.ca();
-      const profile = profiles.find((known) => known === options["profile"]);
-      if (profile === undefined)
-        throw new UsageError("usage/argument", `--profile must be one of ${profiles.join(", ")}`);
-      const csr = parseCsr(await readInput(argument(args, 0, "CSR")));
-      const days = options["days"];
-      const issued = await authority.issue({ profile, csr, ...(typeof days === "number" ? { days } : {}) });
-      await write(context, options, issued.chainPem, {
-        serial: issued.certificate.facts.serialHex,
-        pem: issued.chainPem,
+  addNotes(init, {
+    json: "{root: {subject, serial, notAfter, sha256}, issuing: {…}, folder}",
+    examples: [["cipsec ca init --name 'Bottling Hall 3'", "makes the authority in the data folder; once for a plant"]],
+  });
+  const issue = addCommand(ca, shell, "issue", "issue a certificate for a request", async (context, options, args) => {
+    const authority = await context.data.ca();
+    const profile = profiles.find((known) => known === options["profile"]);
+    if (profile === undefined)
+      throw new UsageError("usage/argument", `--profile: '${String(options["profile"])}' is not known`, {
+        fix: `Use one of ${profiles.join(", ")}.`,
       });
-    },
-  )
+    const csr = parseCsr(await readInput(argument(args, 0, "CSR")));
+    const days = options["days"];
+    const issued = await authority.issue({ profile, csr, ...(typeof days === "number" ? { days } : {}) });
+    await write(context, options, issued.chainPem, {
+      serial: issued.certificate.facts.serialHex,
+      pem: issued.chainPem,
+    });
+  })
+    .argument("<csr>", "certificate request, PEM or DER")
     .option("--profile <profile>", `one of ${profiles.join(", ")}`, "device")
     .option("--days <n>", "days that it is valid", (text) => wholeNumber(text, 1, 36_500))
     .option("--out <file>", "write it here instead of to standard output");
-  addCommand(
+  addNotes(issue, {
+    json: "{serial, pem}",
+    examples: [
+      ["cipsec ca issue drive7.csr --out drive7.pem", "a device's certificate, with the chain above it"],
+      ["cipsec ca issue laptop.csr --profile tool --days 90", "for an engineering tool"],
+    ],
+  });
+  const revoke = addCommand(ca, shell, "revoke", "revoke a certificate", async (context, options, args) => {
+    const authority = await context.data.ca();
+    const reason = textOption(options, "reason") ?? "unspecified";
+    if (!isReason(reason))
+      throw new UsageError("usage/argument", `--reason: '${reason}' is not known`, {
+        fix: `Use one of ${Object.keys(revocationReasons).join(", ")}.`,
+      });
+    const row = await authority.revoke(argument(args, 0, "SERIAL"), reason);
+    context.output.document(row);
+    context.output.say(`${row.serial} is revoked. Devices learn of it with the next revocation list: cipsec ca crl.`);
+  })
+    .argument("<serial>", "serial number, hexadecimal, as 'cipsec ca list' shows it")
+    .option("--reason <reason>", `one of ${Object.keys(revocationReasons).join(", ")}`, "unspecified");
+  addNotes(revoke, {
+    json: "{serial, subject, profile, notBefore, notAfter, status, revokedAt, reason, …}",
+    examples: [["cipsec ca revoke 2F01A9 --reason keyCompromise", "then give devices the new list: cipsec commission"]],
+  });
+  const crl = addCommand(
     ca,
     shell,
-    "revoke <serial>",
-    "revoke a certificate by its serial number (hexadecimal)",
-    async (context, options, args) => {
+    "crl",
+    "make the revocation list of the issuing authority",
+    async (context, options) => {
       const authority = await context.data.ca();
-      const reason = textOption(options, "reason") ?? "unspecified";
-      if (!isReason(reason))
-        throw new UsageError("usage/argument", `--reason must be one of ${Object.keys(revocationReasons).join(", ")}`);
-      const row = await authority.revoke(argument(args, 0, "SERIAL"), reason);
-      context.output.document(row);
-      context.output.say(`${row.serial} is revoked. Devices learn of it with the next revocation list: cipsec ca crl.`);
+      const days = options["days"];
+      const pem = crlToPem(await authority.crl(typeof days === "number" ? days : undefined));
+      await write(context, options, pem, { pem });
     },
-  ).option("--reason <reason>", `one of ${Object.keys(revocationReasons).join(", ")}`, "unspecified");
-  addCommand(ca, shell, "crl", "make the revocation list of the issuing authority", async (context, options) => {
-    const authority = await context.data.ca();
-    const days = options["days"];
-    const pem = crlToPem(await authority.crl(typeof days === "number" ? days : undefined));
-    await write(context, options, pem, { pem });
-  })
+  )
     .option("--days <n>", "days until the next one is due", (text) => wholeNumber(text, 1, 3650))
     .option("--out <file>", "write it here instead of to standard output");
-  addCommand(ca, shell, "list", "every certificate that was issued", async (context) => {
+  addNotes(crl, { json: "{pem}", examples: [["cipsec ca crl --out plant.crl", "a fresh list of everything revoked"]] });
+  const list = addCommand(ca, shell, "list", "every certificate that was issued", async (context) => {
     const rows = await (await context.data.ca()).list();
     context.output.document(rows);
     context.output.table(
       ["serial", "subject", "profile", "until", "status"],
-      rows.map((row) => [row.serial, row.subject, row.profile, String(row.notAfter).slice(0, 10), row.status]),
+      rows.map((row) => [row.serial, row.subject, row.profile, row.notAfter.slice(0, 10), row.status]),
     );
   });
-  addCommand(ca, shell, "export", "the certificates that peers have to trust", async (context, options) => {
-    const authority = await context.data.ca();
-    const pem = String(authority.export({ what: options["chain"] === true ? "chain" : "anchors", as: "pem" }));
-    await write(context, options, pem, { pem });
-  })
+  addNotes(list, {
+    json: "[{serial, subject, profile, notBefore, notAfter, status, …}]",
+    examples: [["cipsec ca list", "what was issued, and what is revoked"]],
+  });
+  const exported = addCommand(
+    ca,
+    shell,
+    "export",
+    "the certificates that peers have to trust",
+    async (context, options) => {
+      const authority = await context.data.ca();
+      const pem = String(authority.export({ what: options["chain"] === true ? "chain" : "anchors", as: "pem" }));
+      await write(context, options, pem, { pem });
+    },
+  )
     .option("--chain", "the chain that goes with an issued certificate instead")
     .option("--out <file>", "write it here instead of to standard output");
+  addNotes(exported, {
+    json: "{pem}",
+    examples: [["cipsec ca export --out plant-ca.pem", "for --ca on another machine"]],
+  });
 }
 
 async function write(

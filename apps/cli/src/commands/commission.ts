@@ -3,20 +3,26 @@ import type { Command } from "commander";
 import { commission, decommission, parseTarget, type CommissionPlan } from "@cipsec/originator";
 import { crlToPem, parseCsr, parseCertificates, toPem, type CertificateAuthority } from "@cipsec/pki";
 import { cipherSuite, cipherSuites, UsageError } from "@cipsec/wire";
-import { addCommand, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
+import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { addCredentials, announcing, connectOptions, readPsk, securityOf } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
 
-/** Suites that a commissioned device allows unless told otherwise: authenticated encryption with forward secrecy. */
-const defaultSuites = { certificate: [0xc02b, 0xc02c], psk: [0xccac, 0xc037] } as const;
+/**
+ * Suites that a commissioned device allows unless told otherwise: authenticated encryption with forward secrecy; on devices
+ * from before that, CBC with forward secrecy.
+ */
+const defaultSuites = {
+  certificate: { suites: [0xc02b, 0xc02c], fallbackSuites: [[0xc023, 0xc024]] },
+  psk: { suites: [0xccac], fallbackSuites: [[0xc037]] },
+} as const;
 
 /** `commission` brings a device into the plant's trust domain, `decommission` takes it out again. */
 export function addCommission(program: Command, shell: Shell): void {
-  addCredentials(
+  const commissioning = addCredentials(
     addCommand(
       program,
       shell,
-      "commission <target>",
+      "commission",
       "bring a device into the trust domain by push: certificate, trust, policy, ports",
       async (context, options, args) => {
         const target = parseTarget(argument(args, 0, "TARGET"));
@@ -36,7 +42,7 @@ export function addCommission(program: Command, shell: Shell): void {
           plan: await planOf(context, options, isPsk, authority),
           security: { ...security, acceptAny: false },
           acceptAny: options["insecureAcceptAny"] === true,
-          allowPlain: options["allowPlain"] === true,
+          allowPlain: options["allowPlain"] === true || target.scheme === "eip",
           announce: announcing(context),
           connect: withoutSecurity(await connectOptions(context, options)),
           progress: ({ index, total, words }) => context.output.progress(`${index}/${total} ${words}`),
@@ -59,6 +65,7 @@ export function addCommission(program: Command, shell: Shell): void {
           context.output.notice(`not set, as the device does not take it: ${skipped}`);
       },
     )
+      .argument("<target>", "HOST or HOST:PORT; eip://HOST for a device whose secure port is closed")
       .option("--push", "push model: this command configures the device (the default)")
       .option(
         "--psk",
@@ -81,11 +88,32 @@ export function addCommission(program: Command, shell: Shell): void {
       .option("--allow-plain", "configure over the plain port where the device has no secure one"),
     true,
   );
-  addCredentials(
+  addNotes(commissioning, {
+    json:
+      '{address, mode: "certificate" | "psk", identity, before: {cipState, ethernetIpState}, after: {…}, ' +
+      "firstTrust, deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned} | null, " +
+      "channel: {protocol, version, suite, peer}, skipped: [setting], plaintextClosed}",
+    examples: [
+      [
+        "cipsec commission 192.0.2.7 --insecure-accept-any",
+        "a device out of its box; makes the plant's authority where there is none",
+      ],
+      [
+        "cipsec commission 192.0.2.7 --vendor-ca maker.pem --insecure-accept-any",
+        "tells whether its maker vouches for it",
+      ],
+      ["cipsec commission 192.0.2.7", "a device of the plant again: new certificate, new revocation list"],
+      [
+        "cipsec commission 192.0.2.8 --psk --psk-identity cell4 --psk-file cell4.key --insecure-accept-any",
+        "by pre-shared key",
+      ],
+    ],
+  });
+  const decommissioning = addCredentials(
     addCommand(
       program,
       shell,
-      "decommission <target>",
+      "decommission",
       "erase a device's security configuration and reset it to factory default",
       async (context, options, args) => {
         const security = await securityOf(context, options);
@@ -103,8 +131,12 @@ export function addCommission(program: Command, shell: Shell): void {
         context.output.document(result);
         context.output.say(`${result.address} is at factory default again.`);
       },
-    ),
+    ).argument("<target>", "HOST or HOST:PORT"),
   );
+  addNotes(decommissioning, {
+    json: "{address, before: {cipState, ethernetIpState}, after: {cipState, ethernetIpState}}",
+    examples: [["cipsec decommission 192.0.2.7", "before the device goes to the workshop, or out of the plant"]],
+  });
 }
 
 async function planOf(
@@ -114,11 +146,13 @@ async function planOf(
   authority: CertificateAuthority | undefined,
 ): Promise<CommissionPlan> {
   const given = options["suites"];
-  const suites = Array.isArray(given) ? given.map(String).map(suiteOf) : defaultSuites[isPsk ? "psk" : "certificate"];
+  const suites = Array.isArray(given)
+    ? { suites: given.map(String).map(suiteOf) }
+    : defaultSuites[isPsk ? "psk" : "certificate"];
   const dtlsTimeout = options["dtlsTimeout"];
   return {
     label: "plant",
-    suites,
+    ...suites,
     verifyClient: !isPsk && options["verifyClient"] !== false,
     sendChain: true,
     checkExpiration: isPsk ? false : "if-possible",
@@ -134,7 +168,9 @@ async function pskOf(options: Readonly<Record<string, unknown>>): Promise<{ iden
   const identity = textOption(options, "pskIdentity");
   const file = textOption(options, "pskFile");
   if (identity === undefined || file === undefined)
-    throw new UsageError("usage/argument", "--psk needs --psk-identity and --psk-file");
+    throw new UsageError("usage/argument", "--psk needs --psk-identity and --psk-file", {
+      fix: "Make a key with: openssl rand -hex 32",
+    });
   return { identity: Buffer.from(identity, "latin1"), key: await readPsk(file) };
 }
 

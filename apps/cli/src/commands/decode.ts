@@ -1,56 +1,66 @@
 import type { Command } from "commander";
-import { KeyLog, dissect, readCapture, type MessageLine } from "@cipsec/capture";
-import { classById } from "@cipsec/objects";
-import { Command as EncapsulationCommand, statusText } from "@cipsec/wire";
-import { addCommand, argument, textOption, type Shell } from "../command.ts";
+import { KeyLog, dissect, readCapture } from "@cipsec/capture";
+import { UsageError, WireError } from "@cipsec/wire";
+import { addCommand, addNotes, argument, textOption, type Shell } from "../command.ts";
 import { readInput } from "../data-folder.ts";
-import { ExitCode } from "../exit-codes.ts";
+import { MessageWords } from "../message-words.ts";
 
-const commandNames = new Map<number, string>(Object.entries(EncapsulationCommand).map(([name, code]) => [code, name]));
+/** So often a long capture lets the reader catch up, and an interruption be heard. */
+const breathEvery = 256;
 
 /** `decode`: every EtherNet/IP message of a capture. */
 export function addDecode(program: Command, shell: Shell): void {
-  addCommand(
+  const command = addCommand(
     program,
     shell,
-    "decode <file>",
+    "decode",
     "show every EtherNet/IP message of a capture: plain, and TLS with a key log",
     async (context, options, args) => {
+      const { output, signal } = context;
       const keyLogFile = textOption(options, "keylog");
       const keyLog = new KeyLog();
       if (keyLogFile !== undefined) keyLog.add(await readInput(keyLogFile));
-      const bytes = await readInput(argument(args, 0, "FILE"));
+      const file = argument(args, 0, "FILE");
+      const bytes = await readInput(file);
+      const words = new MessageWords();
       let messages = 0;
       let faulty = 0;
-      for (const line of dissect(readCapture(bytes, { keyLog }))) {
-        messages += 1;
-        if (line.error !== null) faulty += 1;
-        context.output.line(line);
-        context.output.say(sentence(line));
+      try {
+        for (const line of dissect(readCapture(bytes, { keyLog }))) {
+          messages += 1;
+          if (line.error !== null) faulty += 1;
+          if (output.json) output.line(line);
+          else output.say(words.sentence(line));
+          if (messages % breathEvery !== 0) continue;
+          await output.drained();
+          signal.throwIfAborted();
+        }
+      } catch (error) {
+        throw notACapture(error, file);
       }
-      context.output.notice(`${messages} messages, ${faulty} with an error`);
-      return ExitCode.ok;
+      output.notice(`${messages} messages, ${faulty} with an error`);
     },
-  ).option("--keylog <file>", "session secrets in the form of SSLKEYLOGFILE");
+  )
+    .argument("<file>", "capture in the form of pcap or pcapng")
+    .option("--keylog <file>", "session secrets in the form of SSLKEYLOGFILE, to open TLS");
+  addNotes(command, {
+    json:
+      'a line for each message: {n, time, src, dst, transport: "tcp" | "udp" | "tls" | "dtls", command, session, status, ' +
+      "items: [{type, length, connectionId?, sequence?, dataHex}], " +
+      "cip: [{service, response, class, instance, attribute, status, extended, dataHex}], error: {code, offset} | null}",
+    examples: [
+      ["cipsec decode plant.pcapng", "a line for each message"],
+      ["cipsec decode secured.pcap --keylog keys.log --json", "opens TLS, a JSON document for each message"],
+    ],
+  });
 }
 
-function sentence(line: MessageLine): string {
-  const what =
-    line.command === null
-      ? line.cip.length > 0
-        ? "message"
-        : "I/O"
-      : (commandNames.get(line.command) ?? `command 0x${line.command.toString(16)}`);
-  const cip = line.cip.map((message) =>
-    message.response
-      ? `service 0x${message.service.toString(16)} → ${statusText(message.status ?? 0)}`
-      : request(message),
-  );
-  const error = line.error === null ? [] : [`ERROR ${line.error.code} at octet ${line.error.offset}`];
-  return [`${line.n}`, line.src, "→", line.dst, line.transport, what, ...cip, ...error].join(" ");
-}
-
-function request({ service, class: classId, instance, attribute }: MessageLine["cip"][number]): string {
-  const name = classId === null ? "?" : (classById(classId)?.name ?? `class 0x${classId.toString(16)}`);
-  return `service 0x${service.toString(16)} on ${name}/${instance ?? "-"}${attribute === null ? "" : `/${attribute}`}`;
+/** Wrong octets in a file are the wrong input, not a fault of somebody on the network. */
+function notACapture(error: unknown, file: string): unknown {
+  if (!(error instanceof WireError)) return error;
+  return new UsageError("usage/file", `${file}: not a capture: ${error.message}`, {
+    cause: error,
+    facts: { path: file },
+    fix: "Give a file in the form of pcap or pcapng, as Wireshark, tcpdump and dumpcap write them.",
+  });
 }

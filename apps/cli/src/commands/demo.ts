@@ -1,16 +1,17 @@
+import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makePrivateFolder, writeFileAtomic } from "@cipsec/pki";
+import { writeFileAtomic } from "@cipsec/pki";
 import { runDemo, type DemoDevice } from "@cipsec/lab";
 import type { Posture } from "@cipsec/originator";
 import type { Command } from "commander";
-import { addCommand, textOption, wholeNumber, type Shell } from "../command.ts";
+import { addCommand, addNotes, textOption, wholeNumber, type Shell } from "../command.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 import { openPorts, showDevices } from "./discover.ts";
 
 /** `demo`: the main job on a virtual plant. */
 export function addDemo(program: Command, shell: Shell): void {
-  addCommand(
+  const command = addCommand(
     program,
     shell,
     "demo",
@@ -34,7 +35,7 @@ export function addDemo(program: Command, shell: Shell): void {
           postures: (when, postures) => showPostures(output, when, postures),
         },
       });
-      await makePrivateFolder(out);
+      await mkdir(out, { recursive: true });
       await writeFileAtomic(join(out, "plant.json"), `${JSON.stringify(result, undefined, 2)}\n`, { mode: 0o644 });
       output.document(result);
       showProofs(output, result.devices);
@@ -51,23 +52,17 @@ export function addDemo(program: Command, shell: Shell): void {
       5,
     )
     .option("--out <dir>", "folder for the results", "out");
+  addNotes(command, {
+    json: "as plant.json: {devices: [{address, before: posture, after: posture, proofs: [{name, expected, observed, holds}]}], holds, elapsedMs}",
+    examples: [["cipsec demo", "takes five virtual devices from factory default to proven, in half a minute"]],
+  });
 }
 
 function showPostures(output: Output, when: "before" | "after", postures: readonly Posture[]): void {
   output.table(
-    [
-      "address",
-      "device",
-      `CIP Security ${when}`,
-      "certificate from",
-      "suites",
-      "clients proven",
-      "open ports",
-      "high findings",
-    ],
+    ["address", `CIP Security ${when}`, "certificate from", "suites", "clients proven", "open ports", "high risks"],
     postures.map((posture) => [
       posture.address,
-      posture.identity.name,
       posture.security?.cipState ?? "none",
       posture.deviceCertificate?.issuer.replace(/^.*CN=/, "") ?? "-",
       posture.suites === null ? "-" : String(posture.suites.allowed.length),

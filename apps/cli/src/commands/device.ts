@@ -3,42 +3,60 @@ import type { Command } from "commander";
 import { mixedPlant, startLab, type Lab, type PlannedDevice } from "@cipsec/lab";
 import { parseDescription, readDescription, startTarget, type DeviceDescription } from "@cipsec/target";
 import { UsageError } from "@cipsec/wire";
-import { addCommand, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
+import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { keyLogTo } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
 
 /** `target` runs one device, `lab` a virtual plant, both until interrupted. */
 export function addDevices(program: Command, shell: Shell): void {
-  addCommand(program, shell, "target <file>", "run a device from its description", async (context, options, args) => {
-    const file = argument(args, 0, "FILE");
-    const description = withFilesBeside(file, parseDescription(Buffer.from(await readInput(file)).toString("utf8")));
-    const keyLog = textOption(options, "keylog");
-    const stateDir = textOption(options, "state") ?? context.data.file("devices", description.name);
-    await using target = await startTarget({
-      description,
-      stateDir,
-      ...(keyLog === undefined ? {} : { keyLog: keyLogTo(keyLog) }),
-      onEvent: ({ name, facts }) => {
-        if (context.verbose) context.output.notice(`${name} ${JSON.stringify(facts)}`);
-      },
-    });
-    context.output.line({ listening: true, name: description.name, address: description.address, ports: target.ports });
-    context.output.say(
-      `${description.name} listens at ${description.address}: ${portsText(target.ports)}. Ctrl-C ends it.`,
-    );
-    await interrupted(context);
-  })
-    .option("--state <dir>", "folder for what the device saves (default: below the data folder)")
-    .option("--keylog <file>", "append session secrets, for Wireshark");
-  addCommand(
+  const target = addCommand(
     program,
     shell,
-    "lab [file]",
-    "run a virtual plant: a list of device descriptions, or --devices N",
+    "target",
+    "run a device from its description, until interrupted",
+    async (context, options, args) => {
+      const file = argument(args, 0, "FILE");
+      const description = withFilesBeside(file, parseDescription(Buffer.from(await readInput(file)).toString("utf8")));
+      const keyLog = textOption(options, "keylog");
+      const stateDir = textOption(options, "state") ?? context.data.file("devices", description.name);
+      await using device = await startTarget({
+        description,
+        stateDir,
+        ...(keyLog === undefined ? {} : { keyLog: keyLogTo(keyLog) }),
+        onEvent: ({ name, facts }) => {
+          if (context.verbose) context.output.notice(`${name} ${JSON.stringify(facts)}`);
+        },
+      });
+      context.output.line({
+        listening: true,
+        name: description.name,
+        address: description.address,
+        ports: device.ports,
+      });
+      context.output.say(
+        `${description.name} listens at ${description.address}: ${portsText(device.ports)}. Ctrl-C ends it.`,
+      );
+      await interrupted(context);
+    },
+  )
+    .argument("<file>", "device description, JSON")
+    .option("--state <dir>", "folder for what the device saves (default: below the data folder)")
+    .option("--keylog <file>", "append session secrets, for Wireshark");
+  addNotes(target, {
+    json: "a line when the device listens: {listening: true, name, address, ports: {eip, eipUdp, eips}}",
+    examples: [["cipsec target drive.json --verbose", "runs it and tells what happens to it"]],
+  });
+  const plant = addCommand(
+    program,
+    shell,
+    "lab",
+    "run a virtual plant, until interrupted",
     async (context, options, args) => {
       const count = options["devices"];
       if ((args[0] === undefined) === (count === undefined))
-        throw new UsageError("usage/argument", "give a FILE or --devices N, not both");
+        throw new UsageError("usage/argument", "give a FILE or --devices N, not both", {
+          fix: "Try: cipsec lab --devices 5",
+        });
       const perProcess = options["perProcess"];
       await using lab = await startLab({
         dataDir: context.data.file("lab"),
@@ -49,10 +67,21 @@ export function addDevices(program: Command, shell: Shell): void {
       await interrupted(context);
     },
   )
+    .argument("[file]", "plant: a JSON list of device descriptions")
     .option("--devices <n>", "a mixed plant of so many devices at 127.10.0.1 and up", (text) =>
       wholeNumber(text, 1, 60_000),
     )
     .option("--per-process <n>", "devices that share a process", (text) => wholeNumber(text, 1, 1000), 20);
+  addNotes(plant, {
+    json: "a line for each device when it listens: {listening: true, name, kind, address, ports: {eip, eipUdp, eips}}",
+    examples: [
+      [
+        "cipsec lab --devices 5",
+        "three modern devices, one of the CBC and pre-shared key generation, one without CIP Security",
+      ],
+      ["cipsec lab plant.json --json", "the devices of a file, in their order"],
+    ],
+  });
 }
 
 /** Certificate files that a description names stand beside it. */
@@ -77,7 +106,10 @@ async function plantFrom(file: string): Promise<readonly PlannedDevice[]> {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new UsageError("usage/file", `${file}: not JSON`, { cause: error });
+    throw new UsageError("usage/file", `${file}: not JSON`, {
+      cause: error,
+      fix: "Write a JSON list of device descriptions.",
+    });
   }
   if (!Array.isArray(json) || json.length === 0)
     throw new UsageError("usage/file", `${file}: a plant is a JSON list of device descriptions`);

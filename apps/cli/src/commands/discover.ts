@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { discover, type DiscoveredDevice } from "@cipsec/originator";
-import { addCommand, wholeNumber, type Shell } from "../command.ts";
+import { addCommand, addNotes, wholeNumber, type Shell } from "../command.ts";
+import { broadcastsFrom, ownBroadcasts } from "../interfaces.ts";
 import type { Output } from "../output.ts";
 
 /** Progress is told this often: a /16 takes minutes. */
@@ -8,18 +9,24 @@ const progressEvery = 256;
 
 /** `discover`: who is there. */
 export function addDiscover(program: Command, shell: Shell): void {
-  addCommand(
+  const command = addCommand(
     program,
     shell,
-    "discover [range...]",
+    "discover",
     "find devices: identity, security posture, open ports",
     async (context, options, args) => {
-      const interfaces = options["broadcast"];
+      const named = options["broadcast"];
       const rate = options["rate"];
+      const broadcast = Array.isArray(named)
+        ? named.flatMap((text) => broadcastsFrom(String(text)))
+        : args.length > 0
+          ? []
+          : ownBroadcasts();
+      for (const { address, to } of broadcast) context.output.progress(`asking everybody at ${to} from ${address}`);
       const found = await discover({
         ranges: args,
-        broadcast: Array.isArray(interfaces) ? interfaces.map(String).map(broadcastFrom) : [],
-        listenMs: Math.min(context.timeoutMs, Number(options["listen"] ?? 1) * 1000),
+        broadcast,
+        listenMs: Number(options["listen"]) * 1000,
         timeoutMs: Math.min(context.timeoutMs, 1000),
         ...(typeof rate === "number" ? { ratePerSecond: rate } : {}),
         signal: context.signal,
@@ -29,18 +36,37 @@ export function addDiscover(program: Command, shell: Shell): void {
         },
       });
       context.output.document(found);
-      showDevices(context.output, found.devices);
-      context.output.say(
-        `${found.devices.length} devices at ${found.scanned} addresses in ${(found.elapsedMs / 1000).toFixed(1)} s.`,
-      );
+      if (found.devices.length > 0) showDevices(context.output, found.devices);
+      for (const address of found.secureOnly)
+        context.output.say(`${address} accepts on the secure port 2221 only and does not say who it is.`);
+      const asked = found.scanned === 0 ? "by broadcast" : `at ${plural(found.scanned, "address", "addresses")}`;
+      const seconds = (found.elapsedMs / 1000).toFixed(1);
+      context.output.say(`${plural(found.devices.length, "device", "devices")} found ${asked} in ${seconds} s.`);
     },
   )
+    .argument("[range...]", "addresses to ask: a.b.c.d, a.b.c.d/nn or a.b.c.d-e; none: broadcast on every own network")
     .option(
-      "--broadcast <address...>",
-      "address of an own interface to broadcast from; ADDRESS>TO names the broadcast address",
+      "--broadcast <interface...>",
+      "own interface, by name or address, to broadcast from; ADDRESS>TO names the broadcast address",
     )
     .option("--listen <s>", "seconds to wait for answers", (text) => wholeNumber(text, 1, 60), 1)
-    .option("--rate <n>", "requests a second", (text) => wholeNumber(text, 1, 10_000));
+    .option("--rate <n>", "requests a second at most", (text) => wholeNumber(text, 1, 10_000), 500);
+  addNotes(command, {
+    json:
+      "{devices: [{address, ports: {eip, eips, eipUdp, io, eipd}, " +
+      "identity: {vendorId, deviceType, productCode, revision, serial, name, state}, " +
+      "security: {profiles, cipState, ethernetIpState, securePortsOnly} | null}], " +
+      "secureOnly: [address], scanned, elapsedMs}",
+    examples: [
+      ["cipsec discover", "asks everybody on the networks of this machine"],
+      ["cipsec discover 192.0.2.0/24 198.51.100.10-40", "asks each address on its own, also behind routers"],
+      ["cipsec discover --broadcast eth1 --listen 3", "asks on one network and waits for slow devices"],
+    ],
+  });
+}
+
+function plural(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 /** The devices as a table that can be scanned. */
@@ -71,9 +97,4 @@ export function openPorts(ports: DiscoveredDevice["ports"]): string {
     Object.entries(ports).some(([key, isOpen]) => key === name && isOpen),
   );
   return open.length === 0 ? "none" : open.map(([, text]) => text).join(" ");
-}
-
-function broadcastFrom(text: string): string | { address: string; to: string } {
-  const [address = text, to] = text.split(">");
-  return to === undefined ? address : { address, to };
 }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { writeFileAtomic } from "@cipsec/pki";
 import { listFiles, readFile, writeFile } from "@cipsec/originator";
 import { UsageError } from "@cipsec/wire";
-import { addCommand, argument, textOption, wholeNumber, type Shell } from "../command.ts";
+import { addCommand, addNotes, argument, targetHelp, textOption, wholeNumber, type Shell } from "../command.ts";
 import { addCredentials, openSession } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
 
@@ -11,12 +11,14 @@ export function addFile(program: Command, shell: Shell): void {
   const command = addCommand(
     program,
     shell,
-    "file <target> <action> [args...]",
-    "list files, get INSTANCE, or put INSTANCE FILE",
+    "file",
+    "list, fetch and replace files of a device",
     async (context, options, args) => {
       const action = argument(args, 1, "ACTION");
       if (action !== "list" && action !== "get" && action !== "put")
-        throw new UsageError("usage/argument", `'${action}' is not list, get or put`);
+        throw new UsageError("usage/argument", `'${action}' is not list, get or put`, {
+          fix: "Write: cipsec file TARGET list, get INSTANCE, or put INSTANCE FILE.",
+        });
       const instance = action === "list" ? 0 : instanceOf(argument(args, 2, "INSTANCE"));
       const content = action === "put" ? await readInput(argument(args, 3, "FILE")) : undefined;
       await using session = await openSession(context, options, argument(args, 0, "TARGET"));
@@ -24,10 +26,12 @@ export function addFile(program: Command, shell: Shell): void {
       if (action === "list") {
         const files = await listFiles(session);
         context.output.document(files);
-        context.output.table(
-          ["instance", "name", "file"],
-          files.map((file) => [String(file.instance), file.instanceName, file.fileName]),
-        );
+        if (files.length === 0) context.output.say("The device has no files.");
+        else
+          context.output.table(
+            ["instance", "name", "file"],
+            files.map((file) => [String(file.instance), file.instanceName, file.fileName]),
+          );
       } else if (content !== undefined) {
         await writeFile(session, instance, content, { progress });
         context.output.document({ instance, octets: content.length });
@@ -49,7 +53,22 @@ export function addFile(program: Command, shell: Shell): void {
       }
     },
   );
-  addCredentials(command.option("--out <file>", "where get writes the file; without it to standard output"));
+  command
+    .argument("<target>", targetHelp)
+    .argument("<action>", "list, get or put")
+    .argument("[args...]", "get INSTANCE, or put INSTANCE FILE; list shows the instances")
+    .option("--out <file>", "where get writes the file; without it to standard output");
+  addCredentials(command);
+  addNotes(command, {
+    json:
+      "list: [{instance, instanceName, fileName}]; get: {instance, octets, dataHex}, with --out {instance, octets, file}; " +
+      "put: {instance, octets}",
+    examples: [
+      ["cipsec file 192.0.2.7 list", "shows what the device has"],
+      ["cipsec file 192.0.2.7 get 256 --out default.pem", "fetches a file"],
+      ["cipsec file 192.0.2.7 put 300 authority.pem", "replaces a file"],
+    ],
+  });
 }
 
 function instanceOf(text: string): number {
@@ -57,6 +76,7 @@ function instanceOf(text: string): number {
     return wholeNumber(text.startsWith("0x") ? String(Number(text)) : text, 1, 0xffff);
   } catch (error) {
     throw new UsageError("usage/argument", `'${text}' is not a File instance: a number from 1 to 65535`, {
+      fix: "'cipsec file TARGET list' shows the instances.",
       cause: error,
     });
   }

@@ -1,26 +1,58 @@
 import type { Command } from "commander";
 import { readPosture, type Posture } from "@cipsec/originator";
-import { addCommand, argument, type Shell } from "../command.ts";
+import { UsageError } from "@cipsec/wire";
+import { addCommand, addNotes, argument, targetHelp, textOption, type Shell } from "../command.ts";
 import { addCredentials, openSession } from "../credentials.ts";
+import { ExitCode } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
+
+const severities = ["low", "medium", "high"] as const;
 
 /** `posture`: all security settings of one device, and what is unsafe about them. */
 export function addPosture(program: Command, shell: Shell): void {
-  addCredentials(
-    addCommand(
-      program,
-      shell,
-      "posture <target>",
-      "all security settings of one device; unsafe ones are flagged",
-      async (context, options, args) => {
-        await using session = await openSession(context, options, argument(args, 0, "TARGET"));
-        const posture = await readPosture(session);
-        context.output.document(posture);
-        showPosture(context.output, posture);
-      },
-    ),
-    true,
-  );
+  const command = addCommand(
+    program,
+    shell,
+    "posture",
+    "all security settings of one device; unsafe ones are flagged",
+    async (context, options, args) => {
+      const floor = floorOf(textOption(options, "failOn"));
+      await using session = await openSession(context, options, argument(args, 0, "TARGET"));
+      const posture = await readPosture(session);
+      context.output.document(posture);
+      showPosture(context.output, posture);
+      const isFlagged = posture.findings.some(({ severity }) => severities.indexOf(severity) >= floor);
+      return isFlagged ? ExitCode.doesNotHold : ExitCode.ok;
+    },
+  )
+    .argument("<target>", targetHelp)
+    .option(
+      "--fail-on <severity>",
+      "exit with 1 when there is a finding of this severity or above: high, medium or low",
+    );
+  addCredentials(command, true);
+  addNotes(command, {
+    json:
+      "{address, identity, security: {profiles, cipState, ethernetIpState, securePortsOnly} | null, " +
+      "suites: {available, allowed} | null, verifyClient, sendChain, checkExpiration, checkSan, " +
+      "trustedAuthorities: [{subject, notAfter, sha256}], trustedIdentities, " +
+      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned} | null, crl, preSharedKeys: [{identity}], " +
+      "ports, dtlsTimeoutS, inactivityTimeoutS, channel: {protocol, version, suite, peer}, " +
+      'findings: [{id, severity: "high" | "medium" | "low", what, fix}], unread: [{what, why}]}',
+    examples: [
+      ["cipsec posture 192.0.2.7", "reads a device of the plant, by the tool certificate of the data folder"],
+      ["cipsec posture 192.0.2.7 --insecure-accept-any", "reads a device that is not commissioned yet"],
+      ["cipsec posture 192.0.2.7 --fail-on high", "for scripts: exits with 1 when something is gravely unsafe"],
+    ],
+  });
+}
+
+/** Least severity that counts, as a place in {@link severities}; beyond them all when none was named. */
+function floorOf(text: string | undefined): number {
+  if (text === undefined) return severities.length;
+  const floor = severities.findIndex((severity) => severity === text);
+  if (floor >= 0) return floor;
+  throw new UsageError("usage/argument", `--fail-on: '${text}' is no severity`, { fix: "Use high, medium or low." });
 }
 
 /** A posture as tables. */

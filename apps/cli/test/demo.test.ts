@@ -1,0 +1,74 @@
+import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { Process, survivors } from "./processes.ts";
+import { temporaryFolder } from "./support.ts";
+
+/*
+ * One device: the whole plant is what `npm start` runs. The demonstration's addresses are its own, so all its tests stand
+ * here, one after the other.
+ */
+
+const folder = temporaryFolder();
+const data = join(folder.path, "data");
+const out = join(folder.path, "out");
+afterAll(() => folder.remove());
+
+const proofNames = [
+  "trusted-accepted",
+  "plain-refused",
+  "no-certificate-refused",
+  "stranger-refused",
+  "integrity-only-refused",
+  "revoked-refused",
+  "power-cut-survived",
+];
+
+test("takes a device from the factory to proven, for people; an output folder that is there keeps its rights", async () => {
+  mkdirSync(out, { mode: 0o755 });
+  await using demo = new Process(["demo", "--devices", "1", "--out", out], data);
+  expect(await demo.end()).toBe(0);
+  for (const name of proofNames) expect(demo.out).toMatch(new RegExp(`127\\.10\\.0\\.1 +${name} +holds`));
+  expect(demo.out).toContain("Everything holds.");
+  expect(Math.max(...demo.out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(140);
+  expect(statSync(out).mode & 0o777).toBe(0o755);
+});
+
+test("runs a second time on what the first left; --json prints what plant.json holds, and nothing else", async () => {
+  await using demo = new Process(["demo", "--devices", "1", "--out", out, "--json"], data);
+  expect(await demo.end()).toBe(0);
+  const result: unknown = JSON.parse(demo.out);
+  expect(JSON.parse(readFileSync(join(out, "plant.json"), "utf8"))).toEqual(result);
+  expect(result).toEqual({
+    devices: [
+      {
+        address: "127.10.0.1",
+        before: expect.objectContaining({ security: expect.objectContaining({ cipState: "factory-default" }) }),
+        after: expect.objectContaining({
+          security: expect.objectContaining({ cipState: "configured" }),
+          findings: expect.any(Array),
+        }),
+        proofs: expect.any(Array),
+      },
+    ],
+    holds: true,
+    elapsedMs: expect.any(Number),
+  });
+  expect(demo.out).toMatch(/^.*\n$/);
+  for (const name of proofNames) expect(demo.out).toContain(`"name":"${name}","expected":"`);
+  expect(demo.out).not.toContain("PRIVATE");
+});
+
+test.each(["Discovering the plant", "5/15"])(
+  "Ctrl-C while it says '%s' ends it with 130 and leaves no process",
+  async (moment) => {
+    await using demo = new Process(["demo", "--devices", "1", "--out", join(folder.path, "never")], data);
+    await demo.says(moment, moment.includes("/") ? "err" : "out");
+    const below = demo.descendants();
+    expect(below).toHaveLength(1);
+    demo.child.kill("SIGINT");
+    expect(await demo.end()).toBe(130);
+    expect(demo.err).toContain("interrupted");
+    expect(await survivors(below)).toEqual([]);
+  },
+);
