@@ -17,5 +17,5 @@ export { openUdp } from "./udp.ts";
 export type { UdpOptions, UdpSocket } from "./udp.ts";
 export { acceptAnyone, verifyWith } from "./tls-verify.ts";
 export type { VerifyOptions } from "./tls-verify.ts";
-export { TimerWheel } from "./wheel.ts";
+export { TimerWheel, sharedWheel } from "./wheel.ts";
 export type { Repeat } from "./wheel.ts";

@@ -1,6 +1,100 @@
-import { systemClock, type Clock } from "./clock.ts";
+import { Worker } from "node:worker_threads";
+import { systemClock, type Cancel, type Clock } from "./clock.ts";
+import { monotonicMs, slots, type PacemakerShared } from "./pacemaker-shared.ts";
 
-/** The clock of a {@link TimerWheel} that is given none: the machine's. */
-export function preciseClock(): Pick<Clock, "now" | "after"> {
-  return systemClock;
+interface Alarm {
+  /** On the clock of {@link monotonicMs}. */
+  readonly due: number;
+  readonly run: () => void;
+}
+
+/**
+ * The machine's clock with timers that end within some tens of microseconds of their time: a helper thread keeps them. One
+ * thread serves the process; it starts with the first timer and does not keep the process alive. Until it runs, and where it
+ * cannot, timers are the runtime's, of 1 ms.
+ *
+ * Its timers are few, one for each wheel that has work of short period. Why a thread: docs/decisions/006-io.md.
+ */
+export const preciseClock: Pick<Clock, "now" | "after"> = {
+  now: () => systemClock.now(),
+  after: (ms, run) => (pacemaker ??= new Pacemaker()).after(ms, run),
+};
+
+let pacemaker: Pacemaker | undefined;
+
+class Pacemaker {
+  readonly #shared: PacemakerShared;
+  readonly #alarms: Alarm[] = [];
+  #isRunning = false;
+  #beats = 0;
+  readonly #beat = (): void => this.#fire();
+
+  constructor() {
+    const buffer = new SharedArrayBuffer(16);
+    this.#shared = { state: new Int32Array(buffer, 0, 2), deadline: new Float64Array(buffer, 8, 1) };
+    this.#shared.deadline[0] = Infinity;
+    const file = import.meta.url.endsWith(".ts") ? "./pacemaker-thread.ts" : "./pacemaker-thread.js";
+    const thread = new Worker(new URL(file, import.meta.url), {
+      workerData: this.#shared,
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 },
+    });
+    thread.unref();
+    thread.once("online", () => {
+      this.#isRunning = true;
+      this.#listen();
+    });
+    thread.once("error", () => this.#lost());
+    thread.once("exit", () => this.#lost());
+  }
+
+  after(ms: number, run: () => void): Cancel {
+    if (!this.#isRunning) return systemClock.after(ms, run);
+    const alarm: Alarm = { due: monotonicMs() + ms, run };
+    this.#alarms.push(alarm);
+    this.#order();
+    return () => {
+      const at = this.#alarms.indexOf(alarm);
+      if (at >= 0) this.#alarms.splice(at, 1);
+    };
+  }
+
+  /** Tells the thread when the next alarm is due, where that is sooner than what it knows. */
+  #order(): void {
+    const { state, deadline } = this.#shared;
+    let due = Infinity;
+    for (const alarm of this.#alarms) due = Math.min(due, alarm.due);
+    if (due >= (deadline[0] ?? Infinity)) return;
+    deadline[0] = due;
+    Atomics.add(state, slots.orders, 1);
+    Atomics.notify(state, slots.orders);
+  }
+
+  #listen(): void {
+    const { state } = this.#shared;
+    const next = Atomics.waitAsync(state, slots.beats, this.#beats);
+    if (next.async) void next.value.then(this.#beat);
+    else setImmediate(this.#beat);
+  }
+
+  /** Without its thread the runtime's timers take over. */
+  #lost(): void {
+    this.#isRunning = false;
+    for (const { due, run } of this.#alarms.splice(0)) systemClock.after(Math.max(0, due - monotonicMs()), run);
+  }
+
+  #fire(): void {
+    const { state, deadline } = this.#shared;
+    this.#beats = Atomics.load(state, slots.beats);
+    this.#listen();
+    const now = monotonicMs();
+    const due = this.#alarms.filter((alarm) => alarm.due <= now + 0.05);
+    for (const alarm of due) this.#alarms.splice(this.#alarms.indexOf(alarm), 1);
+    deadline[0] = Infinity;
+    try {
+      for (const { run } of due) run();
+    } finally {
+      this.#order();
+    }
+  }
 }
