@@ -30,10 +30,15 @@ const refusals: readonly string[] = [
 ];
 
 /** Milliseconds for a connection on loopback: far above what it takes. */
-const timeoutMs = 10_000;
+const patienceMs = 10_000;
 
 /** Tries to connect and to read the device's serial number, which must be the right one. */
-export async function tryOut(address: string, attempt: Attempt, serialNumber: number): Promise<Outcome> {
+export async function tryOut(
+  address: string,
+  attempt: Attempt,
+  serialNumber: number,
+  timeoutMs = patienceMs,
+): Promise<Outcome> {
   const isPlain = "plain" in attempt;
   const options = { connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs, reconnect: false as const };
   try {
