@@ -1,0 +1,81 @@
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { macLength } from "../key-schedule.ts";
+import type { DirectionKeys } from "../key-schedule.ts";
+import { concat } from "../presentation.ts";
+import type { Bulk } from "../suites.ts";
+import { blockLength, padded, paddedLength } from "./cbc-etm.ts";
+import type { RecordCipher } from "./cipher.ts";
+import { additionalData, beginRecord, headerLength } from "./header.ts";
+import type { RecordHeader } from "./header.ts";
+import { randomOctets } from "./random-octets.ts";
+
+type Cbc = Extract<Bulk, { kind: "cbc" }>;
+
+/**
+ * CBC as TLS 1.2 had it before Encrypt-then-MAC: only for peers that the caller knows to be old.
+ *
+ * The MAC is computed whatever the padding says, over as many hash blocks for each padding, the outcome is decided once
+ * and told to nobody. Code in a language with a collector cannot promise equal times to the nanosecond; this is why the
+ * caller has to allow it.
+ *
+ * @see RFC 5246 6.2.3.2; "Lucky Thirteen", AlFardan and Paterson
+ */
+export function cbcMteCipher(bulk: Cbc, keys: DirectionKeys): RecordCipher {
+  const secret = createSecretKey(keys.key);
+  const macSecret = createSecretKey(keys.mac);
+  const tagLength = macLength[bulk.mac];
+  return {
+    overhead: blockLength + blockLength + tagLength,
+    sealedLength: (contentLength) => blockLength + paddedLength(contentLength + tagLength),
+    seal(header, content) {
+      const tag = macOf(bulk, macSecret, header, content);
+      const blocks = padded(concat(content, tag));
+      const record = beginRecord(header, blockLength + blocks.length);
+      const start = headerLength + header.cid.length;
+      const iv = randomOctets(blockLength);
+      record.set(iv, start);
+      record.set(createCipheriv(bulk.cipher, secret, iv).setAutoPadding(false).update(blocks), start + blockLength);
+      return record;
+    },
+    open(header, body) {
+      const encrypted = body.length - blockLength;
+      if (encrypted < paddedLength(tagLength) || encrypted % blockLength !== 0) return undefined;
+      const decipher = createDecipheriv(bulk.cipher, secret, body.subarray(0, blockLength)).setAutoPadding(false);
+      const blocks = decipher.update(body.subarray(blockLength));
+      const { good, padding } = judgePadding(blocks, tagLength);
+      const length = blocks.length - tagLength - 1 - padding;
+      const content = blocks.subarray(0, length);
+      const tag = macOf(bulk, macSecret, header, content);
+      equalise(bulk, macSecret, header, content.length, blocks.length - tagLength - 1);
+      const same = timingSafeEqual(tag, blocks.subarray(length, length + tagLength));
+      return (Number(same) & good) === 1 ? content : undefined;
+    },
+  };
+}
+
+/** Looks at 256 octets whatever the padding says; bad padding counts as none (RFC 5246 6.2.3.2). */
+function judgePadding(blocks: Uint8Array, tagLength: number): { good: number; padding: number } {
+  const last = blocks[blocks.length - 1] ?? 0;
+  const room = blocks.length - tagLength - 1;
+  let difference = Number(last > room);
+  const looked = Math.min(256, blocks.length);
+  for (let i = 1; i <= looked; i++) {
+    const counts = (i - 1 - last - 1) >> 31;
+    difference |= counts & ((blocks[blocks.length - i] ?? 0) ^ last);
+  }
+  const bad = Number(difference !== 0);
+  return { good: 1 - bad, padding: last * (1 - bad) };
+}
+
+/** Hashes as many blocks more as the longest content of this record would have taken. */
+function equalise(bulk: Cbc, secret: KeyObject, header: RecordHeader, length: number, most: number): void {
+  const block = bulk.mac === "sha384" ? 128 : 64;
+  const blocks = (octets: number): number => Math.ceil((13 + octets + 1 + block / 8) / block);
+  const missing = blocks(most) - blocks(length);
+  macOf(bulk, secret, header, new Uint8Array(missing * block));
+}
+
+function macOf({ mac }: Cbc, secret: KeyObject, header: RecordHeader, content: Uint8Array): Buffer {
+  return createHmac(mac, secret).update(additionalData(header, content.length)).update(content).digest();
+}
