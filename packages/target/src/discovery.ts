@@ -38,27 +38,28 @@ const maxDelayed = 16;
  * @see CIP Vol 2, 2-4.3; reference ethernet-ip.md 1.7
  */
 export async function answerDiscovery(options: DiscoveryOptions): Promise<Discovery> {
-  await using undo = new AsyncDisposableStack();
   let delayed = 0;
-  const unicast: UdpSocket = undo.use(
-    await openUdp({
-      address: options.address,
-      port: options.port,
-      receive: (bytes, remote) => receive(bytes, remote, false),
-    }),
-  );
-  for (const address of options.broadcastAddresses) {
-    undo.use(
-      await openUdp({
-        address,
-        port: unicast.local.port,
-        reuse: true,
-        receive: (bytes, remote) => receive(bytes, remote, true),
-      }),
-    );
+  const unicast: UdpSocket = await openUdp({
+    address: options.address,
+    port: options.port,
+    receive: (bytes, remote) => receive(bytes, remote, false),
+  });
+  const open = [unicast];
+  const close = async (): Promise<void> => {
+    await Promise.all(open.splice(0).map((socket) => socket[Symbol.asyncDispose]()));
+  };
+  try {
+    for (const address of options.broadcastAddresses) {
+      const { port } = unicast.local;
+      open.push(
+        await openUdp({ address, port, reuse: true, receive: (bytes, remote) => receive(bytes, remote, true) }),
+      );
+    }
+  } catch (error) {
+    await close();
+    throw error;
   }
-  const open = undo.move();
-  return { port: unicast.local.port, [Symbol.asyncDispose]: () => open.disposeAsync() };
+  return { port: unicast.local.port, [Symbol.asyncDispose]: close };
 
   function receive(bytes: Uint8Array, remote: Endpoint, isBroadcast: boolean): void {
     const request = parse(bytes);
