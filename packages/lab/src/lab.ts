@@ -56,14 +56,20 @@ export async function startLab({
     await writeFileAtomic(join(folder, "device.json"), `${JSON.stringify(whole, undefined, 2)}\n`);
     described.push({ kind, description: whole, stateDir: join(folder, "state") });
   }
-  await using undo = new AsyncDisposableStack();
   const groups: { process: DeviceProcess; members: typeof described }[] = [];
   for (let i = 0; i < described.length; i += devicesPerProcess) {
     const members = described.slice(i, i + devicesPerProcess);
-    groups.push({ process: undo.use(new DeviceProcess(members)), members });
+    groups.push({ process: new DeviceProcess(members), members });
   }
-  await Promise.all(groups.map(({ process }) => process.start()));
-  const stack = undo.move();
+  const close = async (): Promise<void> => {
+    await Promise.all(groups.map(({ process }) => process[Symbol.asyncDispose]()));
+  };
+  try {
+    await Promise.all(groups.map(({ process }) => process.start()));
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return {
     devices: groups.flatMap(({ process, members }) =>
       members.map(({ kind, description }) => ({
@@ -74,8 +80,8 @@ export async function startLab({
       })),
     ),
     vendorRootPem: String(vendor.export({ what: "anchors", as: "pem" })),
-    close: () => stack.disposeAsync(),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 
