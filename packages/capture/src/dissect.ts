@@ -23,7 +23,6 @@ import {
   type Segment,
 } from "@cipsec/wire";
 import type { CaptureEvent } from "./events.ts";
-
 import type { Endpoint } from "./segments.ts";
 
 /** One CIP message; what the octets do not say is `null`: a response names no object. */
@@ -215,14 +214,28 @@ function cipOctets(item: CpfItem): Uint8Array | undefined {
   return item.type === ItemType.unconnectedMessage ? decode(UnconnectedMessage, item.data).message : undefined;
 }
 
+/**
+ * A packet of services within Unconnected_Sends over some hops is as deep as it gets; each level repeats the data of those
+ * within, so that a deeper one would make a small frame into an endless line.
+ */
+const maxNesting = 8;
+
 /** Adds the message and, behind it, those that it embeds. */
-function cipLines(bytes: Uint8Array, lines: CipLine[]): void {
+function cipLines(bytes: Uint8Array, lines: CipLine[], depth = 0): void {
   if (bytes.length === 0) return;
-  if ((bytes[0] ?? 0) >= 0x80) addReply(decode(MessageRouterReply, bytes), lines);
-  else addRequest(decode(MessageRouterRequest, bytes), lines);
+  if ((bytes[0] ?? 0) >= 0x80) addReply(decode(MessageRouterReply, bytes), lines, depth);
+  else addRequest(decode(MessageRouterRequest, bytes), lines, depth);
 }
 
-function addRequest(request: Request, lines: CipLine[]): void {
+function checkDepth(depth: number): void {
+  if (depth >= maxNesting)
+    throw new WireError("wire/length", `messages within messages: more than ${maxNesting} levels`, {
+      facts: { max: maxNesting },
+    });
+}
+
+function addRequest(request: Request, lines: CipLine[], depth: number): void {
+  checkDepth(depth);
   lines.push({
     service: request.service,
     response: false,
@@ -232,13 +245,14 @@ function addRequest(request: Request, lines: CipLine[]): void {
     dataHex: hex(request.data),
   });
   if (request.service === Service.multipleServicePacket) {
-    for (const embedded of decode(MultipleServiceRequest, request.data)) addRequest(embedded, lines);
+    for (const embedded of decode(MultipleServiceRequest, request.data)) addRequest(embedded, lines, depth + 1);
   } else if (request.service === 0x52 && object(request.path).class === 0x06) {
-    cipLines(decode(UnconnectedSend, request.data).message, lines);
+    cipLines(decode(UnconnectedSend, request.data).message, lines, depth + 1);
   }
 }
 
-function addReply(reply: Reply, lines: CipLine[]): void {
+function addReply(reply: Reply, lines: CipLine[], depth: number): void {
+  checkDepth(depth);
   const { service, status, extended, data } = reply;
   lines.push({
     service,
@@ -251,7 +265,7 @@ function addReply(reply: Reply, lines: CipLine[]): void {
     dataHex: hex(data),
   });
   if (service === Service.multipleServicePacket && data.length > 0) {
-    for (const embedded of decode(MultipleServiceReply, data)) addReply(embedded, lines);
+    for (const embedded of decode(MultipleServiceReply, data)) addReply(embedded, lines, depth + 1);
   }
 }
 
