@@ -26,6 +26,7 @@ const scripts = {
   bench: { steps: [{ name: "benchmarks", args: [...source, "bench/main.ts"] }], withPeers: true },
   derive: { steps: [{ name: "derive", args: [...source, "tools/derive.ts"] }] },
   fuzz: { steps: [{ name: "fuzz", args: [...source, "tools/fuzz.ts"] }] },
+  "kill-campaign": { steps: [{ name: "kill campaign", args: [...source, "tools/kill-campaign.ts"] }] },
   fix: {
     steps: [
       { name: "lint", args: ["node_modules/oxlint/bin/oxlint", "--type-aware", "--fix"] },
