@@ -7,6 +7,7 @@ import { EtherNetIpSecurity } from "./ethernet-ip-security.ts";
 import { EthernetLink } from "./ethernet-link.ts";
 import { FileObject } from "./file.ts";
 import { Identity } from "./identity.ts";
+import { SymbolObject, TemplateObject } from "./logix.ts";
 import { MessageRouter } from "./message-router.ts";
 import { Qos } from "./qos.ts";
 import { TcpIpInterface } from "./tcp-ip-interface.ts";
@@ -22,6 +23,8 @@ export const allClasses: readonly ObjectClass[] = [
   CipSecurity,
   EtherNetIpSecurity,
   CertificateManagement,
+  SymbolObject,
+  TemplateObject,
   TcpIpInterface,
   EthernetLink,
 ];

@@ -23,6 +23,7 @@ export { EthernetLink, InterfaceFlag, NegotiationStatus } from "./ethernet-link.
 export { FileAccessRule, FileEncoding, FileObject, InvocationMethod, SaveParameter } from "./file.ts";
 export { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "./identity.ts";
 export type { Json } from "./json.ts";
+export { SymbolObject, TemplateObject } from "./logix.ts";
 export { MessageRouter } from "./message-router.ts";
 export { bitNames, hexNumber, nameOf, valueOf } from "./names.ts";
 export { Qos } from "./qos.ts";

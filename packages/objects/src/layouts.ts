@@ -102,6 +102,9 @@ export const InterfaceCapability = struct("DWORD, USINT n, (UINT, USINT)[n]", {
   modes: list(USINT, struct("mode", { speed: UINT, duplex: USINT }), 255),
 });
 
+/** Elements of a tag in each of three dimensions. */
+export const SymbolDimensions = struct("UDINT[3]", { first: UDINT, second: UDINT, third: UDINT });
+
 /** Members of an assembly to the end of the data; a member's path is packed, behind its size in octets. */
 export const MemberList: Codec<readonly { readonly bits: number; readonly path: readonly Segment[] }[]> = repeated(
   {
