@@ -7,6 +7,8 @@ export interface AccessQuestion {
   readonly instance: number;
   readonly service: number;
   readonly attribute?: number;
+  /** Full name of the tag where one is asked for, by name or by instance of class 0x6B; without the case that it was asked in. */
+  readonly symbol?: string;
 }
 
 /** `undefined` allows; a general status refuses, usually privilege violation (0x0F). */

@@ -65,7 +65,10 @@ export async function callInstance(
       return setList(declaration, handlers, request.data, context);
     default:
       return done(
-        await callService(serviceByCode(declaration, request.service, "instance"), handlers, request, context),
+        await callService(serviceByCode(declaration, request.service, "instance"), handlers, request, {
+          ...context,
+          ...(destination.attribute === undefined ? {} : { attribute: destination.attribute }),
+        }),
       );
   }
 }

@@ -9,6 +9,8 @@ export interface RequestContext {
   readonly maxReply: number;
   /** Services that this request came packed in, Multiple_Service_Packet and Unconnected_Send: neither may hold itself. */
   readonly inside?: readonly number[];
+  /** Attribute that the path names, for services that work on one. */
+  readonly attribute?: number;
   /** Runs once the reply has been given to the channel: resets, closing of ports and connections. */
   afterReply(run: () => void): void;
 }

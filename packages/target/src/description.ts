@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import { UsageError } from "@cipsec/wire";
 import { Fields, asLatin1, wrong } from "./fields.ts";
 import type { DeviceIdentity } from "./identity.ts";
+import { readTags, type TagsDescription } from "./tags/description.ts";
 
 /** Ports a device listens on; `null` never opens. */
 export interface DevicePorts {
@@ -55,6 +56,8 @@ export interface DeviceDescription {
   /** `null`: a device from before CIP Security. */
   readonly security: SecurityDescription | null;
   readonly assemblies: readonly AssemblyDescription[];
+  /** Tags as Logix controllers have them, with their structures. */
+  readonly tags?: TagsDescription;
 }
 
 /**
@@ -93,6 +96,7 @@ export function readDescription(json: unknown): DeviceDescription {
     assemblies: at
       .items("assemblies", 64, [])
       .map((item, i) => readAssembly(new Fields(item, `device.assemblies[${i}]`))),
+    ...readTags(at),
   };
   at.end();
   const instances = description.assemblies.map((assembly) => assembly.instance);

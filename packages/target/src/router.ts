@@ -28,6 +28,16 @@ export interface Destination {
   readonly attribute?: number;
   /** Electronic key in front of the path. */
   readonly key?: Key;
+  /** Full name of the tag that the path leads to. */
+  readonly symbol?: string;
+}
+
+/** Answers for paths that go by symbols, and for the classes behind them. */
+export interface SymbolHandler {
+  /** Where such a request goes, with the symbol's name for the access decision; `undefined` for a path that goes by numbers. */
+  destinationOf(request: Request): Destination | undefined;
+  /** Answers a request that is allowed, or leaves it (`undefined`) to the object of class and instance. */
+  handle(request: Request, destination: Destination, context: RequestContext): Reply | undefined;
 }
 
 /** A class whose requests do not follow the usual pattern handles them itself: the Connection Manager's connection services. */
@@ -62,6 +72,7 @@ export class Router {
   readonly #access: AccessDecision;
   readonly #observe: RouterObserver;
   #keyFits: (key: Key) => boolean = () => true;
+  #symbols: SymbolHandler | undefined;
 
   constructor(access: AccessDecision, observe: RouterObserver = () => undefined) {
     this.#access = access;
@@ -105,6 +116,11 @@ export class Router {
     this.#special.set(key(classId, service), handler);
   }
 
+  /** Takes paths of symbols, which are refused (0x04) on a device without. */
+  hostSymbols(handler: SymbolHandler): void {
+    this.#symbols = handler;
+  }
+
   /** Says whether an electronic key in front of a path fits the device; a request whose key does not is refused with 0x25. */
   checkKeys(fits: (key: Key) => boolean): void {
     this.#keyFits = fits;
@@ -133,7 +149,7 @@ export class Router {
     let destination: Destination | undefined;
     let where: Where = "message";
     try {
-      destination = destinationOf(request.path);
+      destination = this.#symbols?.destinationOf(request) ?? destinationOf(request.path);
       if (destination.key !== undefined && !this.#keyFits(destination.key)) throw refuse(Status.keyFailureInPath);
       this.#refuseUnlessAllowed(request, destination, context);
       where = request.service === Service.setAttributeSingle ? "attribute" : "service";
@@ -155,9 +171,16 @@ export class Router {
     }
   }
 
-  #refuseUnlessAllowed(request: Request, { classId, instance, attribute }: Destination, context: RequestContext): void {
-    const question = { channel: context.channel, classId, instance, service: request.service };
-    const status = this.#access(attribute === undefined ? question : { ...question, attribute });
+  #refuseUnlessAllowed(request: Request, destination: Destination, context: RequestContext): void {
+    const { classId, instance, attribute, symbol } = destination;
+    const status = this.#access({
+      channel: context.channel,
+      classId,
+      instance,
+      service: request.service,
+      ...(attribute === undefined ? {} : { attribute }),
+      ...(symbol === undefined ? {} : { symbol }),
+    });
     if (status !== undefined) throw new Refusal(status, { reason: "refused by the access policy" });
   }
 
@@ -165,6 +188,8 @@ export class Router {
     const { classId, instance } = destination;
     if (classId === messageRouterClass && instance === 1 && request.service === Service.multipleServicePacket)
       return this.#multiple(request, context);
+    const bySymbol = this.#symbols?.handle(request, destination, context);
+    if (bySymbol !== undefined) return bySymbol;
     const hosted = this.#classes.get(destination.classId);
     if (hosted === undefined) throw refuse(Status.pathDestinationUnknown, { reason: "no such class" });
     const special = this.#special.get(key(destination.classId, request.service));

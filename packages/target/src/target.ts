@@ -20,6 +20,8 @@ import { createSecurity, type Security } from "./security/security.ts";
 import { serve, type ServeLimits } from "./serve.ts";
 import { SessionTable } from "./sessions.ts";
 import { openStore, type Store } from "./store.ts";
+import { hostTags } from "./tags/host.ts";
+import { TagTable, type Tags } from "./tags/table.ts";
 
 /** How a target runs. */
 export interface TargetOptions {
@@ -39,6 +41,8 @@ export interface Target extends AsyncDisposable {
   readonly ports: { readonly eip?: number; readonly eipUdp?: number; readonly eips?: number };
   /** Process data, for the application. */
   readonly assemblies: AssemblyData;
+  /** Tags, for the application; they keep their values over a restart. Missing where the description has none. */
+  readonly tags?: Tags;
   /** Stops the device: listeners, sessions, timers. */
   stop(): Promise<void>;
 }
@@ -66,7 +70,8 @@ const allClosed: OpenPorts = { eip: false, eipUdp: false, io: false, eips: false
  */
 export async function startTarget(options: TargetOptions): Promise<Target> {
   const event = options.onEvent ?? (() => undefined);
-  let device = await Device.boot(options, restart);
+  const tags = options.description.tags === undefined ? undefined : new TagTable(options.description.tags);
+  let device = await Device.boot(options, tags, restart);
   let isStopped = false;
   let turn: Promise<void> = Promise.resolve();
 
@@ -75,7 +80,7 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
       if (isStopped) return;
       event({ name: "restart", facts: { device: options.description.name } });
       await device.stop();
-      device = await Device.boot(options, restart);
+      device = await Device.boot(options, tags, restart);
     });
     turn = turn.catch((error: unknown) => event(failed("restart", error)));
   }
@@ -93,6 +98,7 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
     get assemblies() {
       return device.assemblies;
     },
+    ...(tags === undefined ? {} : { tags }),
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -146,8 +152,9 @@ class Device {
   }
 
   /** Brings a device up from its saved state; nothing stays behind when that fails. */
-  static async boot(options: TargetOptions, restart: () => void): Promise<Device> {
+  static async boot(options: TargetOptions, tags: TagTable | undefined, restart: () => void): Promise<Device> {
     const device = new Device(options, restart);
+    if (tags !== undefined) hostTags(device.#router, tags);
     try {
       await device.#start(await openStore(join(options.stateDir)));
       return device;
