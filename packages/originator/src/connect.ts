@@ -82,7 +82,7 @@ function narrow(scheme: Scheme): "eip" | "eips" {
 function requireTrust(peer: string, security: SecurityOptions | undefined): OriginatorTrust {
   if (security !== undefined) return originatorTrust(security);
   throw new UsageError("usage/argument", `${peer}: a secure connection needs something to trust the device by`, {
-    fix: "Give certificate and authority (--cert, --key, --ca) or a pre-shared key; eip:// connects without protection.",
+    fix: "Give certificate and authority (--cert, --key, --ca) or a pre-shared key; eip:// connects without protection, and posture reads a device from the factory with --insecure-accept-any.",
   });
 }
 
