@@ -19,7 +19,8 @@ if (!existsSync(sources)) {
   }
   await import(new URL("../dist/main.js", import.meta.url).href);
 } else {
-  const node = newEnough ? process.execPath : createRequire(import.meta.url).resolve("node/bin/node");
+  // Sources use syntax that only a current Node runs unbuilt.
+  const node = createRequire(import.meta.url).resolve("node/bin/node");
   const child = spawn(node, ["--conditions=@cipsec/source", "--no-warnings", sources, ...process.argv.slice(2)], {
     // By the channel the command notices when this process is killed.
     stdio: ["inherit", "inherit", "inherit", "ipc"],

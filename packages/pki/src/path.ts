@@ -1,5 +1,6 @@
 import type { Certificate } from "./certificate.ts";
 import type { TrustCode } from "./errors.ts";
+import { isStrongSignature } from "./strength.ts";
 import { refuse, type Refusal } from "./verdict.ts";
 
 /** Leaf to anchor; real chains have two to four members. */
@@ -75,8 +76,20 @@ function couldIssue(issuer: Certificate, child: Certificate): boolean {
   return issuer.constraints.subjectHex === child.constraints.issuerHex;
 }
 
+/** Refuses a certificate whose signature algorithm is not accepted. */
+export function weakSignature(certificate: Certificate): Refusal | undefined {
+  if (isStrongSignature(certificate.signatureOid)) return undefined;
+  const { signatureAlgorithm } = certificate.facts;
+  return refuse("trust/weak", certificate, `is signed with ${signatureAlgorithm}, which is not accepted`, {
+    signatureAlgorithm,
+  });
+}
+
 function linkProblem(path: readonly Certificate[], child: Certificate, issuer: Certificate): Refusal | undefined {
   const { facts, constraints } = issuer;
+  // Whether such a signature can be checked at all depends on the OpenSSL of the runtime, so it is not tried.
+  const weak = weakSignature(child);
+  if (weak !== undefined) return weak;
   if (!facts.isCa) return refuse("trust/not-a-ca", issuer, "issued another one, but is not a certificate authority's");
   // Self-issued ones below the issuer, as in a change of key, do not count.
   const below = path.slice(1).filter((member) => !member.constraints.selfIssued).length;
@@ -105,7 +118,7 @@ function isSignedBy(child: Certificate, issuer: Certificate): boolean {
   return answer;
 }
 
-const gravest: readonly TrustCode[] = ["trust/bad-signature", "trust/not-a-ca", "trust/disagreement"];
+const gravest: readonly TrustCode[] = ["trust/bad-signature", "trust/not-a-ca", "trust/disagreement", "trust/weak"];
 
 /** Of several dead ends, the one that says most. */
 function worst({ problems }: Search): Refusal | undefined {

@@ -2,9 +2,9 @@ import { keyUsageFlags, type Certificate } from "./certificate.ts";
 import { samePublicKey } from "./keys.ts";
 import { usageIds } from "./make-certificate.ts";
 import { canonicalIp } from "./names.ts";
-import { paths } from "./path.ts";
+import { paths, weakSignature } from "./path.ts";
 import { checkRevocation } from "./revocation.ts";
-import { defaultStrength, isStrongSignature, keyFacts, keyWeakness } from "./strength.ts";
+import { defaultStrength, keyFacts, keyWeakness } from "./strength.ts";
 import { refusalError, refuse, type ChainQuestion, type GoodChain, type Refusal, type Verdict } from "./verdict.ts";
 
 /**
@@ -78,12 +78,8 @@ function checkStrength(
     if (weakness !== undefined) return refuse("trust/weak", certificate, `is too weak: ${weakness}`);
     // An anchor is trusted because it is listed, not for its signature.
     const isAnchor = index === path.length - 1 && certificate !== leaf;
-    if (!isAnchor && !isStrongSignature(certificate.signatureOid)) {
-      const { signatureAlgorithm } = certificate.facts;
-      return refuse("trust/weak", certificate, `is signed with ${signatureAlgorithm}, which is not accepted`, {
-        signatureAlgorithm,
-      });
-    }
+    const weak = isAnchor ? undefined : weakSignature(certificate);
+    if (weak !== undefined) return weak;
   }
   return undefined;
 }
