@@ -31,6 +31,7 @@ import {
 } from "./class3.ts";
 import { Exchange } from "./exchange.ts";
 import { encapsulationError, matchReply, pathText, requestText, type RequestOptions } from "./replies.ts";
+import { routed, type RoutedRequester } from "./route.ts";
 import { classAccess, getRaw, objectAccess, setRaw, type ClassAccess, type ObjectAccess } from "./typed.ts";
 import type { TrustFacts } from "./trust.ts";
 import { delay, orAborted } from "./waiting.ts";
@@ -153,12 +154,29 @@ export class Session implements Class3Carrier, AsyncDisposable {
     for (let attempt = 0; ; attempt += 1) {
       const link = await this.#ready(options.signal);
       try {
-        return await this.#send(link, request, options);
+        return (await this.#send(link, request, options)).reply;
       } catch (error) {
         if (!isLost(error, repeatable) || attempt > 0 || this.#isClosed || this.#options.reconnect === false)
           throw error;
       }
     }
+  }
+
+  /**
+   * Sends one request with further items behind it, such as socket addresses, and returns those of the reply too. It is not
+   * repeated when its reply is lost: the device may have done it.
+   */
+  async requestWithItems(
+    request: Request,
+    further: readonly CpfItem[],
+    options: RequestOptions = {},
+  ): Promise<ReplyWithItems> {
+    return this.#send(await this.#ready(options.signal), request, options, further);
+  }
+
+  /** A requester for what is at the end of a route: port segments, such as `parseRoute("1,0")`. */
+  route(path: readonly Segment[]): RoutedRequester {
+    return routed(this, path);
   }
 
   /** One instance, through its declaration: `session.object(EtherNetIpSecurity, 1).get("dtlsTimeout")`. */
@@ -251,11 +269,17 @@ export class Session implements Class3Carrier, AsyncDisposable {
     }
   }
 
-  async #send(link: Link, request: Request, { timeoutMs, signal }: RequestOptions): Promise<Reply> {
+  async #send(
+    link: Link,
+    request: Request,
+    { timeoutMs, signal }: RequestOptions,
+    further: readonly CpfItem[] = [],
+  ): Promise<ReplyWithItems> {
     const what = requestText(request);
     const items: CpfItem[] = [
       { type: ItemType.nullAddress, data: noOctets },
       { type: ItemType.unconnectedData, data: encode(MessageRouterRequest, request) },
+      ...further,
     ];
     const frame = await link.exchange.command(Command.sendRRData, {
       session: link.handle,
@@ -269,7 +293,9 @@ export class Session implements Class3Carrier, AsyncDisposable {
       if (frame.status === EncapsulationStatus.invalidSessionHandle) link.exchange.channel.destroy();
       throw encapsulationError(frame.status, what);
     }
-    return matchReply(decode(MessageRouterReply, unconnectedData(frame, what)), request, what);
+    const answered = unconnectedItems(frame, what);
+    const reply = matchReply(decode(MessageRouterReply, answered.message), request, what);
+    return { reply, items: answered.further };
   }
 
   /** Connected messages for nobody are dropped: the connection they belong to has just been closed. */
@@ -318,15 +344,21 @@ async function register(dial: Dialer, options: SessionOptions, signal: AbortSign
   }
 }
 
-function unconnectedData(frame: Frame, what: string): Uint8Array {
+/** A reply, and what came behind it. */
+export interface ReplyWithItems {
+  readonly reply: Reply;
+  readonly items: readonly CpfItem[];
+}
+
+function unconnectedItems(frame: Frame, what: string): { message: Uint8Array; further: readonly CpfItem[] } {
   const { interfaceHandle, items } = decode(SendData, frame.data);
-  const [address, data] = items;
+  const [address, data, ...further] = items;
   const isGood =
     interfaceHandle === 0 &&
     address?.type === ItemType.nullAddress &&
     address.data.length === 0 &&
     data?.type === ItemType.unconnectedData;
-  if (isGood) return data.data;
+  if (isGood) return { message: data.data, further };
   throw new PeerError("cip/mismatch", `${what}: the answer carries no unconnected message`, {
     facts: { items: items.length },
   });

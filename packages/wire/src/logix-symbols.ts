@@ -136,9 +136,9 @@ export const TemplateAttribute = { handle: 1, memberCount: 2, definitionWords: 4
 /** Request data of Read (0x4C) of class 0x6C: a window on the template's definition, octets. */
 export const ReadTemplateRequest = struct("Read template request", { offset: UDINT, length: UINT });
 
-/** Octets of a definition that {@link TemplateAttribute.definitionWords} stands for: 23 of them are the controller's own. */
+/** Octets to read of a definition: 23 less than its words hold are the controller's own, rounded up to a word. */
 export function templateOctets(definitionWords: number): number {
-  return Math.max(0, definitionWords * 4 - 23);
+  return Math.max(0, definitionWords * 4 - 20);
 }
 
 /** A member of a structure. Names that begin with `ZZZZ` or `__` are hidden: they host BOOLs. */

@@ -87,7 +87,7 @@ test("attributes of a template, and the octets of its definition", () => {
   expect(decodeAttributeResults(hex(reply), (id) => templateAttributes.get(id)).map(({ value }) => value)).toEqual([
     30, 16, 3, 0x0fce,
   ]);
-  expect([30, 5, 0].map(templateOctets)).toEqual([97, 0, 0]);
+  expect([30, 5, 0].map(templateOctets)).toEqual([100, 0, 0]);
 });
 
 describe("refuses", () => {
