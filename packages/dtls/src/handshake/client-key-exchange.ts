@@ -6,8 +6,8 @@ export interface ClientKeyExchange {
   readonly point: Uint8Array;
 }
 
-/** The longest identity that is looked up: twice what CIP Security allows. */
-const maxIdentity = 256;
+/** The longest identity that is looked up: what one length octet of a ticket holds, and more than any product allows. */
+const maxIdentity = 255;
 
 /** @see RFC 8422 5.7; RFC 5489 2 */
 export function readClientKeyExchange(body: Uint8Array, withIdentity: boolean): ClientKeyExchange {
