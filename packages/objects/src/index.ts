@@ -18,6 +18,61 @@ export type {
   ServiceResponse,
   SettableName,
 } from "./declare.ts";
+export type { Assemblies, EdsAssembly, EdsMember } from "./eds/assemblies.ts";
+export type { ParamValues } from "./eds/configuration.ts";
+export {
+  readParametersWord,
+  readTransportWord,
+  writeParametersWord,
+  writeTransportWord,
+} from "./eds/connection-words.ts";
+export type {
+  ApplicationType,
+  ConnectionTypeName,
+  DirectionWord,
+  ParametersWord,
+  PriorityName,
+  ProductionTrigger,
+  RealTimeFormat,
+  TransportWord,
+} from "./eds/connection-words.ts";
+export type { EdsAmount, EdsConfiguration, EdsConnection, EdsDirection } from "./eds/connections.ts";
+export type {
+  EdsDescription,
+  MadeAssembly,
+  MadeClass,
+  MadeConnection,
+  MadeDirection,
+  MadeMember,
+  MadeParam,
+  MadePort,
+  MadeStamp,
+} from "./eds/description.ts";
+export type { EdsCapacity, EdsClass, EdsPort, EdsTraffic } from "./eds/device-parts.ts";
+export type { EdsDevice, EdsFile, EdsStamp } from "./eds/identity.ts";
+export { makeEds } from "./eds/make.ts";
+export type {
+  EdsDate,
+  EdsEntry,
+  EdsField,
+  EdsPieces,
+  EdsPosition,
+  EdsProblem,
+  EdsReference,
+  EdsSection,
+  EdsTime,
+  EdsValue,
+} from "./eds/model.ts";
+export { ParamDescriptor } from "./eds/params.ts";
+export type { EdsChoice, EdsParam, EdsScalar, ParamScaling } from "./eds/params.ts";
+export { parseEds } from "./eds/parse.ts";
+export type { Eds, ParseEdsOptions } from "./eds/parse.ts";
+export type { EdsPath } from "./eds/path.ts";
+export { connectionRequest } from "./eds/request.ts";
+export type { ConnectionRequest, ConnectionWishes, DirectionWishes } from "./eds/request.ts";
+export { edsLimits } from "./eds/scan.ts";
+export { writeEds } from "./eds/write.ts";
+export type { WritableEds, WritableEntry, WritableSection } from "./eds/write.ts";
 export { EtherNetIpSecurity, EtherNetIpSecurityCapability, PullModelStatus } from "./ethernet-ip-security.ts";
 export { EthernetLink, InterfaceFlag, NegotiationStatus } from "./ethernet-link.ts";
 export { FileAccessRule, FileEncoding, FileObject, InvocationMethod, SaveParameter } from "./file.ts";

@@ -12,7 +12,7 @@ export interface EdsAssembly extends EdsPosition {
   readonly path: EdsPath | undefined;
   readonly descriptor: number;
   readonly members: readonly EdsMember[];
-  /** Octets: as stated, or else what the members take. */
+  /** Octets: as stated, or else what the members take; undefined where a parameter holds it. */
   readonly size: number | undefined;
   /** The parameter that holds the size, where it is variable. */
   readonly sizeParam: number | undefined;
@@ -59,7 +59,7 @@ export function readAssemblies(sheet: Sheet, params: ReadonlyMap<number, EdsPara
     const { label, stated, ...rest } = assembly;
     const filled = members.reduce<number | undefined>((sum, { bits }) => plus(sum, bits), 0);
     const octets = filled === undefined ? undefined : Math.ceil(filled / 8);
-    const whole = { ...rest, members, size: stated ?? octets };
+    const whole = { ...rest, members, size: stated ?? (rest.sizeParam === undefined ? octets : undefined) };
     checkSize(sheet, label, whole, stated, octets);
     return [key, whole] as const;
   });
@@ -109,7 +109,7 @@ function memberBits(sizes: Sizes, { bits, reference }: EdsMember, depth: number)
   }
   const key = assemblyKey(reference);
   const assembly = sizes.plain.get(key);
-  if (assembly === undefined) return undefined;
+  if (assembly === undefined || assembly.sizeParam !== undefined) return undefined;
   if (assembly.stated !== undefined) return 8 * assembly.stated;
   if (!sizes.bits.has(key)) {
     // Until its size is known it has none, so that an assembly within itself comes to an end.

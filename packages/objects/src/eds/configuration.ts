@@ -1,4 +1,4 @@
-import { LREAL, REAL, SHORT_STRING, STRING, UsageError, WireError, encode, fromLatin1 } from "@cipsec/wire";
+import { LREAL, REAL, SHORT_STRING, STRING, UsageError, encode, fromLatin1 } from "@cipsec/wire";
 import { assemblyKey, maxNesting, type EdsAssembly } from "./assemblies.ts";
 import type { EdsConfiguration } from "./connections.ts";
 import type { EdsReference } from "./model.ts";
@@ -104,13 +104,12 @@ function octetsOf(bits: bigint, count: number): Uint8Array {
 }
 
 function textOctets(param: EdsParam, text: string): Uint8Array {
+  const isShort = text.length <= (param.dataType === 0xda ? 0xff : param.dataSize);
+  if (!isShort || /[\u0100-\uffff]/.test(text)) throw unfit(param, text);
+  const encoded = encodeText(param.dataType, text);
+  if (encoded.length > param.dataSize) throw unfit(param, text);
   const octets = new Uint8Array(param.dataSize);
-  try {
-    octets.set(encodeText(param.dataType, text));
-  } catch (error) {
-    if (error instanceof WireError || error instanceof RangeError) throw unfit(param, text);
-    throw error;
-  }
+  octets.set(encoded);
   return octets;
 }
 

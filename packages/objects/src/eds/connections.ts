@@ -141,7 +141,13 @@ function amountOf(
     );
     return undefined;
   }
-  return { param: number, minimum: whole(param.minimum), maximum: whole(param.maximum), default: whole(param.default) };
+  return paramAmount(param);
+}
+
+/** The number that a parameter holds, with its bounds. */
+export function paramAmount(param: EdsParam): EdsAmount {
+  const { number, minimum, maximum } = param;
+  return { param: number, minimum: whole(minimum), maximum: whole(maximum), default: whole(param.default) };
 }
 
 function whole(value: EdsParam["default"]): number | undefined {

@@ -1,4 +1,4 @@
-import { EPATH, UsageError, encode, type Segment } from "@cipsec/wire";
+import { PACKED_EPATH, UsageError, encode, type Segment } from "@cipsec/wire";
 import { writeParametersWord, writeTransportWord, type DirectionWord } from "./connection-words.ts";
 import type {
   EdsDescription,
@@ -100,8 +100,8 @@ function paramFields(param: MadeParam): readonly Field[] {
     (isReadOnly ? ParamDescriptor.readOnly : 0) | (choices.length > 0 ? ParamDescriptor.enumerated : 0);
   return [
     field("0", "reserved"),
-    field(path === undefined ? "" : String(encode(EPATH, path).length), "link path size"),
-    field(path === undefined ? "" : pathLiteral(path), "link path"),
+    field(path === undefined ? "" : String(encode(PACKED_EPATH, path).length), "link path size"),
+    field(path === undefined ? "" : pathLiteral(path, PACKED_EPATH), "link path"),
     field(hex(descriptor, 4), "descriptor"),
     field(hex(param.dataType, 2), "data type"),
     field(String(sizeOf(param)), "data size"),

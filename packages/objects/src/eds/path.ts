@@ -60,7 +60,8 @@ export function segmentsOf(octets: Uint8Array): readonly Segment[] | WireError {
   return packed instanceof WireError ? padded : packed;
 }
 
-function tryDecode<T>(codec: Codec<T>, octets: Uint8Array): T | WireError {
+/** The value, or the error that says why there is none. Any other error is a fault of ours and goes on. */
+export function tryDecode<T>(codec: Codec<T>, octets: Uint8Array): T | WireError {
   try {
     return decode(codec, octets);
   } catch (error) {

@@ -16,7 +16,9 @@ import {
   type ProductionTrigger,
   type RealTimeFormat,
 } from "./connection-words.ts";
-import type { EdsAmount, EdsConnection, EdsDirection } from "./connections.ts";
+import { assemblyKey } from "./assemblies.ts";
+import { paramAmount, type EdsAmount, type EdsConnection, type EdsDirection } from "./connections.ts";
+import type { EdsReference } from "./model.ts";
 import type { Eds } from "./parse.ts";
 import { segmentsOf, type EdsPath } from "./path.ts";
 import { quoted } from "./report.ts";
@@ -181,7 +183,9 @@ function direction(
   };
 }
 
-function sizeOf(eds: Eds, { size, data, format }: EdsDirection, label: string, wish: number | undefined): number {
+function sizeOf(eds: Eds, offered: EdsDirection, label: string, wish: number | undefined): number {
+  const { data, format } = offered;
+  const size = offered.size ?? assemblyAmount(eds, data);
   const whole = data === undefined ? undefined : referenceSize(eds, data);
   const stated = size?.default ?? whole ?? (format === "heartbeat" ? 0 : undefined);
   const octets = wish ?? stated;
@@ -212,6 +216,13 @@ function sizeOf(eds: Eds, { size, data, format }: EdsDirection, label: string, w
   if (octets > 0xffff - 6)
     throw wrong("usage/file", label, `${octets} octets fit no connection`, "Correct the size in the EDS.");
   return octets;
+}
+
+/** The size of an assembly that leaves it to a parameter. */
+function assemblyAmount({ assemblies, params }: Eds, data: EdsReference | undefined): EdsAmount | undefined {
+  const number = data && assemblies.get(assemblyKey(data))?.sizeParam;
+  const param = number === undefined ? undefined : params.get(number);
+  return param && paramAmount(param);
 }
 
 function rpiOf(rpi: EdsAmount | undefined, label: string, wish: number | undefined): number {

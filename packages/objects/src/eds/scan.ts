@@ -119,7 +119,6 @@ function readField(scan: Scan, depth: number, from: number): EdsField {
     }
     before = c.end;
     pieces.push(readPiece(scan, depth));
-    c.markEnd();
     c.skip();
   }
   const raw = c.text.slice(start, Math.max(start, c.end.at));
@@ -135,8 +134,12 @@ function endsField(c: Cursor, depth: number): boolean {
 function readPiece(scan: Scan, depth: number): Piece {
   const { c, report } = scan;
   const { at, position } = c;
+  // The pieces of a text or a phrase count like fields: they take as much memory.
+  bound(scan, position, scan.fields, "fields");
+  scan.fields += 1;
   if (c.character === '"') {
     const isClosed = c.quoted();
+    c.markEnd();
     const text = unescaped(c.text.slice(at + 1, isClosed ? c.at - 1 : c.at));
     if (!isClosed)
       report.error(position, `The text ${quoted(text)} has no closing quote on its line.`, 'Put " at its end.');
@@ -144,6 +147,7 @@ function readPiece(scan: Scan, depth: number): Piece {
   }
   if (c.character === "{") return readGroup(scan, depth + 1, position);
   const text = c.word();
+  c.markEnd();
   if (text !== "") return { kind: "word", text, at };
   report.error(
     position,
@@ -151,6 +155,7 @@ function readPiece(scan: Scan, depth: number): Piece {
     "Remove it, or put the value in quotes.",
   );
   c.at += 1;
+  c.markEnd();
   return { kind: "word", text: c.text.slice(at, c.at), at };
 }
 
@@ -160,7 +165,8 @@ function readGroup(scan: Scan, depth: number, position: EdsPosition): Piece {
   bound(scan, position, depth - 1, "depth");
   c.at += 1;
   const fields = readFields(scan, depth);
-  if (!c.take("}")) report.error(position, "This brace is not closed.", "Put '}' before the end of the entry.");
+  if (c.take("}")) c.markEnd();
+  else report.error(position, "This brace is not closed.", "Put '}' before the end of the entry.");
   return { kind: "group", fields, at };
 }
 

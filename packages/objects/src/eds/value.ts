@@ -1,4 +1,4 @@
-import { EPATH, encode, type Segment } from "@cipsec/wire";
+import { EPATH, encode, type Codec, type Segment } from "@cipsec/wire";
 import { octetsHex } from "../hex.ts";
 import type { EdsDate, EdsReference, EdsTime, EdsValue } from "./model.ts";
 
@@ -26,12 +26,13 @@ export function unescaped(text: string): string {
 
 /** A text as an EDS writes it, quotes included. */
 export function textLiteral(text: string): string {
-  return `"${text.replaceAll(/["\\\n\t\r]/g, (sign) => literals.get(sign) ?? sign)}"`;
+  const escaped = Object.entries(literals).reduce((whole, [sign, code]) => whole.replaceAll(sign, code), text);
+  return `"${escaped}"`;
 }
 
 /** A path as an EDS writes it: quoted octets. */
-export function pathLiteral(path: readonly Segment[]): string {
-  return `"${octetsHex(encode(EPATH, path))
+export function pathLiteral(path: readonly Segment[], form: Codec<readonly Segment[]> = EPATH): string {
+  return `"${octetsHex(encode(form, path))
     .toUpperCase()
     .replaceAll(/..(?=.)/g, "$& ")}"`;
 }
@@ -45,13 +46,8 @@ const escapes: ReadonlyMap<string, string> = new Map([
   ["'", "'"],
 ]);
 
-const literals: ReadonlyMap<string, string> = new Map([
-  ["\n", "\\n"],
-  ["\t", "\\t"],
-  ["\r", "\\r"],
-  ["\\", "\\\\"],
-  ['"', '\\"'],
-]);
+/** The backslash first: the others bring their own. */
+const literals = { "\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r" };
 
 const integerForm = /^(?:[+-]?\d+|0x[0-9a-f]+|0b[01]+)$/i;
 const realForm = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
