@@ -67,3 +67,13 @@ export { Histogram } from "./io/histogram.ts";
 export { assemblyPath, ioRequestOf } from "./io/request.ts";
 export type { AssemblyPoints, IoDirection, IoRequest, Trigger } from "./io/request.ts";
 export type { IoStatistics } from "./io/statistics.ts";
+export { Scanner } from "./io/scanner.ts";
+export type {
+  ScanEntry,
+  ScanState,
+  ScanStatistics,
+  ScannedConnection,
+  ScannerOptions,
+  StateChange,
+} from "./io/scanner.ts";
+export type { BackoffPolicy } from "./io/backoff.ts";

@@ -222,6 +222,11 @@ export class Session implements Class3Carrier, AsyncDisposable {
     return () => this.#receivers.delete(connectionId);
   }
 
+  /** Ends the channel in use, for a caller who knows that nobody answers there; the next request dials again. */
+  drop(): void {
+    this.#link.exchange.channel.destroy();
+  }
+
   /** UnRegisters and closes. Safe to call twice. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

@@ -30,6 +30,7 @@ export interface FakeDevice extends AsyncDisposable {
 export async function fakeDevice(
   address: string,
   answer: (frame: Frame, connection: number) => Answer | Promise<Answer>,
+  port = 0,
 ): Promise<FakeDevice> {
   const sockets = new Set<net.Socket>();
   const frames: Frame[] = [];
@@ -56,7 +57,7 @@ export async function fakeDevice(
     };
     socket.on("data", (chunk: Buffer) => void take(chunk));
   });
-  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  await new Promise<void>((resolve) => server.listen(port, address, resolve));
   const device: FakeDevice = {
     address,
     port: (server.address() as net.AddressInfo).port,

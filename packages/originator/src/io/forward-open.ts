@@ -179,8 +179,9 @@ async function send(
     );
   } catch (error) {
     // The target may have opened it, and would hold its outputs until its watchdog ends it.
-    const wasSent = error instanceof TransportError && error.code === "transport/timeout";
-    if (wasSent && session.isConnected) forwardClose(session, open, open.path).catch(() => undefined);
+    const isTimeout = error instanceof TransportError && error.code === "transport/timeout";
+    const mayBeOpen = isTimeout || signal?.aborted === true;
+    if (mayBeOpen && session.isConnected) forwardClose(session, open, open.path).catch(() => undefined);
     throw error;
   }
 }

@@ -65,7 +65,12 @@ export interface AdapterConnection {
 }
 
 /** An I/O adapter of few lines: TCP for Forward_Open, UDP 2222 for data. Not a target. */
-export async function fakeAdapter(address: string, scanner: string, wish: AdapterWish = {}): Promise<FakeAdapter> {
+export async function fakeAdapter(
+  address: string,
+  scanner: string,
+  wish: AdapterWish = {},
+  port = 0,
+): Promise<FakeAdapter> {
   const udp = dgram.createSocket({ type: "udp4", reuseAddr: true });
   await new Promise<void>((resolve) => void udp.bind(2222, address, resolve));
   const open = new Map<number, AdapterConnection>();
@@ -76,55 +81,61 @@ export async function fakeAdapter(address: string, scanner: string, wish: Adapte
     const read = readIo(new Uint8Array(bytes));
     if (read !== undefined) received.push({ frame: read, atMs: performance.now(), fromPort: from.port });
   });
-  const tcp = await fakeDevice(address, (f) => {
-    if (f.command === Command.registerSession) return [registered(f)];
-    if (f.command !== Command.sendRRData) return undefined;
-    const { service, data } = requestIn(f);
-    const { items } = decode(SendData, f.data);
-    if (service === ConnectionService.forwardClose) {
-      const { path: _, priorityTick: _p, timeoutTicks: _t, ...triad } = decode(ForwardClose, data);
-      adapter.closes += 1;
-      open.get(triad.connectionSerial)?.stop();
-      const known = open.delete(triad.connectionSerial);
-      const reply = encode(ForwardCloseReply, { ...triad, applicationReply: new Uint8Array(0) });
-      return [answer(f, known ? { data: reply } : { status: 1, extended: [0x0107] })];
-    }
-    const large = service === ConnectionService.largeForwardOpen;
-    const asked = decode(large ? LargeForwardOpen : ForwardOpen, data);
-    opens.push({ open: asked, large, items });
-    const refusal = wish.refuse?.(asked, large);
-    if (refusal !== undefined) return [answer(f, refusal)];
-    const oToTConnectionId = (nextId += 1);
-    const isMulticast = asked.tToO.type === 1;
-    const tToOConnectionId = isMulticast ? (wish.multicastId ?? 0x7788_0001) : asked.tToOConnectionId;
-    const announced = findItem(items, ItemType.sockaddrTtoO);
-    const port = announced === undefined ? 2222 : decode(Sockaddr, announced.data).port;
-    const tToOApiMicros = wish.apiMicros?.tToO ?? asked.tToORpiMicros;
-    const writer = new IoWriter({
-      connectionId: tToOConnectionId,
-      transportClass: wish.transportClass ?? 1,
-      format: wish.format ?? "modeless",
-      size: wish.size ?? Math.max(0, asked.tToO.size - 2),
-    });
-    const group = wish.items?.find(({ type }) => type === ItemType.sockaddrTtoO);
-    const to =
-      isMulticast && group !== undefined ? { address: groupText(group.data), port: 2222 } : { address: scanner, port };
-    const send = (): void => udp.send(writer.next().slice(), to.port, to.address);
-    const timer = wish.produces === false ? undefined : setInterval(send, tToOApiMicros / 1000);
-    open.set(asked.connectionSerial, { open: asked, writer, to, send, stop: () => clearInterval(timer) });
-    const { connectionSerial, originatorVendor, originatorSerial } = asked;
-    const reply = encode(ForwardOpenReply, {
-      oToTConnectionId,
-      tToOConnectionId,
-      connectionSerial,
-      originatorVendor,
-      originatorSerial,
-      oToTApiMicros: wish.apiMicros?.oToT ?? asked.oToTRpiMicros,
-      tToOApiMicros,
-      applicationReply: new Uint8Array(0),
-    });
-    return [answer(f, { data: reply }, wish.items)];
-  });
+  const tcp = await fakeDevice(
+    address,
+    (f) => {
+      if (f.command === Command.registerSession) return [registered(f)];
+      if (f.command !== Command.sendRRData) return undefined;
+      const { service, data } = requestIn(f);
+      const { items } = decode(SendData, f.data);
+      if (service === ConnectionService.forwardClose) {
+        const { path: _, priorityTick: _p, timeoutTicks: _t, ...triad } = decode(ForwardClose, data);
+        adapter.closes += 1;
+        open.get(triad.connectionSerial)?.stop();
+        const known = open.delete(triad.connectionSerial);
+        const reply = encode(ForwardCloseReply, { ...triad, applicationReply: new Uint8Array(0) });
+        return [answer(f, known ? { data: reply } : { status: 1, extended: [0x0107] })];
+      }
+      const large = service === ConnectionService.largeForwardOpen;
+      const asked = decode(large ? LargeForwardOpen : ForwardOpen, data);
+      opens.push({ open: asked, large, items });
+      const refusal = wish.refuse?.(asked, large);
+      if (refusal !== undefined) return [answer(f, refusal)];
+      const oToTConnectionId = (nextId += 1);
+      const isMulticast = asked.tToO.type === 1;
+      const tToOConnectionId = isMulticast ? (wish.multicastId ?? 0x7788_0001) : asked.tToOConnectionId;
+      const announced = findItem(items, ItemType.sockaddrTtoO);
+      const port = announced === undefined ? 2222 : decode(Sockaddr, announced.data).port;
+      const tToOApiMicros = wish.apiMicros?.tToO ?? asked.tToORpiMicros;
+      const writer = new IoWriter({
+        connectionId: tToOConnectionId,
+        transportClass: wish.transportClass ?? 1,
+        format: wish.format ?? "modeless",
+        size: wish.size ?? Math.max(0, asked.tToO.size - 2),
+      });
+      const group = wish.items?.find(({ type }) => type === ItemType.sockaddrTtoO);
+      const to =
+        isMulticast && group !== undefined
+          ? { address: groupText(group.data), port: 2222 }
+          : { address: scanner, port };
+      const send = (): void => udp.send(writer.next().slice(), to.port, to.address);
+      const timer = wish.produces === false ? undefined : setInterval(send, tToOApiMicros / 1000);
+      open.set(asked.connectionSerial, { open: asked, writer, to, send, stop: () => clearInterval(timer) });
+      const { connectionSerial, originatorVendor, originatorSerial } = asked;
+      const reply = encode(ForwardOpenReply, {
+        oToTConnectionId,
+        tToOConnectionId,
+        connectionSerial,
+        originatorVendor,
+        originatorSerial,
+        oToTApiMicros: wish.apiMicros?.oToT ?? asked.oToTRpiMicros,
+        tToOApiMicros,
+        applicationReply: new Uint8Array(0),
+      });
+      return [answer(f, { data: reply }, wish.items)];
+    },
+    port,
+  );
   const adapter: FakeAdapter = {
     tcp,
     address,

@@ -1,0 +1,303 @@
+import { systemClock, type Clock, type TimerWheel } from "@cipsec/transport";
+import { TransportError, UsageError } from "@cipsec/wire";
+import { formatTarget, type TargetAddress } from "../address.ts";
+import { connect, type ConnectOptions } from "../connect.ts";
+import { delay } from "../waiting.ts";
+import { defaultBackoff, waitAfter, type BackoffPolicy } from "./backoff.ts";
+import { openIo, type InputState, type IoConnection } from "./connection.ts";
+import type { IoGrant } from "./forward-open.ts";
+import type { OpenGate } from "./gate.ts";
+import type { IoRequest } from "./request.ts";
+import { SessionPool, type Lease } from "./session-pool.ts";
+import type { IoStatistics } from "./statistics.ts";
+
+/** Where a scanned connection stands. `failed`: what it asks for cannot be, so it is not tried again. */
+export type ScanState = "connecting" | "opening" | "running" | "waiting" | "failed" | "stopped";
+
+/** A change of state. */
+export interface StateChange {
+  readonly name: string;
+  readonly state: ScanState;
+  /** Why it does not run. */
+  readonly reason?: Error;
+  /** Milliseconds until the next try, where it waits. */
+  readonly retryInMs?: number;
+  /** What the target granted, where it runs. */
+  readonly granted?: IoGrant;
+}
+
+/** One connection to keep. */
+export interface ScanEntry {
+  /** Unique in its scanner. */
+  readonly name: string;
+  readonly target: TargetAddress;
+  readonly request: IoRequest;
+  readonly onInput?: (data: Uint8Array, state: InputState) => void;
+  readonly output?: Uint8Array;
+  readonly run?: boolean;
+  readonly allowPlainIo?: boolean;
+}
+
+/** What the connections of a scanner share. */
+export interface ScannerOptions {
+  readonly connect?: ConnectOptions;
+  readonly openGate?: OpenGate;
+  readonly wheel?: TimerWheel;
+  readonly clock?: Clock;
+  readonly backoff?: Partial<BackoffPolicy>;
+  readonly onState?: (change: StateChange) => void;
+}
+
+/** What became of a connection over all its lives. */
+export interface ScanStatistics {
+  /** Of the connection that runs now. */
+  readonly current: IoStatistics | undefined;
+  readonly opens: number;
+  readonly refusals: number;
+  /** Connections that ended by their watchdog. */
+  readonly timeouts: number;
+  /** Of all connections, the one that runs included. */
+  readonly total: Pick<IoStatistics, "sent" | "received" | "lost" | "late">;
+}
+
+/** A connection that its scanner keeps. */
+export interface ScannedConnection {
+  readonly name: string;
+  readonly state: ScanState;
+  /** Why it does not run, where it does not. */
+  readonly reason: Error | undefined;
+  readonly granted: IoGrant | undefined;
+  /** Kept over reconnects: what is set while it does not run goes out when it does. */
+  setOutput(data: Uint8Array): void;
+  setRun(isRun: boolean): void;
+  statistics(): ScanStatistics;
+  /** Closes it and takes it out of the scanner. */
+  stop(): Promise<void>;
+}
+
+/** Reconnecting is the scanner's own: a session tries once. */
+const dialOnce = { attempts: 1, firstDelayMs: 0, maxDelayMs: 0 } as const;
+
+/**
+ * Keeps many I/O connections to many devices: one session a device, one UDP port a local address, one timer. Each connection
+ * comes back by itself after a refusal, a restart of the device or a pulled cable, and says what it does.
+ *
+ * @see reference ethernet-ip.md 6.14, 6.15
+ */
+export class Scanner implements AsyncDisposable {
+  readonly #options: ScannerOptions;
+  readonly #sessions = new SessionPool();
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(options: ScannerOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Names and connections, in the order they were added. */
+  get connections(): readonly ScannedConnection[] {
+    return [...this.#kept.values()];
+  }
+
+  /** Devices with an open session. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** Opens a connection and keeps it. @throws {UsageError} `usage/argument` for a name that is taken. */
+  add(entry: ScanEntry): ScannedConnection {
+    if (this.#kept.has(entry.name))
+      throw new UsageError("usage/argument", `the scanner has a connection '${entry.name}' already`);
+    const kept = new Kept(entry, this.#options, this.#sessions, () => this.#kept.delete(entry.name));
+    this.#kept.set(entry.name, kept);
+    return kept;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#kept.values()].map((kept) => kept.stop()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+class Kept implements ScannedConnection {
+  readonly name: string;
+  readonly #entry: ScanEntry;
+  readonly #options: ScannerOptions;
+  readonly #sessions: SessionPool;
+  readonly #remove: () => void;
+  readonly #abort = new AbortController();
+  readonly #done: Promise<void>;
+  readonly #past = { sent: 0, received: 0, lost: 0, late: 0 };
+  #state: ScanState = "connecting";
+  #reason: Error | undefined;
+  #output: Uint8Array | undefined;
+  #isRun: boolean;
+  #io: IoConnection | undefined;
+  #lease: Lease | undefined;
+  #opens = 0;
+  #refusals = 0;
+  #timeouts = 0;
+
+  constructor(entry: ScanEntry, options: ScannerOptions, sessions: SessionPool, remove: () => void) {
+    this.name = entry.name;
+    this.#entry = entry;
+    this.#options = options;
+    this.#sessions = sessions;
+    this.#remove = remove;
+    this.#output = entry.output;
+    this.#isRun = entry.run ?? true;
+    this.#done = this.#keep();
+  }
+
+  get state(): ScanState {
+    return this.#state;
+  }
+
+  get reason(): Error | undefined {
+    return this.#reason;
+  }
+
+  get granted(): IoGrant | undefined {
+    return this.#io?.granted;
+  }
+
+  setOutput(data: Uint8Array): void {
+    this.#output = data.slice();
+    this.#io?.setOutput(data);
+  }
+
+  setRun(isRun: boolean): void {
+    this.#isRun = isRun;
+    this.#io?.setRun(isRun);
+  }
+
+  statistics(): ScanStatistics {
+    const current = this.#io?.statistics();
+    const { sent, received, lost, late } = this.#past;
+    return {
+      current,
+      opens: this.#opens,
+      refusals: this.#refusals,
+      timeouts: this.#timeouts,
+      total: {
+        sent: sent + (current?.sent ?? 0),
+        received: received + (current?.received ?? 0),
+        lost: lost + (current?.lost ?? 0),
+        late: late + (current?.late ?? 0),
+      },
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#done;
+  }
+
+  async #keep(): Promise<void> {
+    // A turn later, so that whoever adds it can hold it before its first change of state.
+    await Promise.resolve();
+    let failures = 0;
+    while (!this.#abort.signal.aborted) {
+      const openedBefore = this.#opens;
+      const reason = await this.#live();
+      if (this.#abort.signal.aborted) break;
+      failures = this.#opens > openedBefore ? 1 : failures + 1;
+      if (reason instanceof UsageError) {
+        this.#tell("failed", { reason });
+        break;
+      }
+      const policy = { ...defaultBackoff, ...this.#options.backoff };
+      const retryInMs = waitAfter(reason, failures, this.#entry.request, policy);
+      this.#tell("waiting", { reason, retryInMs });
+      await delay(this.#clock(), retryInMs, this.#abort.signal).catch(() => undefined);
+    }
+    await this.#lease?.release().catch(() => undefined);
+    this.#remove();
+    if (this.#state !== "failed") this.#tell("stopped", {});
+  }
+
+  /** One life of the connection: from dialling to its end, and why it ended. */
+  async #live(): Promise<Error> {
+    const { signal } = this.#abort;
+    try {
+      const lease = await this.#leased();
+      this.#tell("opening", {});
+      const io = await openIo(lease.session, this.#entry.request, this.#ioOptions());
+      this.#io = io;
+      this.#opens += 1;
+      this.#tell("running", { granted: io.granted });
+      const end = await this.#ended(io);
+      if (signal.aborted) await io.close().catch(() => undefined);
+      else this.#timeouts += 1;
+      return end ?? new TransportError("transport/closed", `${this.name}: the connection was closed`);
+    } catch (error) {
+      const reason = error instanceof Error ? error : new TransportError("transport/closed", String(error));
+      // Nobody answers on that channel: the next try dials anew, and does not wait for it again.
+      if (reason instanceof TransportError) this.#lease?.session.drop();
+      else this.#refusals += 1;
+      return reason;
+    } finally {
+      this.#bury();
+    }
+  }
+
+  async #leased(): Promise<Lease> {
+    if (this.#lease !== undefined) return this.#lease;
+    this.#tell("connecting", {});
+    const { target } = this.#entry;
+    const options = { reconnect: dialOnce, ...this.#options.connect };
+    this.#lease = await this.#sessions.lease(formatTarget(target), () => connect(target, options));
+    return this.#lease;
+  }
+
+  #ioOptions(): Parameters<typeof openIo>[2] {
+    const { onInput, allowPlainIo } = this.#entry;
+    const { openGate, wheel } = this.#options;
+    return {
+      run: this.#isRun,
+      signal: this.#abort.signal,
+      ...(this.#output === undefined ? {} : { output: this.#output }),
+      ...(onInput === undefined ? {} : { onInput }),
+      ...(allowPlainIo === undefined ? {} : { allowPlainIo }),
+      ...(openGate === undefined ? {} : { openGate }),
+      ...(wheel === undefined ? {} : { wheel }),
+    };
+  }
+
+  /** Waits for the end of the connection, or for being stopped. */
+  async #ended(io: IoConnection): Promise<Error | undefined> {
+    const { signal } = this.#abort;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const stopped = (): void => resolve(undefined);
+    signal.addEventListener("abort", stopped, { once: true });
+    if (signal.aborted) stopped();
+    try {
+      return await Promise.race([io.ended.then(({ error }) => error), promise]);
+    } finally {
+      signal.removeEventListener("abort", stopped);
+    }
+  }
+
+  /** Keeps the counts of a connection that has ended. */
+  #bury(): void {
+    const last = this.#io?.statistics();
+    this.#io = undefined;
+    if (last === undefined) return;
+    this.#past.sent += last.sent;
+    this.#past.received += last.received;
+    this.#past.lost += last.lost;
+    this.#past.late += last.late;
+  }
+
+  #clock(): Clock {
+    return this.#options.clock ?? systemClock;
+  }
+
+  #tell(state: ScanState, facts: Omit<StateChange, "name" | "state">): void {
+    this.#state = state;
+    this.#reason = facts.reason;
+    this.#options.onState?.({ name: this.name, state, ...facts });
+  }
+}
