@@ -7,8 +7,10 @@ import { EtherNetIpSecurity } from "./ethernet-ip-security.ts";
 import { EthernetLink } from "./ethernet-link.ts";
 import { FileObject } from "./file.ts";
 import { Identity } from "./identity.ts";
+import { LldpManagement } from "./lldp-management.ts";
 import { SymbolObject, TemplateObject } from "./logix.ts";
 import { MessageRouter } from "./message-router.ts";
+import { PortObject } from "./port.ts";
 import { Qos } from "./qos.ts";
 import { TcpIpInterface } from "./tcp-ip-interface.ts";
 
@@ -25,8 +27,10 @@ export const allClasses: readonly ObjectClass[] = [
   CertificateManagement,
   SymbolObject,
   TemplateObject,
+  PortObject,
   TcpIpInterface,
   EthernetLink,
+  LldpManagement,
 ];
 
 /** The class of this code among `classes`. */

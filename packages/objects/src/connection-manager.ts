@@ -15,7 +15,7 @@ import {
   UnconnectedSend,
 } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-import { ConnectionEntryList } from "./layouts.ts";
+import { BitList } from "./layouts.ts";
 
 /**
  * Opens and closes connections, and counts how that went. A refused Forward_Open or Forward_Close carries reply data of its own,
@@ -61,7 +61,7 @@ export const ConnectionManager = objectClass({
     connectionTimeouts: { id: 8, type: UINT, access: "get", optional: true, doc: "Connections that timed out." },
     connectionEntryList: {
       id: 9,
-      type: ConnectionEntryList,
+      type: BitList,
       access: "get",
       optional: true,
       doc: "Which connection entries are in use.",

@@ -78,9 +78,11 @@ export { EthernetLink, InterfaceFlag, NegotiationStatus } from "./ethernet-link.
 export { FileAccessRule, FileEncoding, FileObject, InvocationMethod, SaveParameter } from "./file.ts";
 export { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetType } from "./identity.ts";
 export type { Json } from "./json.ts";
+export { LldpDatastore, LldpManagement } from "./lldp-management.ts";
 export { SymbolObject, TemplateObject } from "./logix.ts";
 export { MessageRouter } from "./message-router.ts";
 export { bitNames, hexNumber, nameOf, valueOf } from "./names.ts";
+export { PortObject, PortType } from "./port.ts";
 export { Qos } from "./qos.ts";
 export { classReference, referencePages } from "./reference.ts";
 export type { ReferencePage } from "./reference.ts";

@@ -105,6 +105,9 @@ export const InterfaceCapability = struct("DWORD, USINT n, (UINT, USINT)[n]", {
 /** Elements of a tag in each of three dimensions. */
 export const SymbolDimensions = struct("UDINT[3]", { first: UDINT, second: UDINT, third: UDINT });
 
+/** What kind of port there is in each instance from 0 on; none is 0, 0. */
+export const PortInstances = repeated(struct("UINT, UINT", { type: UINT, number: UINT }), 256);
+
 /** Members of an assembly to the end of the data; a member's path is packed, behind its size in octets. */
 export const MemberList: Codec<readonly { readonly bits: number; readonly path: readonly Segment[] }[]> = repeated(
   {
@@ -125,12 +128,12 @@ export const MemberList: Codec<readonly { readonly bits: number; readonly path: 
 
 const octetBits = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 
-/** Whether each connection entry is in use: a UINT count of bits, then their octets, bit 0 first. */
-export const ConnectionEntryList: Codec<readonly boolean[]> = {
+/** A UINT count of bits, then their octets, bit 0 first. */
+export const BitList: Codec<readonly boolean[]> = {
   type: "UINT n, BOOL[n]",
   read(r) {
-    const count = r.u16("connection entries");
-    const bytes = r.octets(Math.ceil(count / 8), "connection entry bits");
+    const count = r.u16("count of bits");
+    const bytes = r.octets(Math.ceil(count / 8), "bits");
     const bits = Array.from(bytes, (octet) => octetBits.map((bit) => (octet & (1 << bit)) !== 0));
     return bits.flat().slice(0, count);
   },
