@@ -9,9 +9,11 @@ import { factorySecurity } from "./factory.ts";
 import type { DiscoveryFacts } from "./identity.ts";
 import { AssemblyData, hostAssemblies } from "./objects/assembly.ts";
 import { hostConnectionManager } from "./objects/connection-manager.ts";
-import { hostEthernetLink } from "./objects/ethernet-link.ts";
+import { hostEthernetLink, isOnLoopback } from "./objects/ethernet-link.ts";
 import { hostIdentity, identityStatus } from "./objects/identity.ts";
+import { hostLldp } from "./objects/lldp.ts";
 import { hostMessageRouter } from "./objects/message-router.ts";
+import { hostPort } from "./objects/port.ts";
 import { hostQos } from "./objects/qos.ts";
 import { hostTcpIpInterface } from "./objects/tcp-ip-interface.ts";
 import { Ports, type OpenPorts } from "./ports.ts";
@@ -194,6 +196,8 @@ class Device {
     hostAssemblies(this.#router, description.assemblies, this.assemblies);
     hostQos(this.#router, store);
     hostEthernetLink(this.#router, address);
+    hostPort(this.#router, address);
+    if (!isOnLoopback(address)) hostLldp(this.#router);
     if (description.security === null) await this.#startPlain(store);
     else {
       this.#security = await createSecurity({

@@ -86,7 +86,7 @@ beforeAll(async () => {
   hostMessageRouter(router, 4, () => connections.table.size);
   hostAssemblies(router, assemblies, data);
   hostQos(router, await openStore(folder));
-  hostEthernetLink(router, "127.25.2.1");
+  hostEthernetLink(router, "127.25.2.1", () => undefined);
   session = await loopbackSession("127.25.2.1", services);
 });
 
