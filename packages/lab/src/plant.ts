@@ -7,12 +7,13 @@ export type DeviceKind = "modern" | "cbc-psk" | "legacy";
 /** A virtual device before it has run: its kind and what its description will say. */
 export interface PlannedDevice {
   readonly kind: DeviceKind;
-  readonly description: Omit<DeviceDescription, "security"> & {
-    /** Without a default certificate the lab's vendor signs one. */
-    readonly security:
-      | (Omit<SecurityDescription, "defaultCertificate"> & Partial<Pick<SecurityDescription, "defaultCertificate">>)
-      | null;
-  };
+  readonly description: Omit<DeviceDescription, "security" | "connections"> &
+    Partial<Pick<DeviceDescription, "connections">> & {
+      /** Without a default certificate the lab's vendor signs one. */
+      readonly security:
+        | (Omit<SecurityDescription, "defaultCertificate"> & Partial<Pick<SecurityDescription, "defaultCertificate">>)
+        | null;
+    };
 }
 
 /** Devices that one plant may have: 127.10.0.1 to 127.10.255.254. */
@@ -68,14 +69,21 @@ function plannedDevice(kind: DeviceKind, i: number): PlannedDevice {
         productName: `Lab ${title} ${i + 1}`,
       },
       address: deviceAddress(i),
-      ports: { eip: 44_818, eipUdp: 44_818, eips: 2221 },
+      ports: { eip: 44_818, eipUdp: 44_818, io: 2222, eips: 2221 },
       broadcastAddresses: [],
       hostName: name,
       clock: true,
       security:
         kind === "legacy"
           ? null
-          : { generation: kind, maxVersion: "TLSv1.2", csrKey: "P-256", configTimerS: 10, samePort: false },
+          : {
+              generation: kind,
+              maxVersion: "TLSv1.2",
+              csrKey: "P-256",
+              configTimerS: 10,
+              samePort: false,
+              plainIoOverTls: false,
+            },
       assemblies: [
         { instance: 100, kind: "input", size: 8, name: "inputs" },
         { instance: 101, kind: "output", size: 8, name: "outputs" },

@@ -8,8 +8,10 @@ import {
   ForwardCloseReply,
   ForwardOpen,
   ForwardOpenReply,
+  ItemType,
   LargeForwardOpen,
   Reader,
+  Sockaddr,
   Status,
   UnconnectedSend,
   WireError,
@@ -24,9 +26,14 @@ import {
   type Value,
 } from "@cipsec/wire";
 import type { Clock } from "@cipsec/transport";
+import { hostConnectionDiagnostics } from "./connection-diagnostics.ts";
+import { hopRefusal, ioPath, routedPath, type IoPath } from "./connection-path.ts";
 import type { RequestContext } from "./context.ts";
 import { ConnectionTable, type Class3Connection } from "./connections.ts";
-import { keyMismatch, type DeviceIdentity } from "./identity.ts";
+import { Extended, type Refused } from "./extended.ts";
+import { addressNumber, keyMismatch, type DeviceIdentity } from "./identity.ts";
+import type { IoConnection } from "./io/connection.ts";
+import type { IoEngine } from "./io/engine.ts";
 import { refuse } from "./refusal.ts";
 import type { Router } from "./router.ts";
 
@@ -52,51 +59,39 @@ export interface ConnectionCounters {
   timeouts: number;
 }
 
-/** Extended status words of general status 0x01 that are used here. @see reference ethernet-ip.md 6.16 */
-const Extended = {
-  duplicate: 0x0100,
-  transportNotSupported: 0x0103,
-  notFound: 0x0107,
-  rpiNotSupported: 0x0111,
-  outOfConnections: 0x0113,
-  invalidPath: 0x0117,
-  classNotSupported: 0x011c,
-  triggerNotSupported: 0x011d,
-  directionNotSupported: 0x011e,
-  oToTType: 0x0123,
-  tToOType: 0x0124,
-  oToTRedundantOwner: 0x0125,
-  oToTSize: 0x0127,
-  tToOSize: 0x0128,
-  nullNotSupported: 0x0132,
-  timeoutMultiplier: 0x0133,
-  parameterError: 0x0205,
-  portNotAvailable: 0x0311,
-  linkAddressInvalid: 0x0312,
-  invalidSegment: 0x0315,
-} as const;
+/** What a Connection Manager is made of. */
+export interface ConnectionManagerOptions {
+  readonly identity: DeviceIdentity;
+  readonly limits: ConnectionLimits;
+  readonly clock: Clock;
+  readonly router: Router;
+  /** Class 0 and 1 connections, where the device has any. */
+  readonly io?: IoEngine;
+}
 
 /** Class 2 (Message Router) instance 1: the only application that class 3 connections reach here. */
 const messageRouter = 0x02;
 
-/** Segments that name an application here; any other is not understood in a connection path. */
+/** Segments that name an application of class 3; any other is not understood there. */
 const applicationKinds: readonly Segment["kind"][] = ["class", "instance", "connectionPoint", "attribute", "member"];
 
 /** The smallest class 3 message: a sequence count and a reply header. */
 const minSize = 6;
 
-/** Backplane port and slot under which the device itself is reached by routed requests. */
-const ownPort = 1;
-const ownSlot = 0;
+/** The port that a missing socket address item stands for. */
+const standardIoPort = 2222;
+
+type Open = Value<typeof ForwardOpen>;
 
 /**
- * The Connection Manager: class 3 connections, and Unconnected_Send with the device itself as its end.
+ * The Connection Manager: connections of class 0, 1 and 3, and Unconnected_Send with the device itself as its end.
  * Every check comes before anything changes.
  *
  * @see CIP Vol 1, 3-5; reference ethernet-ip.md 6
  */
 export class ConnectionManager {
   readonly table: ConnectionTable;
+  readonly io: IoEngine | undefined;
   readonly counters: ConnectionCounters = {
     openRequests: 0,
     openFormatRejects: 0,
@@ -111,33 +106,41 @@ export class ConnectionManager {
   readonly #limits: ConnectionLimits;
   readonly #router: Router;
 
-  constructor(options: {
-    readonly identity: DeviceIdentity;
-    readonly limits: ConnectionLimits;
-    readonly clock: Clock;
-    readonly router: Router;
-  }) {
-    this.#identity = options.identity;
-    this.#limits = options.limits;
-    this.#router = options.router;
-    this.table = new ConnectionTable(options.clock, () => {
+  constructor({ identity, limits, clock, router, io }: ConnectionManagerOptions) {
+    this.#identity = identity;
+    this.#limits = limits;
+    this.#router = router;
+    this.io = io;
+    this.table = new ConnectionTable(clock, () => {
       this.counters.timeouts += 1;
     });
-    for (const service of [ConnectionService.forwardOpen, ConnectionService.largeForwardOpen]) {
-      options.router.hostSpecial(0x06, service, (request, context) => this.#open(request, context));
-    }
-    options.router.hostSpecial(0x06, ConnectionService.forwardClose, (request, context) =>
-      this.#close(request, context),
-    );
-    options.router.hostSpecial(0x06, ConnectionService.unconnectedSend, (request, context) =>
-      this.#send(request, context),
-    );
+    const host = (service: number, handle: (request: Request, context: RequestContext) => Reply | Promise<Reply>) =>
+      router.hostSpecial(0x06, service, handle);
+    host(ConnectionService.forwardOpen, (request, context) => this.#open(request, context));
+    host(ConnectionService.largeForwardOpen, (request, context) => this.#open(request, context));
+    host(ConnectionService.forwardClose, (request, context) => this.#close(request, context));
+    host(ConnectionService.unconnectedSend, (request, context) => this.#send(request, context));
+    hostConnectionDiagnostics(router, this);
+  }
+
+  /** Connections of any class that are open, ascending by number. */
+  get connections(): readonly (Class3Connection | IoConnection)[] {
+    return [...this.table.connections, ...(this.io?.connections ?? [])].sort((a, b) => a.number - b.number);
+  }
+
+  /** Connections of any class that there can be. */
+  get capacity(): number {
+    return this.#limits.connections + (this.io?.capacity ?? 0);
+  }
+
+  findTriad(triad: Triad): Class3Connection | IoConnection | undefined {
+    return this.connections.find((connection) => sameTriad(connection, triad));
   }
 
   #open(request: Request, context: RequestContext): Reply {
     this.counters.openRequests += 1;
     const isLarge = request.service === ConnectionService.largeForwardOpen;
-    let open: Value<typeof ForwardOpen>;
+    let open: Open;
     try {
       checkPathSize(request.data, isLarge ? 39 : 35);
       open = decode(isLarge ? LargeForwardOpen : ForwardOpen, request.data);
@@ -147,45 +150,43 @@ export class ConnectionManager {
       const triad = decode(ConnectionTriad, request.data.subarray(10, 18));
       return failure(request, triad, [Extended.invalidSegment]);
     }
-    const owner = ownerOf(context);
-    const refused = this.#refusal(open, owner, context);
-    if (refused !== undefined) {
-      const isResource = refused[0] === Extended.outOfConnections;
-      if (isResource) this.counters.openResourceRejects += 1;
-      else this.counters.openOtherRejects += 1;
-      return failure(request, open, refused);
-    }
-    const connection: Class3Connection = {
-      ...open,
-      oToTConnectionId: this.table.freeId(),
-      session: context.session,
-      owner,
-      lastSequence: undefined,
-      lastReply: undefined,
-    };
-    this.table.open(connection);
-    const data = encode(ForwardOpenReply, {
-      ...connection,
-      oToTApiMicros: open.oToTRpiMicros,
-      tToOApiMicros: open.tToORpiMicros,
-      applicationReply: noOctets,
-    });
-    return { service: request.service, status: Status.success, extended: [], data };
+    const opened = this.#opened(open, context);
+    if (!("length" in opened)) return { ...opened, service: request.service };
+    const isResource = opened[0] === Extended.outOfConnections || opened[0] === Extended.targetOutOfConnections;
+    if (isResource) this.counters.openResourceRejects += 1;
+    else this.counters.openOtherRejects += 1;
+    return failure(request, open, opened);
   }
 
   /** Checks in the order of reference ethernet-ip.md 6.9; the extended status words of the first that fails. */
-  #refusal(open: Value<typeof ForwardOpen>, owner: string, context: RequestContext): readonly number[] | undefined {
-    const transportClass = open.transport & 0x0f;
-    if (context.session === 0) return [Extended.transportNotSupported];
+  #opened(open: Open, context: RequestContext): Reply | Refused {
     if (open.oToT.type === ConnectionType.null && open.tToO.type === ConnectionType.null)
-      return [this.#keyRefusal(open.path) ?? Extended.nullNotSupported];
-    if (transportClass < 2) return [Extended.transportNotSupported];
-    if (transportClass !== 3) return [Extended.classNotSupported];
-    if ((open.transport & 0x70) > 0x20) return [Extended.triggerNotSupported];
-    if ((open.transport & 0x80) === 0) return [Extended.directionNotSupported];
-    if (this.table.findTriad(open) !== undefined) return [Extended.duplicate];
+      return this.#null(open, context);
+    const isIo = (open.transport & 0x0f) < 2;
+    const refused = this.#transportRefusal(open, context);
+    if (refused !== undefined) return [refused];
+    if (this.findTriad(open) !== undefined) return [Extended.duplicate];
     if (open.timeoutMultiplier > 7) return [Extended.timeoutMultiplier];
-    const path = this.#pathRefusal(open.path);
+    const routed = routedPath(open.path);
+    if (typeof routed === "number") return [routed];
+    const mismatch = routed.key === undefined ? undefined : keyMismatch(routed.key, this.#identity);
+    if (mismatch !== undefined) return [mismatch];
+    return isIo ? this.#openIo(open, routed.application, context) : this.#openClass3(open, routed.application, context);
+  }
+
+  #transportRefusal({ transport }: Open, context: RequestContext): number | undefined {
+    const transportClass = transport & 0x0f;
+    // Class 3 lives on an encapsulation session; class 0 and 1 on a port that policy leaves open to this channel.
+    if (transportClass >= 2 && context.session === 0) return Extended.transportNotSupported;
+    if (transportClass < 2 && this.io?.isAllowed(context.channel) !== true) return Extended.transportNotSupported;
+    if (transportClass === 2 || transportClass > 3) return Extended.classNotSupported;
+    if ((transport & 0x70) > 0x20) return Extended.triggerNotSupported;
+    return transportClass === 3 && (transport & 0x80) === 0 ? Extended.directionNotSupported : undefined;
+  }
+
+  #openClass3(open: Open, application: readonly Segment[], context: RequestContext): Reply | Refused {
+    const owner = ownerOf(context);
+    const path = applicationRefusal(application);
     if (path !== undefined) return [path];
     if (open.oToT.type !== ConnectionType.pointToPoint) return [Extended.oToTType];
     if (open.tToO.type !== ConnectionType.pointToPoint) return [Extended.tToOType];
@@ -195,39 +196,105 @@ export class ConnectionManager {
     if (!this.#fits(open.tToO)) return [Extended.tToOSize, this.#limits.size];
     if (this.table.size >= this.#limits.connections || this.table.countOf(owner) >= this.#limits.perOriginator)
       return [Extended.outOfConnections];
-    return undefined;
+    const connection: Class3Connection = {
+      ...open,
+      number: this.#freeNumber(),
+      oToTConnectionId: this.#freeId(),
+      session: context.session,
+      owner,
+      lastSequence: undefined,
+      lastReply: undefined,
+    };
+    this.table.open(connection);
+    return openReply(connection);
+  }
+
+  #openIo(open: Open, application: readonly Segment[], context: RequestContext): Reply | Refused {
+    const path = ioPath(application);
+    if (typeof path === "number" || this.io === undefined)
+      return [typeof path === "number" ? path : Extended.transportNotSupported];
+    const connection = this.io.open({
+      open,
+      path,
+      channel: context.channel,
+      owner: ownerOf(context),
+      tToOPort: askedPort(context),
+      number: this.#freeNumber(),
+      freeId: () => this.#freeId(),
+    });
+    if ("length" in connection) return connection;
+    context.afterReply(() => connection.production.start());
+    this.#tellAddresses(connection, context);
+    return openReply(connection);
+  }
+
+  /** Where the originator finds us, where that is not the standard port, and the group that it has to join. */
+  #tellAddresses({ tToO, destination }: IoConnection, context: RequestContext): void {
+    const own = this.io?.localPort(context.channel);
+    if (own !== undefined && own !== standardIoPort) {
+      const data = encode(Sockaddr, { family: 2, port: own, address: 0 });
+      context.addItem?.({ type: ItemType.sockaddrOtoT, data });
+    }
+    if (tToO.type !== ConnectionType.multicast) return;
+    const data = encode(Sockaddr, {
+      family: 2,
+      port: destination.port,
+      address: addressNumber(destination.address),
+    });
+    context.addItem?.({ type: ItemType.sockaddrTtoO, data });
+  }
+
+  /**
+   * Both directions null: asks whether the application is there, or sets its configuration, also that of an open connection of
+   * this triad. Nothing is opened.
+   *
+   * @see reference ethernet-ip.md 6.8
+   */
+  #null(open: Open, context: RequestContext): Reply | Refused {
+    const routed = routedPath(open.path);
+    if (typeof routed === "number") return [routed];
+    const mismatch = routed.key === undefined ? undefined : keyMismatch(routed.key, this.#identity);
+    if (mismatch !== undefined) return [mismatch];
+    const path = this.io?.isAllowed(context.channel) === true ? nullPath(routed.application) : undefined;
+    if (path === undefined || this.io === undefined) return [Extended.nullNotSupported];
+    if (typeof path === "number") return [path];
+    const running = this.findTriad(open);
+    if (running !== undefined && running.owner !== ownerOf(context)) return [Extended.ownershipConflict];
+    if (running !== undefined && !("configuration" in running)) return [Extended.nullNotSupported];
+    const { configuration, data } = path;
+    if (running !== undefined && configuration !== running.configuration) return [Extended.configurationPath];
+    const isUsed = configuration !== undefined && data !== undefined && this.io.isOwned(configuration);
+    if (running === undefined && isUsed) return [Extended.ownershipConflict];
+    const refused = this.io.configure(path);
+    if (refused !== undefined) return refused;
+    return openReply({
+      ...open,
+      oToTConnectionId: running?.oToTConnectionId ?? 0,
+      tToOConnectionId: running?.tToOConnectionId ?? 0,
+      oToTRpiMicros: running?.oToTRpiMicros ?? 0,
+      tToORpiMicros: running?.tToORpiMicros ?? 0,
+    });
   }
 
   #fits({ size }: NetworkParameters): boolean {
     return size >= minSize && size <= this.#limits.size;
   }
 
-  #keyRefusal([first]: readonly Segment[]): number | undefined {
-    return first?.kind === "key" ? keyMismatch(first.key, this.#identity) : undefined;
+  /** An id that no connection of any class has. */
+  #freeId(): number {
+    let id = this.table.freeId();
+    while (this.io?.hasId(id) === true) id = this.table.freeId();
+    return id;
   }
 
-  /**
-   * The hop to the device itself where a client routes to it as to a controller behind a backplane, a key if need be, then the
-   * Message Router and nothing else.
-   */
-  #pathRefusal([first, ...rest]: readonly Segment[]): number | undefined {
-    if (first?.kind !== "port") return this.#applicationRefusal(first === undefined ? rest : [first, ...rest]);
-    return hopRefusal(first) ?? this.#applicationRefusal(rest);
-  }
-
-  #applicationRefusal(path: readonly Segment[]): number | undefined {
-    const mismatch = this.#keyRefusal(path);
-    if (mismatch !== undefined) return mismatch;
-    const application = path[0]?.kind === "key" ? path.slice(1) : path;
-    if (!application.every(({ kind }) => applicationKinds.includes(kind))) return Extended.invalidSegment;
-    const [classId, instance, ...more] = application;
-    const isRouter =
-      classId?.kind === "class" &&
-      classId.value === messageRouter &&
-      instance?.kind === "instance" &&
-      instance.value === 1 &&
-      more.length === 0;
-    return isRouter ? undefined : Extended.invalidPath;
+  /** The lowest number that no connection has: what Get_Connection_Data asks for. */
+  #freeNumber(): number {
+    let free = 1;
+    for (const { number } of this.connections) {
+      if (number > free) break;
+      free = number + 1;
+    }
+    return free;
   }
 
   #close(request: Request, context: RequestContext): Reply {
@@ -239,13 +306,14 @@ export class ConnectionManager {
       this.counters.closeFormatRejects += 1;
       throw error;
     }
-    const connection = this.table.findTriad(close);
+    const connection = this.findTriad(close);
     if (connection === undefined || connection.owner !== ownerOf(context)) {
       this.counters.closeOtherRejects += 1;
       if (connection === undefined) return failure(request, close, [Extended.notFound]);
       return { service: request.service, status: Status.privilegeViolation, extended: [], data: failureData(close) };
     }
-    this.table.close(connection);
+    if ("production" in connection) this.io?.close(connection, "closed");
+    else this.table.close(connection);
     return {
       service: request.service,
       status: Status.success,
@@ -285,10 +353,57 @@ export function splitSequence(data: Uint8Array): { readonly sequence: number; re
   return { sequence: r.u16("sequence count"), message: r.rest() };
 }
 
-/** One hop leads somewhere only where it leads back here. */
-function hopRefusal({ port, link }: Extract<Segment, { kind: "port" }>): number | undefined {
-  if (port !== ownPort) return Extended.portNotAvailable;
-  return link.length === 1 && link[0] === ownSlot ? undefined : Extended.linkAddressInvalid;
+/** The Message Router and nothing else. */
+function applicationRefusal(application: readonly Segment[]): number | undefined {
+  if (!application.every(({ kind }) => applicationKinds.includes(kind))) return Extended.invalidSegment;
+  const [classId, instance, ...more] = application;
+  const isRouter =
+    classId?.kind === "class" &&
+    classId.value === messageRouter &&
+    instance?.kind === "instance" &&
+    instance.value === 1 &&
+    more.length === 0;
+  return isRouter ? undefined : Extended.invalidPath;
+}
+
+/** Paths of a null Forward_Open: one point is the configuration. `undefined` for an application that is no assembly. */
+function nullPath(application: readonly Segment[]): IoPath | number | undefined {
+  const first = application.find(({ kind }) => kind === "class");
+  if (first?.kind === "class" && first.value !== 0x04) return undefined;
+  const path = ioPath(application);
+  if (typeof path === "number") return path;
+  return path.configuration === undefined && path.consume === path.produce
+    ? { ...path, configuration: path.consume }
+    : path;
+}
+
+/**
+ * Port that the originator wants T→O packets at. The address beside it is not looked at: packets go to whoever asked, never to a
+ * third host.
+ *
+ * @see reference ethernet-ip.md 2.5
+ */
+function askedPort({ items = [] }: RequestContext): number | undefined {
+  const item = items.find(({ type }) => type === ItemType.sockaddrTtoO);
+  const port = item === undefined ? 0 : decode(Sockaddr, item.data).port;
+  return port === 0 ? undefined : port;
+}
+
+function openReply(
+  opened: Triad & {
+    readonly oToTConnectionId: number;
+    readonly tToOConnectionId: number;
+    readonly oToTRpiMicros: number;
+    readonly tToORpiMicros: number;
+  },
+): Reply {
+  const data = encode(ForwardOpenReply, {
+    ...opened,
+    oToTApiMicros: opened.oToTRpiMicros,
+    tToOApiMicros: opened.tToORpiMicros,
+    applicationReply: noOctets,
+  });
+  return { service: ConnectionService.forwardOpen, status: Status.success, extended: [], data };
 }
 
 function failure(request: Request, triad: Triad, extended: readonly number[]): Reply {
@@ -297,6 +412,14 @@ function failure(request: Request, triad: Triad, extended: readonly number[]): R
 
 function failureData(triad: Triad): Uint8Array {
   return encode(ConnectionFailure, { ...triad, remainingPath: new Uint8Array(2) });
+}
+
+function sameTriad(a: Triad, b: Triad): boolean {
+  return (
+    a.connectionSerial === b.connectionSerial &&
+    a.originatorVendor === b.originatorVendor &&
+    a.originatorSerial === b.originatorSerial
+  );
 }
 
 /**

@@ -4,6 +4,8 @@ import type { NetworkParameters, Segment, Triad } from "@cipsec/wire";
 
 /** An open class 3 connection. */
 export interface Class3Connection extends Triad {
+  /** Number among all connections of the device. */
+  readonly number: number;
   /** Chosen by us; the originator addresses its messages with it. */
   readonly oToTConnectionId: number;
   /** Chosen by the originator; our replies carry it. */
@@ -56,6 +58,10 @@ export class ConnectionTable {
     return this.#byId.size;
   }
 
+  get connections(): readonly Class3Connection[] {
+    return Array.from(this.#byId.values(), ({ connection }) => connection);
+  }
+
   /** Connections that an owner has open. */
   countOf(owner: string): number {
     let count = 0;
@@ -79,11 +85,6 @@ export class ConnectionTable {
   find(id: number, session: number): Class3Connection | undefined {
     const kept = this.#byId.get(id);
     return kept?.connection.session === session ? kept.connection : undefined;
-  }
-
-  findTriad(triad: Triad): Class3Connection | undefined {
-    for (const { connection } of this.#byId.values()) if (sameTriad(connection, triad)) return connection;
-    return undefined;
   }
 
   /** Restarts the watchdog: a message came. */
@@ -115,12 +116,4 @@ export class ConnectionTable {
 /** Silence in milliseconds after which a connection is given up. */
 export function watchdogMs(connection: { readonly oToTRpiMicros: number; readonly timeoutMultiplier: number }): number {
   return Math.min((connection.oToTRpiMicros * 4 * 2 ** connection.timeoutMultiplier) / 1000, longestWaitMs);
-}
-
-function sameTriad(a: Triad, b: Triad): boolean {
-  return (
-    a.connectionSerial === b.connectionSerial &&
-    a.originatorVendor === b.originatorVendor &&
-    a.originatorSerial === b.originatorSerial
-  );
 }

@@ -1,4 +1,5 @@
 import type { ChannelFacts } from "@cipsec/transport";
+import type { CpfItem } from "@cipsec/wire";
 
 /** What an object's handler may know of the request it serves. */
 export interface RequestContext {
@@ -11,6 +12,10 @@ export interface RequestContext {
   readonly inside?: readonly number[];
   /** Attribute that the path names, for services that work on one. */
   readonly attribute?: number;
+  /** Items beside the message: socket addresses of a Forward_Open. */
+  readonly items?: readonly CpfItem[];
+  /** Adds an item to the reply, behind the message. */
+  addItem?(item: CpfItem): void;
   /** Runs once the reply has been given to the channel: resets, closing of ports and connections. */
   afterReply(run: () => void): void;
 }

@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import { UsageError } from "@cipsec/wire";
 import { Fields, asLatin1, wrong } from "./fields.ts";
 import type { DeviceIdentity } from "./identity.ts";
+import { readAction, readConnections, type ConnectionDescription, type OutputAction } from "./io/description.ts";
 import { readTags, type TagsDescription } from "./tags/description.ts";
 
 /** Ports a device listens on; `null` never opens. */
@@ -10,6 +11,8 @@ export interface DevicePorts {
   readonly eip: number | null;
   /** 44818/udp, discovery. */
   readonly eipUdp: number | null;
+  /** 2222/udp, class 0 and 1 data. */
+  readonly io: number | null;
   /** 2221/tcp, explicit messages over TLS. */
   readonly eips: number | null;
 }
@@ -31,6 +34,11 @@ export interface SecurityDescription {
   readonly configTimerS: number;
   /** Whether the plain port takes TLS too, told by the first octet. */
   readonly samePort: boolean;
+  /**
+   * Whether a Forward_Open over TLS may open class 0 and 1 connections. Their data would go unprotected, by the plain I/O port
+   * while that is open.
+   */
+  readonly plainIoOverTls: boolean;
 }
 
 /** One assembly instance: octets that the application and the network share. */
@@ -40,6 +48,10 @@ export interface AssemblyDescription {
   /** Octets. */
   readonly size: number;
   readonly name: string;
+  /** Outputs when the connection that owns them is lost or closed: zero where left out. IEC 62443-4-2 CR 3.6. */
+  readonly faultState?: OutputAction;
+  /** Outputs while the owner is idle: zero where left out. */
+  readonly idleState?: OutputAction;
 }
 
 /** A device as its description file says it. */
@@ -56,6 +68,8 @@ export interface DeviceDescription {
   /** `null`: a device from before CIP Security. */
   readonly security: SecurityDescription | null;
   readonly assemblies: readonly AssemblyDescription[];
+  /** Class 0 and 1 connections that can be opened. */
+  readonly connections: readonly ConnectionDescription[];
   /** Tags as Logix controllers have them, with their structures. */
   readonly tags?: TagsDescription;
 }
@@ -82,26 +96,30 @@ export function parseDescription(text: string): DeviceDescription {
 /** As {@link parseDescription}, for a value that is already JSON. */
 export function readDescription(json: unknown): DeviceDescription {
   const at = new Fields(json, "device");
+  const name = at.text("name", 64);
+  const assemblies = at
+    .items("assemblies", 64, [])
+    .map((item, i) => readAssembly(new Fields(item, `device.assemblies[${i}]`)));
+  const instances = assemblies.map((assembly) => assembly.instance);
+  const twice = instances.find((instance, i) => instances.indexOf(instance) !== i);
+  if (twice !== undefined) throw wrong("device.assemblies", `instance ${twice} is there twice`);
+  const connections = readConnections(at, assemblies);
   const description: DeviceDescription = {
-    name: at.text("name", 64),
+    name,
     identity: readIdentity(at.fields("identity")),
     address: asAddress(at.or("address", "0.0.0.0"), "device.address"),
-    ports: readPorts(at.fields("ports", {})),
+    ports: readPorts(at.fields("ports", {}), connections.length > 0),
     broadcastAddresses: at
       .items("broadcastAddresses", 8, [])
       .map((item, i) => asAddress(item, `device.broadcastAddresses[${i}]`)),
     hostName: asLatin1(at.text("hostName", 64, ""), "device.hostName"),
     clock: at.flag("clock", true),
     security: readSecurity(at.raw("security")),
-    assemblies: at
-      .items("assemblies", 64, [])
-      .map((item, i) => readAssembly(new Fields(item, `device.assemblies[${i}]`))),
+    assemblies,
+    connections,
     ...readTags(at),
   };
   at.end();
-  const instances = description.assemblies.map((assembly) => assembly.instance);
-  const twice = instances.find((instance, i) => instances.indexOf(instance) !== i);
-  if (twice !== undefined) throw wrong("device.assemblies", `instance ${twice} is there twice`);
   return description;
 }
 
@@ -120,8 +138,13 @@ function readIdentity(at: Fields): DeviceIdentity {
   return identity;
 }
 
-function readPorts(at: Fields): DevicePorts {
-  const ports = { eip: at.port("eip", 44_818), eipUdp: at.port("eipUdp", 44_818), eips: at.port("eips", 2221) };
+function readPorts(at: Fields, hasIo: boolean): DevicePorts {
+  const ports = {
+    eip: at.port("eip", 44_818),
+    eipUdp: at.port("eipUdp", 44_818),
+    io: hasIo ? at.port("io", 2222) : at.port("io", null),
+    eips: at.port("eips", 2221),
+  };
   at.end();
   return ports;
 }
@@ -136,6 +159,7 @@ function readSecurity(json: unknown): SecurityDescription | null {
     csrKey: at.choice("csrKey", ["P-256", "P-384", "RSA-2048", "RSA-3072"], "P-256"),
     configTimerS: at.number("configTimerS", 1, 3600, 10),
     samePort: at.flag("samePort", false),
+    plainIoOverTls: at.flag("plainIoOverTls", false),
   };
   at.end();
   return security;
@@ -158,8 +182,23 @@ function readAssembly(at: Fields): AssemblyDescription {
     size: at.number("size", 0, 65_000),
     name: at.text("name", 64, ""),
   };
+  const actions =
+    assembly.kind === "output"
+      ? {
+          faultState: readAction(at, "faultState", assembly.size),
+          idleState: readAction(at, "idleState", assembly.size),
+        }
+      : {};
   at.end();
-  return assembly;
+  return { ...assembly, ...given(actions) };
+}
+
+/** Without the entries that the file leaves out. */
+function given(actions: { readonly [K in "faultState" | "idleState"]?: OutputAction | undefined }): {
+  readonly [K in "faultState" | "idleState"]?: OutputAction;
+} {
+  const { faultState, idleState } = actions;
+  return { ...(faultState === undefined ? {} : { faultState }), ...(idleState === undefined ? {} : { idleState }) };
 }
 
 function asAddress(value: unknown, where: string): string {

@@ -139,8 +139,13 @@ export class EncapsulationSession {
     if (!isWellFormed || !items.slice(2).every(isSockaddr))
       return this.#refuse(request, EncapsulationStatus.incorrectData);
     const after: (() => void)[] = [];
-    const reply = await this.#services.router.handleOctets(data.data, this.#context(this.#services.maxReply, after));
-    const answer = [address, { type: ItemType.unconnectedData, data: encode(MessageRouterReply, reply) }];
+    const more: CpfItem[] = [];
+    const reply = await this.#services.router.handleOctets(data.data, {
+      ...this.#context(this.#services.maxReply, after),
+      items: items.slice(2),
+      addItem: (item) => more.push(item),
+    });
+    const answer = [address, { type: ItemType.unconnectedData, data: encode(MessageRouterReply, reply) }, ...more];
     return { send: this.#reply(request, answer), after };
   }
 

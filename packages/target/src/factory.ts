@@ -68,6 +68,7 @@ function factoryPorts({ ports }: DeviceDescription): DevicePorts {
   return {
     ...(ports.eip === null ? {} : { eip: { port: ports.eip, open: true, configurable: true } }),
     ...(ports.eipUdp === null ? {} : { eipUdp: { port: ports.eipUdp, open: true, configurable: true } }),
+    ...(ports.io === null ? {} : { io: { port: ports.io, open: true, configurable: true } }),
     ...(ports.eips === null ? {} : { eips: { port: ports.eips, open: true, configurable: true } }),
   };
 }

@@ -40,8 +40,14 @@ export class Fields {
     return value;
   }
 
-  port(name: string, absent: number): number | null {
-    return this.raw(name) === null ? null : this.number(name, 0, 65_535, absent);
+  port(name: string, absent: number | null): number | null {
+    const value = this.or(name, absent);
+    return value === null ? null : this.number(name, 0, 65_535, absent ?? undefined);
+  }
+
+  /** Where an entry stands, for messages. */
+  where(name: string): string {
+    return `${this.#where}.${name}`;
   }
 
   flag(name: string, absent: boolean): boolean {

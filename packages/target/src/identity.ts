@@ -59,6 +59,7 @@ const cipOverTcp = 0x0020;
 const ioOverUdp = 0x0100;
 
 const explicitOverTcp = Capability.ucmmTcp | Capability.class3Tcp;
+const ioClasses = Capability.class0 | Capability.class1;
 
 /** Answers ListIdentity, ListServices or ListInterfaces; `undefined` for any other command. */
 export function answerList(request: Frame, facts: DiscoveryFacts): Uint8Array | undefined {
@@ -110,7 +111,15 @@ function itemsFor(command: number, facts: DiscoveryFacts): readonly CpfItem[] | 
   }
 }
 
-function identityItems({ identity, status, state, address, security, ianaPorts }: DiscoveryFacts): readonly CpfItem[] {
+function identityItems({
+  identity,
+  status,
+  state,
+  address,
+  security,
+  ianaPorts,
+  io,
+}: DiscoveryFacts): readonly CpfItem[] {
   const item = encode(ListIdentityItem, {
     protocolVersion,
     socket: { family: 2, port: eipPort, address: addressNumber(address) },
@@ -129,7 +138,7 @@ function identityItems({ identity, status, state, address, security, ianaPorts }
     });
     items.push(
       { type: ItemType.cipSecurity, data },
-      { type: ItemType.ethernetIpCapability, data: encode(CapabilityItem, explicitOverTcp) },
+      { type: ItemType.ethernetIpCapability, data: encode(CapabilityItem, explicitOverTcp | (io ? ioClasses : 0)) },
     );
   }
   return items;

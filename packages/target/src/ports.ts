@@ -1,4 +1,14 @@
-import { listen, type Channel, type Clock, type Listener, type RefusedEvent, type TlsPolicy } from "@cipsec/transport";
+import {
+  listen,
+  openIoPort,
+  type Channel,
+  type ChannelFacts,
+  type Clock,
+  type IoPort,
+  type Listener,
+  type RefusedEvent,
+  type TlsPolicy,
+} from "@cipsec/transport";
 import { IanaPort } from "@cipsec/wire";
 import type { DevicePorts } from "./description.ts";
 import { answerDiscovery } from "./discovery.ts";
@@ -19,18 +29,23 @@ export interface PortsOptions {
   readonly tls: () => TlsPolicy;
   readonly accept: (channel: Channel) => void;
   readonly discovery: () => DiscoveryFacts;
+  /** Takes a datagram of the I/O port; its octets are good during the call only. */
+  readonly receiveIo: (bytes: Uint8Array, from: ChannelFacts) => void;
+  /** Told that the I/O port is about to close: what goes by it ends. */
+  readonly ioClosed: (port: IoPort) => void;
   /** Told of connections that were not let in. */
   readonly onRefused: (event: RefusedEvent) => void;
   readonly keyLog?: (line: string) => void;
 }
 
-const names = ["eip", "eipUdp", "eips"] as const;
+const names = ["eip", "eipUdp", "io", "eips"] as const;
 
 type Name = (typeof names)[number];
 
 /** An open port; discovery has no listener. */
 interface Opened {
   readonly listener?: Listener;
+  readonly io?: IoPort;
   readonly close: () => Promise<void>;
 }
 
@@ -54,6 +69,11 @@ export class Ports implements AsyncDisposable {
     let bits = 0;
     for (const name of this.#open.keys()) if (this.#wanted[name]) bits |= IanaPort[name];
     return bits;
+  }
+
+  /** The port of class 0 and 1 data, while it shall be open. */
+  get io(): IoPort | undefined {
+    return this.#wanted.io ? this.#open.get("io")?.io : undefined;
   }
 
   /** Number of an open port; it differs from the description where that says 0 (any free port). */
@@ -114,6 +134,7 @@ export class Ports implements AsyncDisposable {
       this.#numbers.set(name, discovery.port);
       return { close: async () => discovery[Symbol.asyncDispose]() };
     }
+    if (name === "io") return this.#startIo(port);
     const listener = await listen({
       protocol: name === "eips" ? "tls" : "tcp",
       address,
@@ -126,6 +147,17 @@ export class Ports implements AsyncDisposable {
     });
     this.#numbers.set(name, listener.port);
     return { listener, close: () => closeWithChannels(listener) };
+  }
+
+  async #startIo(port: number): Promise<Opened> {
+    const { address, receiveIo, ioClosed } = this.#options;
+    const io = await openIoPort({ address, port, receive: receiveIo });
+    this.#numbers.set("io", io.local.port);
+    const close = async (): Promise<void> => {
+      ioClosed(io);
+      await io[Symbol.asyncDispose]();
+    };
+    return { io, close };
   }
 }
 

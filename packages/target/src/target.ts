@@ -1,20 +1,33 @@
 import { join } from "node:path";
 import { IdentityState } from "@cipsec/objects";
-import { clockWithoutDate, systemClock, type Channel, type Clock, type TlsPolicy } from "@cipsec/transport";
+import {
+  TimerWheel,
+  clockWithoutDate,
+  sharedWheel,
+  systemClock,
+  type Channel,
+  type ChannelFacts,
+  type Clock,
+  type IoPort,
+  type TlsPolicy,
+} from "@cipsec/transport";
 import { BugError, CipSecurityState, isStackError } from "@cipsec/wire";
 import { ConnectionManager, type ConnectionLimits } from "./connection-manager.ts";
 import type { DeviceDescription } from "./description.ts";
 import { channelFacts, type TargetEvent } from "./events.ts";
 import { factorySecurity } from "./factory.ts";
 import type { DiscoveryFacts } from "./identity.ts";
+import type { IoConnection, IoEnd } from "./io/connection.ts";
+import { IoEngine, type DroppedDatagrams, type IoLimits } from "./io/engine.ts";
+import { multicastTtl } from "./io/multicast.ts";
 import { AssemblyData, hostAssemblies } from "./objects/assembly.ts";
 import { hostConnectionManager } from "./objects/connection-manager.ts";
 import { hostEthernetLink, isOnLoopback } from "./objects/ethernet-link.ts";
-import { hostIdentity, identityStatus } from "./objects/identity.ts";
+import { hostIdentity, identityStatus, ioStatus } from "./objects/identity.ts";
 import { hostLldp } from "./objects/lldp.ts";
 import { hostMessageRouter } from "./objects/message-router.ts";
 import { hostPort } from "./objects/port.ts";
-import { hostQos } from "./objects/qos.ts";
+import { hostQos, type QosSettings } from "./objects/qos.ts";
 import { hostTcpIpInterface } from "./objects/tcp-ip-interface.ts";
 import { Ports, type OpenPorts } from "./ports.ts";
 import { Router } from "./router.ts";
@@ -40,9 +53,11 @@ export interface TargetOptions {
 export interface Target extends AsyncDisposable {
   readonly description: DeviceDescription;
   /** Numbers of the ports that are open now. */
-  readonly ports: { readonly eip?: number; readonly eipUdp?: number; readonly eips?: number };
-  /** Process data, for the application. */
+  readonly ports: { readonly eip?: number; readonly eipUdp?: number; readonly io?: number; readonly eips?: number };
+  /** Process data, for the application; handlers last over a restart of the device, data start over. */
   readonly assemblies: AssemblyData;
+  /** Class 0 and 1 connections that are open, and what came to the I/O port and was dropped. */
+  readonly io: { readonly connections: number; readonly dropped: DroppedDatagrams };
   /** Tags, for the application; they keep their values over a restart. Missing where the description has none. */
   readonly tags?: Tags;
   /** Stops the device: listeners, sessions, timers. */
@@ -56,6 +71,8 @@ const maxSessions = 20;
 const maxReply = 4000;
 
 const connectionLimits: ConnectionLimits = { connections: 32, perOriginator: 16, size: 4002 };
+
+const ioLimits: IoLimits = { connections: 256, perOriginator: 128 };
 
 const serveLimits: ServeLimits = { maxFrame: 4096 + 64, partialFrameMs: 10_000, maxWaiting: 4096 };
 
@@ -73,7 +90,8 @@ const allClosed: OpenPorts = { eip: false, eipUdp: false, io: false, eips: false
 export async function startTarget(options: TargetOptions): Promise<Target> {
   const event = options.onEvent ?? (() => undefined);
   const tags = options.description.tags === undefined ? undefined : new TagTable(options.description.tags);
-  let device = await Device.boot(options, tags, restart);
+  const assemblies = new AssemblyData(options.description.assemblies);
+  let device = await Device.boot(options, assemblies, tags, restart);
   let isStopped = false;
   let turn: Promise<void> = Promise.resolve();
 
@@ -82,7 +100,7 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
       if (isStopped) return;
       event({ name: "restart", facts: { device: options.description.name } });
       await device.stop();
-      device = await Device.boot(options, tags, restart);
+      device = await Device.boot(options, assemblies, tags, restart);
     });
     turn = turn.catch((error: unknown) => event(failed("restart", error)));
   }
@@ -97,8 +115,9 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
     get ports() {
       return device.ports;
     },
-    get assemblies() {
-      return device.assemblies;
+    assemblies,
+    get io() {
+      return device.io;
     },
     ...(tags === undefined ? {} : { tags }),
     stop,
@@ -117,19 +136,37 @@ class Device {
   readonly #connections: ConnectionManager;
   readonly #channels = new Set<Channel>();
   readonly #ports: Ports;
-  readonly assemblies: AssemblyData;
+  readonly #assemblies: AssemblyData;
+  readonly #engine: IoEngine;
+  #qos: QosSettings | undefined;
   #security: Security | undefined;
   #isStopped = false;
 
-  private constructor(options: TargetOptions, restart: () => void) {
+  private constructor(options: TargetOptions, assemblies: AssemblyData, restart: () => void) {
     const { description } = options;
     this.#options = options;
     this.#restart = restart;
     this.#event = options.onEvent ?? (() => undefined);
     this.#clock = options.clock ?? (description.clock ? systemClock : clockWithoutDate);
     this.#router = new Router((question) => this.#security?.access(question));
-    this.assemblies = new AssemblyData(description.assemblies);
+    this.#assemblies = assemblies;
+    assemblies.reset();
+    this.#engine = new IoEngine({
+      connections: description.connections,
+      assemblies,
+      limits: ioLimits,
+      clock: this.#clock,
+      wheel: options.clock === undefined ? sharedWheel() : new TimerWheel(options.clock),
+      portFor: (channel) => this.#ioPortFor(channel),
+      multicastTtl: () => multicastTtl,
+      dscp: (priority) => dscpOf(priority, this.#qos),
+      onEvent: (name, connection, end) => this.#event({ name, facts: ioFacts(connection, end) }),
+      onTimeout: () => {
+        this.#connections.counters.timeouts += 1;
+      },
+    });
     this.#connections = new ConnectionManager({
+      io: this.#engine,
       identity: description.identity,
       limits: connectionLimits,
       clock: this.#clock,
@@ -144,6 +181,8 @@ class Device {
       tls: () => this.#tlsPolicy(),
       accept: (channel) => this.#accept(channel),
       discovery: () => this.#discovery(),
+      receiveIo: (bytes, from) => this.#engine.receive(bytes, from),
+      ioClosed: (port) => this.#engine.portClosed(port),
       onRefused: ({ remote, reason, error }) =>
         this.#event({
           name: "connection-refused",
@@ -154,8 +193,13 @@ class Device {
   }
 
   /** Brings a device up from its saved state; nothing stays behind when that fails. */
-  static async boot(options: TargetOptions, tags: TagTable | undefined, restart: () => void): Promise<Device> {
-    const device = new Device(options, restart);
+  static async boot(
+    options: TargetOptions,
+    assemblies: AssemblyData,
+    tags: TagTable | undefined,
+    restart: () => void,
+  ): Promise<Device> {
+    const device = new Device(options, assemblies, restart);
     if (tags !== undefined) hostTags(device.#router, tags);
     try {
       await device.#start(await openStore(join(options.stateDir)));
@@ -170,14 +214,20 @@ class Device {
     const numbers = {
       eip: this.#ports.number("eip"),
       eipUdp: this.#ports.number("eipUdp"),
+      io: this.#ports.number("io"),
       eips: this.#ports.number("eips"),
     };
     return Object.fromEntries(Object.entries(numbers).filter(([, number]) => number !== undefined));
   }
 
+  get io(): Target["io"] {
+    return { connections: this.#engine.connections.length, dropped: { ...this.#engine.dropped } };
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#security?.close();
+    this.#engine.stop();
     await this.#ports.apply(allClosed);
     for (const channel of this.#channels) channel.destroy();
   }
@@ -188,13 +238,16 @@ class Device {
     hostIdentity(this.#router, {
       identity,
       isConfigured: () => this.#isConfigured(),
+      ioStatus: () => ioStatus(this.#engine),
       resetRefusal: (type, channel) => this.#security?.resetRefusal(type, channel),
       reset: (type) => void this.#reset(type),
     });
-    hostMessageRouter(this.#router, connectionLimits.connections, () => this.#connections.table.size);
+    hostMessageRouter(this.#router, this.#connections.capacity, () => this.#connections.connections.length);
     hostConnectionManager(this.#router, this.#connections);
-    hostAssemblies(this.#router, description.assemblies, this.assemblies);
-    hostQos(this.#router, store);
+    hostAssemblies(this.#router, description.assemblies, this.#assemblies, (instance) =>
+      this.#engine.isOwned(instance),
+    );
+    this.#qos = hostQos(this.#router, store);
     hostEthernetLink(this.#router, address);
     hostPort(this.#router, address);
     if (!isOnLoopback(address)) hostLldp(this.#router);
@@ -233,7 +286,7 @@ class Device {
       },
       activeTcpConnections: () => this.#channels.size,
     });
-    await this.#ports.apply({ ...allClosed, eip: true, eipUdp: true });
+    await this.#ports.apply({ ...allClosed, eip: true, eipUdp: true, io: true });
   }
 
   #inactivityS: () => number = () => this.#security?.inactivityTimeoutS() ?? defaultInactivityS;
@@ -261,10 +314,10 @@ class Device {
     return {
       identity,
       address,
-      status: identityStatus(this.#isConfigured()),
+      status: identityStatus(this.#isConfigured(), ioStatus(this.#engine)),
       state: IdentityState.operational,
       ianaPorts: this.#ports.bits,
-      io: false,
+      io: this.#ports.io !== undefined,
       ...(this.#security === undefined ? {} : { security: this.#security.facts() }),
     };
   }
@@ -277,6 +330,15 @@ class Device {
     if (this.#security === undefined)
       throw new BugError("bug/unreachable", "a device without CIP Security has no TLS port");
     return this.#security.tlsPolicy();
+  }
+
+  /**
+   * Data go unprotected by UDP: so may connections that were opened in the clear, and those opened over TLS where the description
+   * allows it.
+   */
+  #ioPortFor({ security }: ChannelFacts): IoPort | undefined {
+    const isAllowed = security === undefined || this.#options.description.security?.plainIoOverTls === true;
+    return isAllowed ? this.#ports.io : undefined;
   }
 
   #applyPorts(open: OpenPorts): void {
@@ -296,6 +358,18 @@ class Device {
       this.#event(failed("reset", error));
     }
   }
+}
+
+/** Code point of class 0 and 1 data by priority; the QoS Object has one from the device's start. */
+function dscpOf(priority: number, qos: QosSettings | undefined): number {
+  if (qos === undefined) return 0;
+  return [qos.dscpLow, qos.dscpHigh, qos.dscpScheduled, qos.dscpUrgent][priority] ?? qos.dscpLow;
+}
+
+function ioFacts({ point, owner, destination }: IoConnection, end: IoEnd | undefined): TargetEvent["facts"] {
+  const { name, type } = point;
+  const to = `${destination.address}:${destination.port}`;
+  return { connection: name, type, owner, to, ...(end === undefined ? {} : { end }) };
 }
 
 /** A step that failed while nobody waited for it. */

@@ -36,7 +36,7 @@ test("what is left out takes its default", () => {
     ...least,
     identity: { ...least.identity, deviceType: 0x2b },
     address: "0.0.0.0",
-    ports: { eip: 44_818, eipUdp: 44_818, eips: 2221 },
+    ports: { eip: 44_818, eipUdp: 44_818, io: null, eips: 2221 },
     broadcastAddresses: [],
     hostName: "",
     clock: true,
@@ -47,9 +47,36 @@ test("what is left out takes its default", () => {
       csrKey: "P-256",
       configTimerS: 10,
       samePort: false,
+      plainIoOverTls: false,
     },
     assemblies: [],
+    connections: [],
   });
+});
+
+test("outputs and inputs make connections as controllers expect them", () => {
+  const description = readDescription({
+    ...least,
+    assemblies: [
+      { instance: 100, kind: "input", size: 8 },
+      { instance: 101, kind: "output", size: 8 },
+      { instance: 102, kind: "configuration", size: 4 },
+    ],
+  });
+  const points = description.connections.map(({ type, consume, produce, configuration, oToTFormat, tToOFormat }) => [
+    type,
+    consume,
+    produce,
+    configuration,
+    oToTFormat,
+    tToOFormat,
+  ]);
+  expect(points).toEqual([
+    ["exclusive-owner", 101, 100, 102, "run-idle-32", "modeless"],
+    ["input-only", 254, 100, 102, "heartbeat", "modeless"],
+    ["listen-only", 255, 100, 102, "heartbeat", "modeless"],
+  ]);
+  expect(description.ports.io).toBe(2222);
 });
 
 test("a device from before CIP Security has security null", () => {
@@ -71,6 +98,7 @@ describe("each entry takes", () => {
     { path: "broadcastAddresses", values: [[], ["127.255.255.255"], Array.from({ length: 8 }, () => "10.0.0.255")] },
     { path: "ports.eip", values: [0, 65_535, null] },
     { path: "ports.eipUdp", values: [0, 44_818, null] },
+    { path: "ports.io", values: [0, 2222, null] },
     { path: "ports.eips", values: [0, 2221, null] },
     { path: "hostName", values: ["", "press-1"] },
     { path: "clock", values: [true, false] },
@@ -94,6 +122,7 @@ describe("each entry takes", () => {
         [assembly],
         [{ ...assembly, instance: 65_535, kind: "output", size: 65_000, name: "out" }],
         [{ ...assembly, kind: "configuration" }],
+        [{ ...assembly, kind: "output", size: 2, faultState: "hold", idleState: { hex: "00fF" } }],
       ],
     },
   ])("$path: $values", ({ path, values }) => {
@@ -130,6 +159,7 @@ describe("each entry refuses, and says which", () => {
     { path: "ports.eip", values: [-1, 65_536, "44818"] },
     { path: "ports.eipUdp", values: [-1, 1.5] },
     { path: "ports.eips", values: [70_000, false] },
+    { path: "ports.io", values: [-1, "2222"] },
     { path: "ports.eipd", values: [2221] },
     { path: "hostName", values: [null, "x".repeat(65), "пресс"] },
     { path: "clock", values: [null, "yes", 1] },
@@ -139,6 +169,7 @@ describe("each entry refuses, and says which", () => {
     { path: "security.csrKey", values: ["P-521"] },
     { path: "security.configTimerS", values: [0, 3601, "10"] },
     { path: "security.samePort", values: [null, "yes", 1] },
+    { path: "security.plainIoOverTls", values: [null, 1] },
     { path: "security.policy", values: ["x"] },
     { path: "security.defaultCertificate", values: ["vendor", null, 5] },
     { path: "security.defaultCertificate", where: "security.defaultCertificate.key", values: [{ certificate: "c" }] },
@@ -153,6 +184,14 @@ describe("each entry refuses, and says which", () => {
     { path: "assemblies", where: "assemblies[0].kind", values: [one({ kind: "both" }), one({ kind: null })] },
     { path: "assemblies", where: "assemblies[0].size", values: [one({ size: -1 }), one({ size: 65_001 })] },
     { path: "assemblies", where: "assemblies[0].name", values: [one({ name: 5 })] },
+    { path: "assemblies", where: "assemblies[0].faultState", values: [one({ faultState: "zero" })] },
+    {
+      path: "assemblies",
+      where: "assemblies[0].idleState",
+      values: ["keep", 5, null, [], { hex: "00" }, { hex: "00gg" }].map((idleState) =>
+        one({ kind: "output", size: 2, idleState }),
+      ),
+    },
     { path: "assemblies", where: "assemblies[0].length", values: [one({ length: 5 })] },
     { path: "adress", values: ["127.0.0.1"] },
   ])("$path: $values", ({ path, where = path, values }) => {
@@ -161,6 +200,33 @@ describe("each entry refuses, and says which", () => {
         expect.objectContaining({ code: "usage/file", facts: { where: `device.${where}` } }),
       );
     }
+  });
+
+  const owner = { type: "exclusive-owner", consume: 2, produce: 1 };
+  const listener = { type: "listen-only", produce: 1 };
+  test.each([
+    { where: "connections", connections: [listener, listener] },
+    { where: "connections", connections: "all" },
+    { where: "connections[0].type", connections: [{ ...owner, type: "redundant-owner" }] },
+    { where: "connections[0].consume", connections: [{ ...owner, consume: 1 }] },
+    { where: "connections[0].consume", connections: [{ ...listener, consume: 2 }] },
+    { where: "connections[0].produce", connections: [{ ...owner, produce: 2 }] },
+    { where: "connections[0].configuration", connections: [{ ...owner, configuration: 2 }] },
+    { where: "connections[0].oToTFormat", connections: [{ ...owner, oToTFormat: "heartbeat" }] },
+    { where: "connections[0].oToTFormat", connections: [{ ...listener, oToTFormat: "modeless" }] },
+    { where: "connections[0].tToOFormat", connections: [{ ...owner, tToOFormat: "safety" }] },
+    { where: "connections[0].minRpiMicros", connections: [{ ...owner, minRpiMicros: 999 }] },
+    { where: "connections[0].minRpiMicros", connections: [{ ...owner, minRpiMicros: 5000, maxRpiMicros: 4000 }] },
+    { where: "connections[0].maxConnections", connections: [{ ...owner, maxConnections: 2 }] },
+    { where: "connections[0].rpi", connections: [{ ...owner, rpi: 5000 }] },
+  ])("$where: $connections", ({ where, connections }) => {
+    const assemblies = [
+      { instance: 1, kind: "input", size: 4 },
+      { instance: 2, kind: "output", size: 4 },
+    ];
+    expect(() => readDescription({ ...least, assemblies, connections })).toThrow(
+      expect.objectContaining({ code: "usage/file", facts: { where: `device.${where}` } }),
+    );
   });
 
   test("an instance that is there twice", () => {

@@ -6,7 +6,7 @@ import { Ports, type OpenPorts } from "../src/ports.ts";
 import { discoveryFacts } from "./support/device.ts";
 
 const closed: OpenPorts = { eip: false, eipUdp: false, io: false, eips: false, eipd: false };
-const any: DevicePorts = { eip: 0, eipUdp: 0, eips: 0 };
+const any: DevicePorts = { eip: 0, eipUdp: 0, io: 0, eips: 0 };
 
 function portsAt(
   address: string,
@@ -28,6 +28,8 @@ function portsAt(
       accepted.push(channel);
     },
     discovery: () => discoveryFacts({ address }),
+    receiveIo: () => undefined,
+    ioClosed: () => undefined,
     onRefused: () => undefined,
   });
   return { ports: all, accepted };
@@ -76,7 +78,7 @@ test("a port that is open already stays as it is", async () => {
 });
 
 test("a port that the description says never opens does not", async () => {
-  const { ports } = portsAt("127.25.4.4", { eip: null, eipUdp: null, eips: null });
+  const { ports } = portsAt("127.25.4.4", { eip: null, eipUdp: null, io: null, eips: null });
   await ports.apply({ eip: true, eipUdp: true, io: true, eips: true, eipd: true });
   expect(ports.bits).toBe(0);
 });
@@ -85,7 +87,7 @@ test("a port that cannot be opened is told, and keeps no other one open", async 
   const first = portsAt("127.25.4.5");
   await first.ports.apply({ ...closed, eip: true });
   const taken = first.ports.number("eip") ?? 0;
-  const second = portsAt("127.25.4.5", { eip: taken, eipUdp: 0, eips: 0 });
+  const second = portsAt("127.25.4.5", { eip: taken, eipUdp: 0, io: 0, eips: 0 });
   await second.ports.apply({ ...closed, eips: true });
   await expect(second.ports.apply({ ...closed, eip: true })).rejects.toMatchObject({ code: "transport/address" });
   expect(second.ports.bits).toBe(0);

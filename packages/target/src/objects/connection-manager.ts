@@ -25,10 +25,20 @@ export function hostConnectionManager(router: Router, manager: ConnectionManager
     closeFormatRejects: counter("closeFormatRejects"),
     closeOtherRejects: counter("closeOtherRejects"),
     connectionTimeouts: counter("timeouts"),
+    connectionEntryList: { get: () => entries(manager) },
     forwardOpen: special,
     largeForwardOpen: special,
     forwardClose: special,
     unconnectedSend: special,
+    getConnectionData: special,
+    searchConnectionData: special,
+    getConnectionOwner: special,
   };
   router.host(ConnectionManagerClass, 1, handlers);
+}
+
+/** Which of the connections that there can be are open: entry `i` is the connection of number `i + 1`. */
+function entries({ connections, capacity }: ConnectionManager): readonly boolean[] {
+  const numbers = new Set(connections.map(({ number }) => number));
+  return Array.from({ length: capacity }, (_, i) => numbers.has(i + 1));
 }

@@ -2,6 +2,7 @@ import { ExtendedDeviceStatus, Identity, IdentityState, IdentityStatus, ResetTyp
 import type { ChannelFacts } from "@cipsec/transport";
 import { Status } from "@cipsec/wire";
 import { keyMismatch, type DeviceIdentity } from "../identity.ts";
+import type { IoEngine } from "../io/engine.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
 
@@ -10,15 +11,32 @@ export interface IdentityBehaviour {
   readonly identity: DeviceIdentity;
   /** Whether anybody has configured the device: bit 2 of the status. */
   isConfigured(): boolean;
+  /** Status bits that I/O connections make. */
+  ioStatus(): number;
   /** The general status that refuses a reset over the channel that asks, or `undefined`. */
   resetRefusal(type: number, channel: ChannelFacts): number | undefined;
   /** Restarts the device. Called once the reply is on its way. */
   reset(type: number): void;
 }
 
-/** Status word of the Identity Object: configured or not; no I/O connection, as none is offered yet. */
-export function identityStatus(isConfigured: boolean): number {
-  return (isConfigured ? IdentityStatus.configured : 0) | (ExtendedDeviceStatus.noConnection << 4);
+/** Status word of the Identity Object: configured or not, and what I/O connections make of it; none where left out. */
+export function identityStatus(isConfigured: boolean, io = noConnection): number {
+  return (isConfigured ? IdentityStatus.configured : 0) | io;
+}
+
+const noConnection = ExtendedDeviceStatus.noConnection << 4;
+
+/** Owned, and the extended status. @see reference ethernet-ip.md 6.11, 7.1.1 */
+export function ioStatus({ connections, hasFaulted }: Pick<IoEngine, "connections" | "hasFaulted">): number {
+  const isOwned = connections.some(({ point }) => point.type === "exclusive-owner");
+  const isRun = connections.some(({ point, consumed }) => point.type === "exclusive-owner" && consumed.isRun === true);
+  return (isOwned ? IdentityStatus.owned : 0) | (extendedStatus(connections.length, isRun, hasFaulted) << 4);
+}
+
+function extendedStatus(connections: number, isRun: boolean, hasFaulted: boolean): number {
+  if (hasFaulted) return ExtendedDeviceStatus.faultedConnection;
+  if (connections === 0) return ExtendedDeviceStatus.noConnection;
+  return isRun ? ExtendedDeviceStatus.connectionInRun : ExtendedDeviceStatus.connectionsIdle;
 }
 
 /** Hosts the Identity Object, and has the router refuse electronic keys of other devices. @see CIP Vol 1, 5A-2; reference ethernet-ip.md 7.1 */
@@ -30,7 +48,7 @@ export function hostIdentity(router: Router, behaviour: IdentityBehaviour): void
     deviceType: { get: () => identity.deviceType },
     productCode: { get: () => identity.productCode },
     revision: { get: () => identity.revision },
-    status: { get: () => identityStatus(behaviour.isConfigured()) },
+    status: { get: () => identityStatus(behaviour.isConfigured(), behaviour.ioStatus()) },
     serialNumber: { get: () => identity.serialNumber },
     productName: { get: () => identity.productName },
     state: { get: () => IdentityState.operational },

@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import { PortCapability, TcpIpInterface, TcpIpStatus } from "@cipsec/objects";
 import { Status, objectPath } from "@cipsec/wire";
 import type { RequestContext } from "../context.ts";
+import { groupsPerDevice, multicastAddress, multicastTtl, subnetOf } from "../io/multicast.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
 
@@ -70,6 +71,13 @@ export function hostTcpIpInterface(router: Router, options: TcpIpInterfaceOption
       set: async (seconds) => {
         if (seconds > 3600) throw refuse(Status.invalidAttributeValue, { reason: "more than 3600 s" });
         await options.setInactivityTimeout(seconds);
+      },
+    },
+    ttl: { get: () => multicastTtl },
+    multicastConfiguration: {
+      get: () => {
+        const start = isIPv4(address) && address !== none ? multicastAddress(subnetOf(address), 0) : none;
+        return { allocation: 0, reserved: 0, count: groupsPerDevice, start };
       },
     },
     activeTcpConnections: { get: () => Math.min(options.activeTcpConnections(), 0xffff) },

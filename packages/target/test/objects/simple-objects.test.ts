@@ -51,6 +51,7 @@ const hosted: readonly { object: ObjectClass; instance: number; attributes: read
       "closeFormatRejects",
       "closeOtherRejects",
       "connectionTimeouts",
+      "connectionEntryList",
     ],
   },
   { object: Qos, instance: 1, attributes: ["dscpUrgent", "dscpScheduled", "dscpHigh", "dscpLow", "dscpExplicit"] },
@@ -80,6 +81,7 @@ beforeAll(async () => {
   hostIdentity(router, {
     identity,
     isConfigured: () => true,
+    ioStatus: () => 0x31,
     resetRefusal: (type) => (refusesFactoryReset && type > 0 ? Status.privilegeViolation : undefined),
     reset: (type) => void resets.push(type),
   });
@@ -210,6 +212,7 @@ describe("Identity", () => {
     hostIdentity(router, {
       identity,
       isConfigured: () => false,
+      ioStatus: () => 0x30,
       resetRefusal: () => undefined,
       reset: () => done.push("reset"),
     });
@@ -246,7 +249,7 @@ describe("Message Router", () => {
 
 describe("Connection Manager", () => {
   test("its optional services are in class attribute 5", async () => {
-    expect(toHex((await get(0x06, 0, 5)).data)).toBe("0200 5200 5b00".replaceAll(" ", ""));
+    expect(toHex((await get(0x06, 0, 5)).data)).toBe("0500 5200 5600 5700 5a00 5b00".replaceAll(" ", ""));
   });
 });
 

@@ -1,0 +1,382 @@
+import type { ChannelFacts, Clock, Endpoint, IoPort, TimerWheel } from "@cipsec/transport";
+import {
+  ConnectionType,
+  IoWriter,
+  isNewer16,
+  isNewer32,
+  readIo,
+  readIoData,
+  type ForwardOpen,
+  type IoData,
+} from "@cipsec/wire";
+import type { IoPath } from "../connection-path.ts";
+import { Extended, type Refused } from "../extended.ts";
+import type { AssemblyData } from "../objects/assembly.ts";
+import { timeoutMicros, type IoConnection, type IoEnd } from "./connection.ts";
+import type { ConnectionDescription } from "./description.ts";
+import { groupsPerDevice, multicastAddress, subnetOf } from "./multicast.ts";
+import { checkIoOpen, isRefused, type OpenPlan } from "./open-checks.ts";
+import { Production, Trigger } from "./production.ts";
+
+/** Bounds on class 0 and 1 connections, each with its reason. */
+export interface IoLimits {
+  /** Open at a time: each costs two packets per interval. */
+  readonly connections: number;
+  /** Open at a time for one originator, so that one cannot take all. IEC 62443-4-2 CR 2.7. */
+  readonly perOriginator: number;
+}
+
+/** What the engine needs of its device. */
+export interface IoEngineOptions {
+  readonly connections: readonly ConnectionDescription[];
+  readonly assemblies: AssemblyData;
+  readonly limits: IoLimits;
+  readonly clock: Pick<Clock, "now">;
+  readonly wheel: TimerWheel;
+  /**
+   * The port that the data of a connection go by which is opened over this channel; `undefined` where none may: it is closed, or
+   * policy has it so.
+   */
+  readonly portFor: (channel: ChannelFacts) => IoPort | undefined;
+  /** Hops that multicast may go: TCP/IP Interface attribute 8. */
+  readonly multicastTtl: () => number;
+  /** Code point in use for a priority of network parameters, 0 low to 3 urgent. */
+  readonly dscp: (priority: number) => number;
+  /** Told of connections that open and end. */
+  readonly onEvent?: (name: "io-opened" | "io-closed", connection: IoConnection, end?: IoEnd) => void;
+  /** Told of connections that time out. */
+  readonly onTimeout: () => void;
+}
+
+/** A Forward_Open as the Connection Manager hands it over. */
+export interface IoOpenRequest {
+  readonly open: ForwardOpen;
+  readonly path: IoPath;
+  readonly channel: ChannelFacts;
+  readonly owner: string;
+  /** Port of the originator's T→O item: where it wants its packets. */
+  readonly tToOPort: number | undefined;
+  readonly number: number;
+  readonly freeId: () => number;
+}
+
+/** Datagrams of the I/O port that were dropped, by reason. */
+export interface DroppedDatagrams {
+  /** No class 0 or 1 datagram. */
+  malformed: number;
+  /** For no connection, or not from its originator. */
+  foreign: number;
+  /** With a sequence number that is not newer than the last. */
+  stale: number;
+  /** Of the wrong size for their connection. */
+  wrongSize: number;
+}
+
+/** The standard port of class 0 and 1 data. */
+const ioPort = 2222;
+
+/** The first packet may take longer than the interval asks for. @see reference ethernet-ip.md 6.14 */
+const firstWaitMicros = 10_000_000;
+
+/**
+ * Class 0 and 1 connections: produces by the timer wheel, consumes what comes from each connection's originator, watches over
+ * their silence, and puts outputs into their fault state when their owner is gone. It knows datagram paths and not what protects
+ * them.
+ *
+ * @see CIP Vol 1, 3-4 to 3-6; reference ethernet-ip.md 6.9 to 6.14
+ */
+export class IoEngine {
+  readonly dropped: DroppedDatagrams = { malformed: 0, foreign: 0, stale: 0, wrongSize: 0 };
+  readonly #options: IoEngineOptions;
+  readonly #byId = new Map<number, IoConnection>();
+  readonly #ports = new Map<IoConnection, IoPort>();
+  #hasFaulted = false;
+
+  constructor(options: IoEngineOptions) {
+    this.#options = options;
+    options.assemblies.listen((instance, isNew) => {
+      const told = new Set<Production>();
+      for (const { point, production } of this.#byId.values()) {
+        if (point.produce !== instance || told.has(production)) continue;
+        told.add(production);
+        production.changed(isNew);
+      }
+    });
+  }
+
+  get connections(): readonly IoConnection[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Connections that there can be. */
+  get capacity(): number {
+    return this.#options.limits.connections;
+  }
+
+  /** Number of the port on which the data of a connection are consumed that is opened over this channel. */
+  localPort(channel: ChannelFacts): number | undefined {
+    return this.#options.portFor(channel)?.local.port;
+  }
+
+  /** Whether a connection timed out and none has opened since. */
+  get hasFaulted(): boolean {
+    return this.#hasFaulted;
+  }
+
+  /** Whether an assembly's data belong to a connection: an output to its owner, a configuration to all that use it. */
+  isOwned(instance: number): boolean {
+    return this.connections.some(
+      ({ point, configuration }) =>
+        configuration === instance || (point.type === "exclusive-owner" && point.consume === instance),
+    );
+  }
+
+  hasId(id: number): boolean {
+    return this.#byId.has(id);
+  }
+
+  /** What a connection of this path is, where the device offers one. */
+  offers({ consume, produce }: IoPath): boolean {
+    return this.#options.connections.some((point) => point.consume === consume && point.produce === produce);
+  }
+
+  /** Whether a Forward_Open over this channel may open class 0 and 1 connections at all. */
+  isAllowed(channel: ChannelFacts): boolean {
+    return this.#options.portFor(channel) !== undefined;
+  }
+
+  /** Opens a connection, which produces once {@link Production.start} is called; or the words that refuse it. */
+  open(request: IoOpenRequest): IoConnection | Refused {
+    const { open, path, channel } = request;
+    const port = this.#options.portFor(channel);
+    if (port === undefined) return [Extended.transportNotSupported];
+    const { assemblies } = this.#options;
+    const subnet = subnetOf(channel.local.address);
+    const plan = checkIoOpen(open, path, {
+      points: this.#options.connections,
+      sizeOf: (instance) => assemblies.get(instance).length,
+      configured: (instance) => assemblies.get(instance),
+      open: this.connections,
+      originator: channel.remote.address,
+      subnet,
+      ttl: this.#options.multicastTtl(),
+    });
+    if (isRefused(plan)) return plan;
+    const isMulticast = open.tToO.type === ConnectionType.multicast;
+    const group = isMulticast ? (plan.joins?.destination.address ?? this.#freeGroup(subnet)) : undefined;
+    if (!this.#hasRoom(request.owner) || (isMulticast && group === undefined)) return [Extended.outOfConnections];
+    const destination: Endpoint =
+      group === undefined
+        ? { address: channel.remote.address, port: request.tToOPort ?? ioPort }
+        : { address: group, port: ioPort };
+    return this.#admit(request, plan, port, destination);
+  }
+
+  /** Sets the configuration that a null Forward_Open carries; the words that refuse it otherwise. */
+  configure({ configuration, data }: IoPath): Refused | undefined {
+    if (configuration === undefined || data === undefined) return undefined;
+    const { connections, assemblies } = this.#options;
+    if (!connections.some((point) => point.configuration === configuration)) return [Extended.configurationPath];
+    const size = assemblies.get(configuration).length;
+    if (data.length !== size + (size % 2)) return [Extended.configurationSize, size];
+    assemblies.set(configuration, data.subarray(0, size));
+    return undefined;
+  }
+
+  /** Ends a connection, and with the last of an input those that only listen to it. */
+  close(connection: IoConnection, end: IoEnd): void {
+    if (!this.#byId.delete(connection.oToTConnectionId)) return;
+    this.#ports.delete(connection);
+    connection.consumed.watchdog();
+    const { point, production } = connection;
+    const others = this.connections;
+    if (!others.some((other) => other.production === production)) production.stop();
+    if (point.type === "exclusive-owner")
+      this.#options.assemblies.release(
+        point.consume,
+        end === "timeout" || end === "port-closed" ? "timeout" : "closed",
+      );
+    this.#options.onEvent?.("io-closed", connection, end);
+    const isSource = (other: IoConnection): boolean =>
+      other.point.type !== "listen-only" && other.point.produce === point.produce;
+    if (others.some(isSource)) return;
+    for (const other of others) if (other.point.produce === point.produce) this.close(other, "owner-gone");
+  }
+
+  /** Ends what goes by a port that is no longer open. */
+  portClosed(port: IoPort): void {
+    for (const [connection, its] of this.#ports) if (its === port) this.close(connection, "port-closed");
+  }
+
+  /** Ends everything: the device stops. */
+  stop(): void {
+    for (const connection of this.connections) this.close(connection, "closed");
+    this.#options.assemblies.listen(() => undefined);
+  }
+
+  /** Takes a datagram of an I/O port; anything that does not belong to a connection is counted and dropped. */
+  receive(bytes: Uint8Array, from: ChannelFacts): void {
+    const frame = readIo(bytes);
+    if (frame === undefined) {
+      this.dropped.malformed += 1;
+      return;
+    }
+    const connection = this.#byId.get(frame.connectionId);
+    const { address, protocol } = connection?.peer ?? {};
+    if (connection === undefined || address !== from.remote.address || protocol !== from.protocol) {
+      this.dropped.foreign += 1;
+      return;
+    }
+    const { consumed } = connection;
+    const { sequence } = frame;
+    if (sequence !== undefined) {
+      if (consumed.lastSequence !== undefined && !isNewer32(sequence, consumed.lastSequence)) {
+        this.dropped.stale += 1;
+        return;
+      }
+    }
+    const data = fits(connection, frame.data.length)
+      ? readIoData(frame.data, connection.transportClass, connection.point.oToTFormat)
+      : undefined;
+    if (data === undefined) {
+      this.dropped.wrongSize += 1;
+      return;
+    }
+    consumed.lastSequence = sequence;
+    consumed.packets += 1;
+    this.#heard(connection);
+    this.#consume(connection, data);
+  }
+
+  #hasRoom(owner: string): boolean {
+    const { connections, perOriginator } = this.#options.limits;
+    const mine = this.connections.filter((other) => other.owner === owner);
+    return this.#byId.size < connections && mine.length < perOriginator;
+  }
+
+  #freeGroup(subnet: ReturnType<typeof subnetOf>): string | undefined {
+    const taken = new Set(this.connections.map(({ destination }) => destination.address));
+    for (let i = 0; i < groupsPerDevice; i += 1) {
+      const group = multicastAddress(subnet, i);
+      if (!taken.has(group)) return group;
+    }
+    return undefined;
+  }
+
+  #admit(request: IoOpenRequest, plan: OpenPlan, port: IoPort, destination: Endpoint): IoConnection {
+    const { open, path, channel, owner, number, freeId } = request;
+    const { point, transportClass, trigger, joins } = plan;
+    const isMulticast = open.tToO.type === ConnectionType.multicast;
+    const oToTConnectionId = freeId();
+    const tToOConnectionId = isMulticast ? (joins?.tToOConnectionId ?? freeId()) : open.tToOConnectionId;
+    this.configure(path);
+    const connection: IoConnection = {
+      ...triadOf(open),
+      number,
+      point,
+      configuration: path.configuration,
+      oToTConnectionId,
+      askedTtoOConnectionId: open.tToOConnectionId,
+      tToOConnectionId,
+      transportClass,
+      trigger,
+      timeoutMultiplier: open.timeoutMultiplier,
+      oToTRpiMicros: open.oToTRpiMicros,
+      tToORpiMicros: open.tToORpiMicros,
+      oToT: open.oToT,
+      tToO: open.tToO,
+      path: open.path,
+      owner,
+      // Data of a connection that was opened over TCP come by UDP; over DTLS both come by the same association.
+      peer: { address: channel.remote.address, protocol: port.path(destination).facts.protocol },
+      destination,
+      production: joins?.production ?? this.#produce(open, plan, port, destination, tToOConnectionId),
+      consumed: {
+        hasHeard: false,
+        lastHeardMicros: this.#nowMicros(),
+        lastSequence: undefined,
+        lastCount: undefined,
+        isRun: undefined,
+        watchdog: () => undefined,
+        packets: 0,
+      },
+    };
+    this.#byId.set(oToTConnectionId, connection);
+    this.#ports.set(connection, port);
+    this.#watch(connection, Math.max(firstWaitMicros, timeoutMicros(connection)));
+    this.#hasFaulted = false;
+    this.#options.onEvent?.("io-opened", connection);
+    return connection;
+  }
+
+  #produce(
+    open: ForwardOpen,
+    { point, transportClass, trigger, inhibitMicros }: OpenPlan,
+    port: IoPort,
+    destination: Endpoint,
+    connectionId: number,
+  ): Production {
+    const { assemblies, wheel, dscp, multicastTtl } = this.#options;
+    const isHeartbeat = point.tToOFormat === "heartbeat";
+    const data = isHeartbeat ? () => nothing : () => assemblies.get(point.produce);
+    const mark = dscp(open.tToO.priority);
+    return new Production({
+      wheel,
+      nowMicros: () => this.#nowMicros(),
+      writer: new IoWriter({ connectionId, transportClass, format: point.tToOFormat, size: data().length }),
+      path: port.path(destination, { dscp: mark, ttl: multicastTtl() }),
+      trigger,
+      periodMicros: open.tToORpiMicros,
+      inhibitMicros: trigger === Trigger.cyclic ? 0 : inhibitMicros,
+      data,
+    });
+  }
+
+  #heard(connection: IoConnection): void {
+    const { consumed } = connection;
+    consumed.lastHeardMicros = this.#nowMicros();
+    if (consumed.hasHeard) return;
+    consumed.hasHeard = true;
+    consumed.watchdog();
+    this.#watch(connection, timeoutMicros(connection));
+  }
+
+  /** A packet only notes its time; when the watchdog fires it waits on for what is left. */
+  #watch(connection: IoConnection, micros: number): void {
+    const { consumed } = connection;
+    consumed.watchdog = this.#options.wheel.after(micros, () => {
+      const left = consumed.lastHeardMicros + timeoutMicros(connection) - this.#nowMicros();
+      if (consumed.hasHeard && left > 0) return this.#watch(connection, left);
+      this.#hasFaulted = true;
+      this.#options.onTimeout();
+      this.close(connection, "timeout");
+    });
+  }
+
+  /** Data to the application: new ones in run, and each change between run and idle. */
+  #consume({ point, transportClass, consumed }: IoConnection, { count, run = true, data }: IoData): void {
+    const isNew = consumed.lastCount === undefined || count === undefined || isNewer16(count, consumed.lastCount);
+    if (isNew) consumed.lastCount = transportClass === 1 ? count : undefined;
+    const wasRun = consumed.isRun;
+    consumed.isRun = run;
+    if (point.type !== "exclusive-owner") return;
+    if (!run) {
+      if (wasRun !== false) this.#options.assemblies.release(point.consume, "idle");
+    } else if (isNew || wasRun !== true) this.#options.assemblies.produceOutput(point.consume, data);
+  }
+
+  #nowMicros(): number {
+    return this.#options.clock.now() * 1000;
+  }
+}
+
+const nothing = new Uint8Array(0);
+
+/** A connection's packets all have its size; those of zero-length format may also have no data. */
+function fits({ oToT, transportClass, point }: IoConnection, length: number): boolean {
+  return length === oToT.size || (point.oToTFormat === "zero-length" && length === (transportClass === 1 ? 2 : 0));
+}
+
+function triadOf({ connectionSerial, originatorVendor, originatorSerial }: ForwardOpen) {
+  return { connectionSerial, originatorVendor, originatorSerial };
+}

@@ -1,0 +1,66 @@
+import { networkInterfaces } from "node:os";
+
+/** Multicast addresses that one device may use. */
+export const groupsPerDevice = 32;
+
+/** Hops that multicast may go: it stays on the subnet. */
+export const multicastTtl = 1;
+
+/** Where the block of addresses for EtherNet/IP begins: 239.192.1.0. */
+const base = 0xefc0_0100;
+
+/** The address and mask of the interface that a device stands on, as numbers. */
+export interface Subnet {
+  readonly address: number;
+  readonly mask: number;
+}
+
+/**
+ * The subnet that an IPv4 address of this machine is in; without an interface that tells, the mask of the address's class.
+ */
+export function subnetOf(address: string): Subnet {
+  const own = toNumber(address);
+  for (const list of Object.values(networkInterfaces())) {
+    for (const { family, address: at, netmask } of list ?? []) {
+      if (family !== "IPv4") continue;
+      const mask = toNumber(netmask);
+      if (and(toNumber(at), mask) === and(own, mask)) return { address: own, mask };
+    }
+  }
+  return { address: own, mask: classMask(own) };
+}
+
+/** Whether an address is on the subnet: multicast with a TTL of 1 gets no farther. */
+export function isOnSubnet(address: string, { address: own, mask }: Subnet): boolean {
+  return and(toNumber(address), mask) === and(own, mask);
+}
+
+/**
+ * Address number `i`, below {@link groupsPerDevice}, of a device's own multicast block.
+ *
+ * @see CIP Vol 2, 3-5.3; reference ethernet-ip.md 6.12
+ */
+export function multicastAddress({ address, mask }: Subnet, i: number): string {
+  const host = and(address, ~mask);
+  const index = (host - 1) & 0x3ff;
+  return toText(base + index * groupsPerDevice + i);
+}
+
+/** 192.168.1.20 as 0xC0A80114. */
+function toNumber(address: string): number {
+  return address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+function toText(address: number): string {
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join(".");
+}
+
+function and(a: number, b: number): number {
+  return (a & b) >>> 0;
+}
+
+function classMask(address: number): number {
+  const first = address >>> 24;
+  if (first < 128) return 0xff00_0000;
+  return first < 192 ? 0xffff_0000 : 0xffff_ff00;
+}
