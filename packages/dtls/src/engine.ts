@@ -258,7 +258,7 @@ class Machine implements Engine {
     if (next === "done") {
       this.#open();
     } else if ("ask" in next) {
-      this.#then = next.then;
+      this.#then = next.accepted;
       this.#events.push({ type: "verify", request: next.ask });
     } else {
       this.#step = next;

@@ -24,7 +24,7 @@ export interface Step {
 }
 
 /** What follows: another state, a question to the caller first, or the end. */
-export type Next = Step | { readonly ask: VerifyRequest; readonly then: () => Next } | "done";
+export type Next = Step | { readonly ask: VerifyRequest; readonly accepted: () => Next } | "done";
 
 /** Who the peer proved to be. */
 export type PeerProof =

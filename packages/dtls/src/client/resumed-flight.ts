@@ -14,7 +14,7 @@ export function awaitResumedFinish(x: Exchange, session: SessionState, ticketCom
   const step = awaitFinished(x, session, ticketComes);
   if (session.peerChain.length === 0) return step;
   const ask = { chain: session.peerChain, peer: "server", serverName: x.serverName, resumed: true } as const;
-  return { ask, then: () => step };
+  return { ask, accepted: () => step };
 }
 
 function awaitFinished(x: Exchange, session: SessionState, ticketComes: boolean): Step {

@@ -55,7 +55,7 @@ function takeCertificate(x: Exchange, flight: ServerFlight, message: HandshakeMe
   x.proof = { kind: "certificate", chain };
   const known: ServerFlight = { ...flight, chain, key };
   const ask = { chain, peer: "server", serverName: x.serverName, resumed: false } as const;
-  return { ask, then: () => (x.chosen.keyExchange === "rsa" ? awaitDone(x, known) : awaitKeyExchange(x, known)) };
+  return { ask, accepted: () => (x.chosen.keyExchange === "rsa" ? awaitDone(x, known) : awaitKeyExchange(x, known)) };
 }
 
 function awaitKeyExchange(x: Exchange, flight: ServerFlight): Step {

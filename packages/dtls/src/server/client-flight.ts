@@ -57,7 +57,7 @@ function takeCertificate(context: Context, message: HandshakeMessage): Next {
   if ("refused" in judged) throw fail("unsupported_certificate", `the client's certificate: ${judged.refused}`);
   x.proof = { kind: "certificate", chain };
   const ask = { chain, peer: "client", serverName: x.serverName, resumed: false } as const;
-  return { ask, then: () => awaitKeyExchange(context, key) };
+  return { ask, accepted: () => awaitKeyExchange(context, key) };
 }
 
 function awaitKeyExchange(context: Context, key: KeyObject | undefined): Step {

@@ -15,7 +15,7 @@ export function sendResumedFlight(x: Exchange, session: SessionState): Next {
   const { peerChain: chain } = session;
   if (chain.length === 0) return send(x);
   x.proof = { kind: "certificate", chain };
-  return { ask: { chain, peer: "client", serverName: x.serverName, resumed: true }, then: () => send(x) };
+  return { ask: { chain, peer: "client", serverName: x.serverName, resumed: true }, accepted: () => send(x) };
 }
 
 function send(x: Exchange): Step {

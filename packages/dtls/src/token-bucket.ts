@@ -1,0 +1,20 @@
+/** Lets through so many a second on average, and as many at once. */
+export class TokenBucket {
+  readonly #perSecond: number;
+  #tokens: number;
+  #at: number | undefined;
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
+    this.#tokens = perSecond;
+  }
+
+  take(now: number): boolean {
+    const passed = (now - (this.#at ?? now)) / 1000;
+    this.#at = now;
+    this.#tokens = Math.min(this.#perSecond, this.#tokens + passed * this.#perSecond);
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}

@@ -1,0 +1,100 @@
+import { afterEach, expect, test } from "vitest";
+import type { Association, DtlsEndpoint, EndpointOptions } from "../src/index.ts";
+import { createDtlsEndpoint } from "../src/index.ts";
+import { kinds, makeIdentity } from "./identities.ts";
+
+const server = makeIdentity(kinds.ecdsa, "server.example");
+const client = makeIdentity(kinds.ecdsa, "client.example");
+const accept = () => ({ accepted: true }) as const;
+const open: DtlsEndpoint[] = [];
+
+afterEach(async () => {
+  for (const endpoint of open.splice(0)) await endpoint.close();
+});
+
+async function endpoint(options: EndpointOptions): Promise<DtlsEndpoint> {
+  const made = await createDtlsEndpoint({ address: "127.33.1.1", ...options });
+  open.push(made);
+  return made;
+}
+
+function echo(association: Association): void {
+  association.onMessage = (payload) => association.send(payload);
+}
+
+function next(association: Association): Promise<string> {
+  return new Promise((resolve) => {
+    association.onMessage = (payload) => resolve(Buffer.from(payload).toString());
+  });
+}
+
+test("a client and a server with certificates talk, and say goodbye", async () => {
+  const accepted: Association[] = [];
+  const listening = await endpoint({
+    credentials: { certificates: [server.credential] },
+    clientAuth: "require",
+    verify: async () => accept(),
+    onAssociation(association) {
+      accepted.push(association);
+      echo(association);
+    },
+  });
+  const dialling = await endpoint({ credentials: { certificates: [client.credential] }, verify: accept });
+  const association = await dialling.connect({ ...listening.local, serverName: "server.example" });
+  const answer = next(association);
+  association.send(Buffer.from("hello"));
+  expect(await answer).toBe("hello");
+  expect(accepted[0]?.facts.peer).toEqual({ kind: "certificate", chain: client.credential.chain });
+  expect(accepted[0]?.facts.connectionIdLength).toEqual({ toUs: 6, toPeer: 6 });
+  expect(accepted[0]?.remote).toEqual(dialling.local);
+  await association.close();
+  expect(await accepted[0]?.closed).toEqual({ by: "peer", error: undefined });
+  expect(listening.statistics).toMatchObject({ open: 0, handshakes: 0, admitted: 1, cookiesSent: 1, sendErrors: 0 });
+
+  const { session } = association;
+  const again = await dialling.connect({ ...listening.local, ...(session && { session }) });
+  expect(again.facts.resumed).toBe(true);
+  listening.setCredentials({ certificates: [server.credential] });
+  await again.close();
+  const afresh = await dialling.connect({ ...listening.local, ...(again.session && { session: again.session }) });
+  expect(afresh.facts.resumed).toBe(false);
+});
+
+test("refuses every certificate where nobody judges", async () => {
+  const refusals: string[] = [];
+  const listening = await endpoint({
+    credentials: { certificates: [server.credential] },
+    onAssociation: echo,
+    onRefusal: ({ code, message }) => refusals.push(`${code}: ${message}`),
+  });
+  const dialling = await endpoint({});
+  await expect(dialling.connect(listening.local)).rejects.toMatchObject({
+    code: "dtls/verify",
+    message: expect.stringContaining("no 'verify' was given"),
+  });
+  await expect.poll(() => refusals).toEqual([expect.stringContaining("dtls/alert: the peer ended")]);
+});
+
+test("ends a handshake when told to, and names a dead address", async () => {
+  const dialling = await endpoint({ handshakeTimeoutMs: 300 });
+  const remote = { address: "127.33.1.9", port: 9 };
+  await expect(dialling.connect({ ...remote, signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
+    code: "dtls/closed",
+  });
+  await expect(dialling.connect(remote)).rejects.toMatchObject({ code: "dtls/timeout" });
+  await expect(dialling.connect({ address: "plc.example", port: 9 })).rejects.toMatchObject({ code: "usage/argument" });
+  expect(dialling.statistics).toMatchObject({ open: 0, handshakes: 0 });
+});
+
+test("hands over datagrams that are no DTLS, and sends such", async () => {
+  const foreign: string[] = [];
+  const shared = await endpoint({ onForeign: (bytes) => foreign.push(Buffer.from(bytes).toString("hex")) });
+  const other = await endpoint({});
+  other.sendPlain(Buffer.from("c8000000", "hex"), shared.local);
+  await expect.poll(() => foreign).toEqual(["c8000000"]);
+});
+
+test("says which address cannot be had", async () => {
+  const first = await endpoint({});
+  await expect(createDtlsEndpoint(first.local)).rejects.toMatchObject({ code: "dtls/socket", facts: first.local });
+});
