@@ -77,3 +77,11 @@ export type {
   StateChange,
 } from "./io/scanner.ts";
 export type { BackoffPolicy } from "./io/backoff.ts";
+export { explainAlert, explainExchange, explainRequest } from "./explain.ts";
+export type { ExplainedExchange, RefusedRequest } from "./explain.ts";
+export { advisedStatuses, connectionAdvice } from "./explain-connection.ts";
+export type { Advice, RefusedField } from "./explain-connection.ts";
+export { refusedFields } from "./explain-open.ts";
+export type { FieldFinding, RefusedOpen } from "./explain-open.ts";
+export { explainStatus } from "./explain-status.ts";
+export type { Explanation, Refusal } from "./explain-status.ts";

@@ -11,6 +11,8 @@ export type { ChannelLimits } from "./limits.ts";
 export { listen } from "./listen.ts";
 export type { ListenOptions, Listener, RefusedEvent } from "./listen.ts";
 export type { Tap } from "./socket-channel.ts";
+export { alertMeaning, knownAlerts } from "./tls-alerts.ts";
+export type { AlertMeaning } from "./tls-alerts.ts";
 export type { TlsCertificate, TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
 export { pskIdentityText } from "./tls-psk.ts";
 export { openUdp } from "./udp.ts";

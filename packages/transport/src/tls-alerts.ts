@@ -11,6 +11,11 @@ export function alertMeaning(number: number): AlertMeaning {
   return alerts[number] ?? { name: `alert ${number}`, cause: "no further reason is known", fix: compareBoth };
 }
 
+/** Numbers of the alerts whose meaning is known. */
+export function knownAlerts(): readonly number[] {
+  return Object.keys(alerts).map(Number);
+}
+
 /**
  * The alert that tells a peer why its certificate was refused, from the code of the verdict.
  *
