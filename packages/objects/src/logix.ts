@@ -88,6 +88,14 @@ export const TemplateObject = objectClass({
   attributes: {
     handle: { id: 1, type: UINT, access: "get", doc: "What messages name the structure by." },
     memberCount: { id: 2, type: UINT, access: "get", doc: "Members, hidden ones that host BOOLs included." },
+    unpublished: {
+      id: 3,
+      type: UINT,
+      access: "get",
+      optional: true,
+      default: 0,
+      doc: "Of unknown meaning; some clients read it among the others and pass it over.",
+    },
     definitionWords: {
       id: 4,
       type: UDINT,

@@ -200,7 +200,7 @@ class Device {
     restart: () => void,
   ): Promise<Device> {
     const device = new Device(options, assemblies, restart);
-    if (tags !== undefined) hostTags(device.#router, tags);
+    if (tags !== undefined) hostTags(device.#router, tags, options.description.identity.productName);
     try {
       await device.#start(await openStore(join(options.stateDir)));
       return device;

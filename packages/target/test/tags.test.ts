@@ -70,7 +70,7 @@ beforeEach(() => {
     questions.push(question);
     return denied !== undefined && question.symbol === denied ? Status.privilegeViolation : undefined;
   });
-  hostTags(router, table);
+  hostTags(router, table, "Press");
 });
 
 /** A path as text: names are symbols, `[n]` members, `{…}` octets in hex. */
@@ -187,7 +187,7 @@ describe("Read_Tag", () => {
 
   test("a service that no tag has is not supported, and neither is a path without tags elsewhere", async () => {
     expect((await ask(Service.getAttributeSingle, "Count", "")).status).toBe(Status.serviceNotSupported);
-    expect((await read("{2064 2401}")).status).toBe(Status.pathDestinationUnknown);
+    expect((await read("{2063 2401}")).status).toBe(Status.pathDestinationUnknown);
     const bare = new Router(() => undefined);
     const octets = path("Count");
     const asked = Uint8Array.of(0x4c, octets.length / 2, ...octets, 1, 0);
@@ -244,6 +244,18 @@ describe("Write_Tag", () => {
     expect(table.get(tag)).toEqual(value);
   });
 
+  test.each([
+    { service: TagService.writeTag, data: "c4000100f9ffffff 0a004d02206b2401c4000100f9ffffff", value: -7 },
+    {
+      service: TagService.readModifyWriteTag,
+      data: "040001000000ffffffff 0a004e02206b2401040001000000ffffffff",
+      value: 259,
+    },
+  ])("what follows in the message is passed over, as pycomm3 sends it: $service", async ({ service, data, value }) => {
+    expect((await ask(service, "{206b 2401}", data)).status).toBe(0);
+    expect(table.get("Count")).toBe(value);
+  });
+
   test("a structure as it was read, by its handle", async () => {
     const { data } = await read("Line1");
     const next = Uint8Array.from(data);
@@ -267,7 +279,6 @@ describe("Write_Tag", () => {
     },
     { name: "too little data", to: "Count", data: "c400 0100 0000", status: 0x13, extended: [] },
     { name: "no data", to: "Count", data: "c400 0100", status: 0x13, extended: [] },
-    { name: "too much data", to: "Count", data: "c400 0100 0000000000", status: 0x15, extended: [] },
     { name: "no elements", to: "Count", data: "c400 0000", status: 0x20, extended: [] },
     { name: "a read-only tag", to: "Fixed", data: "c700 0100 0000", status: 0x0f, extended: [] },
     { name: "a tag that is not for the network", to: "Hidden", data: "c700 0100 0000", status: 0x0f, extended: [] },
@@ -401,6 +412,12 @@ describe("class 0x6B", () => {
   });
 });
 
+test("the controller tells its name, which clients ask for first", async () => {
+  expect(toHex((await ask(Service.getAttributesAll, "{2064 2401}", "")).data)).toBe(
+    `0500${toHex(Buffer.from("Press"))}`,
+  );
+});
+
 describe("class 0x6C", () => {
   /** Instance of the n-th described structure. */
   const instance = (n: number): string => `{206c 2500 ${word(0x100 + n)}}`;
@@ -424,8 +441,9 @@ describe("class 0x6C", () => {
       parts.push(...reply.data);
     }
     expect(parts).toHaveLength(total);
-    const { name, members } = decode(template(count), Uint8Array.from(parts));
-    expect(name).toBe("Motor");
+    const { name, tail, members } = decode(template(count), Uint8Array.from(parts));
+    // One hidden member, then those that people see: pylogix reads two characters for each.
+    expect([name, tail]).toEqual(["Motor", "nE@EAEAEAEAEAEA"]);
     expect(members.map(({ name, info, offset, type }) => [name, info, offset, type.code])).toEqual([
       ["ZZZZZZZZZZMotor0", 0, 0, 0xc2],
       ["Running", 0, 0, 0xc1],
@@ -435,6 +453,12 @@ describe("class 0x6C", () => {
       ["Steps", 3, 8, 0xc2],
       ["Bits", 2, 12, 0xd3],
     ]);
+  });
+
+  test("attribute 3 is there: pylogix reads 4, 3, 2 and 1 by their places in the reply", async () => {
+    const { status, data } = await ask(Service.getAttributeList, instance(0), "0400 0400 0300 0200 0100");
+    expect(status).toBe(0);
+    expect(toHex(data.subarray(10, 22))).toBe("0300 0000 0000 0200 0000 0700".replaceAll(" ", ""));
   });
 
   test("what attribute 4 counts reads, what is behind does not", async () => {

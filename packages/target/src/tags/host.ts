@@ -12,6 +12,7 @@ import {
 import type { RequestContext } from "../context.ts";
 import { refuse } from "../refusal.ts";
 import { destinationOf, type Destination, type Router } from "../router.ts";
+import { hostControllerName } from "./controller-name.ts";
 import { locate } from "./locate.ts";
 import { programPrefix } from "./name.ts";
 import { beyondEnd, serveTag } from "./services.ts";
@@ -28,9 +29,11 @@ const definitionOverhead = 23;
  * Hosts tags: services on paths of symbols and on instances of class 0x6B, the list of symbols, and the templates of structures
  * in class 0x6C.
  *
+ * @param name Name of the controller for tag clients; ISO 8859-1.
  * @see reference ethernet-ip.md 8
  */
-export function hostTags(router: Router, table: TagTable): void {
+export function hostTags(router: Router, table: TagTable, name: string): void {
+  hostControllerName(router, name);
   router.hostSymbols({
     destinationOf: ({ service, path }) => symbolDestination(table, service, path),
     handle: (request, destination, context) => handle(table, request, destination, context),
@@ -68,6 +71,7 @@ export function hostTags(router: Router, table: TagTable): void {
         return {
           handle: { get: () => struct.handle },
           memberCount: { get: () => struct.memberCount },
+          unpublished: { get: () => 0 },
           definitionWords: { get: () => definitionWords(struct) },
           structureSize: { get: () => struct.size },
         };

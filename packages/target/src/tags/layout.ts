@@ -66,8 +66,7 @@ export function layOut(
     members.push({ ...shape, name: wish.name, offset });
     records.push(record(wish.name, shape, shape.dimensions[0] ?? 0, offset));
   }
-  // Clients look for the sign that ends the name; what follows is for the controller's own tools.
-  const definition = encode(template(records.length), { name: title, tail: "n", members: records });
+  const definition = encode(template(records.length), { name: title, tail: tailOf(records), members: records });
   return {
     kind: "struct",
     name,
@@ -104,6 +103,14 @@ const hostShape: Shape = { type: sintType, dimensions: [], isBits: false };
 
 function record(name: string, shape: Shape, info: number, offset: number): TemplateMember {
   return { name, info, type: symbolTypeOf(shape), offset };
+}
+
+/**
+ * What stands behind the name of a structure: two characters a member, of whose meaning one is known: the lowest two bits of the
+ * second are 0 for a hidden member. pylogix reads them.
+ */
+function tailOf(records: readonly TemplateMember[]): string {
+  return `n${records.map(({ name }) => (name.startsWith(hostPrefix) ? "E@" : "EA")).join("")}`;
 }
 
 /** Arrays of small elements start on a word of the controller all the same. */

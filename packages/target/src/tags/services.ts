@@ -3,6 +3,7 @@ import {
   ReadTagFragmentedRequest,
   ReadTagReply,
   ReadTagRequest,
+  Reader,
   Status,
   TagService,
   TagType,
@@ -37,7 +38,7 @@ const structGrain = 4;
  * Serves a tag service on the part of a tag that its path leads to.
  *
  * @param maxReply Octets of service data that the way back takes; a read that needs more answers in part with 0x06.
- * @throws {Refusal} 0x0F for a tag that the network may not read or write so, 0x13 and 0x15 for data of the wrong length, 0xFF with
+ * @throws {Refusal} 0x0F for a tag that the network may not read or write so, 0x13 and 0x15 for data too short or too long, 0xFF with
  *   0x2104, 0x2105 or 0x2107 for an offset, count or type that does not fit; {@link WireError} for data that is none.
  * @see reference ethernet-ip.md 8.2, 8.7
  */
@@ -89,14 +90,18 @@ interface Write {
   readonly isFragment: boolean;
 }
 
-function write(place: Place, { type, elements, offset, data, isFragment }: Write): TagAnswer {
+/**
+ * Octets behind the value of a whole write are passed over, as controllers do: pycomm3 1.2.14, for one, sends each of its writes
+ * twice in one message.
+ */
+function write(place: Place, { type, elements, offset, data: sent, isFragment }: Write): TagAnswer {
   const { tag, shape } = place;
   refuseUnlessWritable(place);
   if (!sameType(type, shape.type)) throw tagError("typeMismatch");
   const octets = wanted(place, elements);
   if (offset >= octets) throw tagError("offsetBeyondEnd");
-  const isTooMuch = offset + data.length > octets;
-  if (isTooMuch) throw refuse(Status.tooMuchData);
+  if (isFragment && offset + sent.length > octets) throw refuse(Status.tooMuchData);
+  const data = sent.subarray(0, octets);
   const isComplete = offset + data.length === octets;
   if (data.length === 0 || (!isFragment && !isComplete)) throw refuse(Status.notEnoughData);
   if (place.bit !== undefined) writeBit(tag.bytes.subarray(place.offset), place.bit, data[0] !== 0);
@@ -105,10 +110,10 @@ function write(place: Place, { type, elements, offset, data, isFragment }: Write
   return done(isComplete);
 }
 
-/** Read_Modify_Write: bits to set, then bits to keep, on one element as a whole. */
+/** Read_Modify_Write: bits to set, then bits to keep, on one element as a whole. Octets behind are passed over as in a write. */
 function modify(place: Place, data: Uint8Array): TagAnswer {
   refuseUnlessWritable(place);
-  const { or, and } = decode(ReadModifyWriteRequest, data);
+  const { or, and } = ReadModifyWriteRequest.read(new Reader(data));
   const { type } = place.shape;
   if (type.kind !== "elementary" || !type.hasBits || or.length !== type.size) throw tagError("typeMismatch");
   const bytes = part(place, 0, type.size);
