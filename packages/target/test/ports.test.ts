@@ -1,4 +1,4 @@
-import { dial, systemClock, type Channel } from "@cipsec/transport";
+import { dial, openIoPort, systemClock, type Channel, type IoPort } from "@cipsec/transport";
 import { IanaPort, UsageError } from "@cipsec/wire";
 import { expect, test } from "vitest";
 import type { DevicePorts } from "../src/description.ts";
@@ -12,8 +12,15 @@ function portsAt(
   address: string,
   ports: DevicePorts = any,
   samePort = false,
-): { readonly ports: Ports; readonly accepted: Channel[] } {
+): {
+  readonly ports: Ports;
+  readonly accepted: Channel[];
+  readonly datagrams: number[];
+  readonly closedIo: IoPort[];
+} {
   const accepted: Channel[] = [];
+  const datagrams: number[] = [];
+  const closedIo: IoPort[] = [];
   const all = new Ports({
     address,
     ports,
@@ -28,11 +35,11 @@ function portsAt(
       accepted.push(channel);
     },
     discovery: () => discoveryFacts({ address }),
-    receiveIo: () => undefined,
-    ioClosed: () => undefined,
+    receiveIo: (bytes) => datagrams.push(...bytes),
+    ioClosed: (port) => closedIo.push(port),
     onRefused: () => undefined,
   });
-  return { ports: all, accepted };
+  return { ports: all, accepted, datagrams, closedIo };
 }
 
 const connect = (host: string, port: number | undefined): Promise<Channel> =>
@@ -75,6 +82,20 @@ test("a port that is open already stays as it is", async () => {
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(hasEnded).toBe(false);
   await ports[Symbol.asyncDispose]();
+});
+
+test("the I/O port takes datagrams while it is open, and tells before it closes", async () => {
+  const { ports, datagrams, closedIo } = portsAt("127.31.4.1");
+  expect(ports.io).toBeUndefined();
+  await ports.apply({ ...closed, io: true });
+  expect(ports.bits).toBe(IanaPort.io);
+  const { io } = ports;
+  await using sender = await openIoPort({ address: "127.31.4.2", port: 0, receive: () => undefined });
+  sender.path({ address: "127.31.4.1", port: ports.number("io") ?? 0 }).send(Uint8Array.of(7));
+  await expect.poll(() => datagrams).toEqual([7]);
+  await ports.apply(closed);
+  expect(ports.io).toBeUndefined();
+  expect(closedIo).toEqual([io]);
 });
 
 test("a port that the description says never opens does not", async () => {

@@ -129,7 +129,9 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
     // An ICMP "port unreachable" for something sent earlier ends nothing here.
     receiver.on("error", failed);
     receiver.on("message", (bytes, from) => {
-      if (isOpen) receive(bytes, peers.facts(from.address, from.port));
+      // No Buffer, whose slice() would share what the caller means to copy.
+      const octets = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+      if (isOpen) receive(octets, peers.facts(from.address, from.port));
     });
   }
 

@@ -6,7 +6,10 @@ const address = "127.31.0.1";
 
 async function open(options: Partial<IoPortOptions> = {}): Promise<{ port: IoPort; got: [number[], ChannelFacts][] }> {
   const got: [number[], ChannelFacts][] = [];
-  const receive = (bytes: Uint8Array, from: ChannelFacts): number => got.push([[...bytes], from]);
+  const receive = (bytes: Uint8Array, from: ChannelFacts): number => {
+    expect(bytes.constructor).toBe(Uint8Array);
+    return got.push([[...bytes], from]);
+  };
   return { port: await openIoPort({ address, port: 0, receive, ...options }), got };
 }
 

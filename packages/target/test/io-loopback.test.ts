@@ -1,0 +1,193 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { dial, openIoPort, sharedWheel, type Channel } from "@cipsec/transport";
+import {
+  Capability,
+  CapabilityItem,
+  CipSecurityItem,
+  Command,
+  Cpf,
+  ForwardClose,
+  ForwardOpen,
+  ForwardOpenReply,
+  IanaPort,
+  ItemType,
+  ListServicesItem,
+  MessageRouterRequest,
+  SendData,
+  Sockaddr,
+  decode,
+  encode,
+  frame,
+  readIo,
+  readIoData,
+  type CpfItem,
+  type IoFrame,
+  type Reply,
+} from "@cipsec/wire";
+import { expect, test } from "vitest";
+import { readDescription, startTarget, type Target, type TargetEvent } from "../src/index.ts";
+import { registerSession, request, rrReply, sendRRData } from "./support/device.ts";
+import { hex } from "./support/fakes.ts";
+import {
+  heartbeatOpen,
+  heartbeatWriter,
+  inputOnly,
+  inputs,
+  ioDescription,
+  multicast,
+  outputs,
+  ownerOpen,
+  ownerWriter,
+} from "./support/io.ts";
+import { receiver } from "./support/loopback.ts";
+
+interface Rig extends AsyncDisposable {
+  readonly target: Target;
+  readonly events: TargetEvent[];
+  /** What the originator's port got, and when. */
+  readonly got: { readonly ms: number; readonly frame: IoFrame }[];
+  readonly port: Awaited<ReturnType<typeof openIoPort>>;
+  session(): Promise<Session>;
+}
+
+interface Session {
+  readonly channel: Channel;
+  list(command: number): Promise<readonly CpfItem[]>;
+  ask(service: number, data: Uint8Array): Promise<Reply & { readonly group: string | undefined }>;
+}
+
+/** A device at one loopback address and an originator's ports at another, on the ports of the standard. */
+async function rig(device: string, originator: string, security: unknown = null): Promise<Rig> {
+  const undo = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "cipsec-io-"));
+  undo.defer(() => rm(folder, { recursive: true, force: true }));
+  const events: TargetEvent[] = [];
+  const description = readDescription({
+    ...ioDescription(),
+    address: device,
+    ports: { eip: 0, eipUdp: 0, io: 2222, eips: null },
+    security,
+  });
+  const target = await startTarget({ description, stateDir: folder, onEvent: (event) => events.push(event) });
+  undo.use(target);
+  const got: Rig["got"] = [];
+  const port = await openIoPort({
+    address: originator,
+    port: 2222,
+    receive: (bytes) => {
+      const frame = readIo(bytes.slice());
+      if (frame !== undefined) got.push({ ms: performance.now(), frame });
+    },
+  });
+  undo.use(port);
+  const session = async (): Promise<Session> => {
+    const channel = await dial({
+      protocol: "tcp",
+      host: device,
+      port: target.ports.eip ?? 0,
+      localAddress: originator,
+      timeoutMs: 2000,
+    });
+    undo.use(channel);
+    const frames = receiver(channel);
+    channel.send(registerSession());
+    const { session: handle } = await frames.next();
+    return {
+      channel,
+      async ask(service, data) {
+        channel.send(sendRRData(handle, encode(MessageRouterRequest, request(service, [6, 1], data))));
+        const answer = await frames.next();
+        const item = decode(SendData, answer.data).items.find(({ type }) => type === ItemType.sockaddrTtoO);
+        const address = item === undefined ? undefined : decode(Sockaddr, item.data).address;
+        const group = address && [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join(".");
+        return { ...rrReply(answer), group: group === 0 ? undefined : group };
+      },
+      async list(command) {
+        channel.send(frame(command, {}));
+        return decode(Cpf, (await frames.next()).data);
+      },
+    };
+  };
+  return { target, events, got, port, session, [Symbol.asyncDispose]: () => undo.disposeAsync() };
+}
+
+test("an owner at 10 ms, both ways; it outlives its TCP connection, and its loss sets the outputs", async () => {
+  await using io = await rig("127.31.2.1", "127.31.2.2");
+  const told: string[] = [];
+  io.target.assemblies.onOutput(outputs, (data, state) => told.push(`${state} ${Buffer.from(data).toString("hex")}`));
+  io.target.assemblies.setInput(inputs, hex("0a0b0c0d0e0f"));
+  const session = await io.session();
+  const asked = ownerOpen({ timeoutMultiplier: 3 });
+  const grant = decode(ForwardOpenReply, (await session.ask(0x54, encode(ForwardOpen, asked))).data);
+  const writer = ownerWriter(grant);
+  writer.setData(hex("01020304"));
+  const path = io.port.path({ address: "127.31.2.1", port: 2222 });
+  const producing = sharedWheel().every(10_000, () => path.send(writer.next()));
+  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(20);
+  expect(told).toEqual(["run 01020304"]);
+  const [first] = io.got;
+  expect(first?.frame.connectionId).toBe(asked.tToOConnectionId);
+  expect(readIoData(first?.frame.data ?? hex(""), 1, "modeless")).toMatchObject({
+    count: 1,
+    data: hex("0a0b0c0d0e0f"),
+  });
+  await session.channel.close();
+  const before = io.got.length;
+  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(before + 20);
+  const sequences = io.got.map(({ frame }) => frame.sequence ?? 0);
+  expect(sequences).toEqual(sequences.map((_, i) => i + 1));
+  const first10 = io.got[10]?.ms ?? 0;
+  const interval = ((io.got.at(-1)?.ms ?? 0) - first10) / (io.got.length - 11);
+  // A busy machine skips turns, it never makes them shorter.
+  expect(interval).toBeGreaterThan(9.5);
+  producing.cancel();
+  await expect.poll(() => told.at(-1), { timeout: 5000 }).toBe("timeout 00000000");
+  expect(io.target.io.connections).toBe(0);
+  expect(io.events.find(({ name }) => name === "io-closed")?.facts).toMatchObject({ end: "timeout" });
+  const stopped = io.got.length;
+  await sleep(50);
+  expect(io.got.length).toBe(stopped);
+}, 30_000);
+
+test("multicast reaches who has joined; closing it ends it, over another session too", async () => {
+  await using io = await rig("127.31.2.3", "127.31.2.4");
+  const session = await io.session();
+  const asked = multicast(heartbeatOpen(inputOnly));
+  const reply = await session.ask(0x54, encode(ForwardOpen, asked));
+  expect(reply.status).toBe(0);
+  expect(reply.group).toMatch(/^239\.192\./);
+  const grant = decode(ForwardOpenReply, reply.data);
+  io.port.join(reply.group ?? "");
+  const beats = heartbeatWriter(grant);
+  const path = io.port.path({ address: "127.31.2.3", port: 2222 });
+  const producing = sharedWheel().every(100_000, () => path.send(beats.next()), 0);
+  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(10);
+  expect(new Set(io.got.map(({ frame }) => frame.connectionId))).toEqual(new Set([grant.tToOConnectionId]));
+  const other = await io.session();
+  const close = encode(ForwardClose, { ...asked, priorityTick: 0, timeoutTicks: 0 });
+  expect((await other.ask(0x4e, close)).status).toBe(0);
+  producing.cancel();
+  await sleep(30);
+  const stopped = io.got.length;
+  await sleep(50);
+  expect(io.got.length).toBe(stopped);
+}, 30_000);
+
+test("a device with CIP Security offers I/O while its port is open, and tells so", async () => {
+  await using io = await rig("127.31.2.5", "127.31.2.6", { defaultCertificate: "self-signed" });
+  expect(io.target.ports.io).toBe(2222);
+  const session = await io.session();
+  const opened = await session.ask(0x54, encode(ForwardOpen, ownerOpen()));
+  expect(opened.status).toBe(0);
+  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(1);
+  const identity = await session.list(Command.listIdentity);
+  const capability = identity.find(({ type }) => type === ItemType.ethernetIpCapability)?.data ?? hex("");
+  expect(decode(CapabilityItem, capability) & (Capability.class0 | Capability.class1)).toBe(0xc0);
+  const state = identity.find(({ type }) => type === ItemType.cipSecurity)?.data ?? hex("");
+  expect(decode(CipSecurityItem, state).ianaPortState & IanaPort.io).toBe(IanaPort.io);
+  const [services] = await session.list(Command.listServices);
+  expect(decode(ListServicesItem, services?.data ?? hex("")).capabilities).toBe(0x0120);
+}, 30_000);
