@@ -1,4 +1,11 @@
-import { Service, TagService, connectionStatusText, extendedStatusText, statusText } from "@cipsec/wire";
+import {
+  Service,
+  TagService,
+  connectionStatusText,
+  encapsulationStatusText,
+  extendedStatusText,
+  statusText,
+} from "@cipsec/wire";
 import { connectionAdvice, type Advice } from "./explain-connection.ts";
 
 /** What is known of a refusal. */
@@ -44,6 +51,12 @@ export function explainStatus(refusal: Refusal): Explanation {
 
 /** No object class: keeps a refusal of an unknown class apart from one on symbols. */
 const noClass = -1;
+
+/** Cause and fix of an encapsulation status. @see reference ethernet-ip.md 1.3 */
+export function explainEncapsulation(status: number): Explanation {
+  const row = encapsulation[status] ?? (["The standard gives this status no meaning.", "Report the device."] as const);
+  return { status: encapsulationStatusText(status), cause: row[0], fix: row[1] };
+}
 
 /** Advice for a general status. */
 export function generalAdvice(status: number): Advice {
@@ -199,6 +212,29 @@ const tagAdvice: Readonly<Record<string, Row>> = {
     "The type that was sent is not the tag's.",
     `Read the tag first (service 0x${TagService.readTag.toString(16)}), and write the type that it answers.`,
   ],
+};
+
+const encapsulation: Readonly<Record<number, Row>> = {
+  0x0000: ["The command was done.", "Nothing is to be done."],
+  0x0001: [
+    "The device does not know the command, or the TCP connection has a session already.",
+    "Register one session for each TCP connection.",
+  ],
+  0x0002: [
+    "The device has no session free.",
+    "Close sessions of other tools, or wait for their inactivity timeout (120 s where it was not changed).",
+  ],
+  0x0003: ["The data of the command is malformed.", "Check item count, item types and lengths."],
+  0x0064: [
+    "The session handle is not one of this TCP connection: it has timed out, or belongs to another.",
+    "Register again.",
+  ],
+  0x0065: ["The length does not suit the command.", "Check the length field of the header."],
+  0x0069: [
+    "The device speaks another version of the encapsulation protocol.",
+    "Register with version 1 and options 0.",
+  ],
+  0x006a: ["The device takes this service on its secure port only.", "Connect with eips:// (TLS, port 2221)."],
 };
 
 /** Every general status. @see reference ethernet-ip.md 3.2 */

@@ -83,5 +83,6 @@ export { advisedStatuses, connectionAdvice } from "./explain-connection.ts";
 export type { Advice, RefusedField } from "./explain-connection.ts";
 export { refusedFields } from "./explain-open.ts";
 export type { FieldFinding, RefusedOpen } from "./explain-open.ts";
-export { explainStatus } from "./explain-status.ts";
+export { explainEncapsulation, explainStatus } from "./explain-status.ts";
 export type { Explanation, Refusal } from "./explain-status.ts";
+export { getConnectionData, getConnectionOwner, searchConnectionData } from "./connection-diagnostics.ts";

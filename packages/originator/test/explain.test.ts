@@ -5,6 +5,7 @@ import {
   ConnectionType,
   ForwardOpen,
   connectionStatusText,
+  encapsulationStatusText,
   encode,
   extendedStatusText,
   statusText,
@@ -16,6 +17,7 @@ import {
   assemblyPath,
   connectionAdvice,
   explainAlert,
+  explainEncapsulation,
   explainExchange,
   explainRequest,
   explainStatus,
@@ -68,6 +70,14 @@ describe("complete against the tables of the wire package", () => {
           if (explained.cause === generalAdvice(status).cause) expect.fail(`${service} ${status} ${first}: ${text}`);
         }
     expect(seen).toBeGreaterThan(0);
+  });
+
+  test("every encapsulation status", () => {
+    const none = explainEncapsulation(0x7777);
+    for (let status = 0; status < 0x200; status += 1) {
+      const isNamed = !encapsulationStatusText(status).startsWith("reserved");
+      expect(explainEncapsulation(status).cause !== none.cause, encapsulationStatusText(status)).toBe(isNamed);
+    }
   });
 
   test("every alert, by name and by number", () => {

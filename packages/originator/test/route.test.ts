@@ -15,7 +15,14 @@ import {
   type Request,
 } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
-import { parseRoute, routed, type Requester } from "../src/index.ts";
+import {
+  getConnectionData,
+  getConnectionOwner,
+  parseRoute,
+  routed,
+  searchConnectionData,
+  type Requester,
+} from "../src/index.ts";
 
 const get: Request = { service: Service.getAttributeSingle, path: objectPath(1, 1, 1), data: noOctets };
 const fragment: Request = {
@@ -138,3 +145,40 @@ test.each(["", "1", "1,", "0,1", "70000,1", "1,0,2", "1,a b", Array(9).fill("1,0
     expect(() => parseRoute(text)).toThrow(expect.objectContaining({ code: "usage/argument" }));
   },
 );
+
+/** Layouts of reference ethernet-ip.md 6.18. */
+test("asks who owns a connection, and what a connection is", async () => {
+  const seen: Request[] = [];
+  const answering = (octets: string): Requester => ({
+    request: (request) => {
+      seen.push(request);
+      return Promise.resolve({
+        service: request.service,
+        status: 0,
+        extended: [],
+        data: Uint8Array.from(Buffer.from(octets, "hex")),
+      });
+    },
+  });
+  const path = objectPath(4, 151);
+  expect(await getConnectionOwner(answering("010000020700ffff0d0c0b0a"), path)).toEqual({
+    connections: 1,
+    claimingOwnership: 0,
+    readyForOwnership: 0,
+    lastAction: 2,
+    connectionSerial: 7,
+    originatorVendor: 0xffff,
+    originatorSerial: 0x0a0b0c0d,
+  });
+  const data = `0100 0300 0100 0200 0700 ffff 0d0c0b0a${"01000000".repeat(2)}02000000${"10270000".repeat(2)}${"02000000".repeat(2)}02000000${"10270000".repeat(2)}`;
+  const connection = { connectionNumber: 1, state: 3, connectionSerial: 7, tToOApiMicros: 10_000 };
+  const octets = data.replaceAll(" ", "");
+  expect(await getConnectionData(answering(octets), 1)).toMatchObject(connection);
+  const triad = { connectionSerial: 7, originatorVendor: 0xffff, originatorSerial: 0x0a0b0c0d };
+  expect(await searchConnectionData(answering(octets), triad)).toMatchObject(connection);
+  expect(seen.map(({ service, data: sent }) => [service, Buffer.from(sent).toString("hex")])).toEqual([
+    [0x5a, "000220042497"],
+    [0x56, "0100"],
+    [0x57, "0700ffff0d0c0b0a"],
+  ]);
+});
