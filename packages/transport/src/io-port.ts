@@ -26,7 +26,7 @@ export interface DatagramPath {
 
 /** How datagrams of one path are marked. */
 export interface PathOptions {
-  /** Differentiated services code point, 0 to 63. The runtime cannot mark UDP yet: see docs/decisions/006-io.md. */
+  /** Differentiated services code point, 0 to 63. The runtime cannot mark UDP yet: see docs/decisions/007-io.md. */
   readonly dscp?: number;
   /** Hops that multicast may go; 1 stays on the subnet. */
   readonly ttl?: number;
