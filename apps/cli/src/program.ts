@@ -9,8 +9,11 @@ import { addDecode } from "./commands/decode.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDevices } from "./commands/device.ts";
 import { addDiscover } from "./commands/discover.ts";
+import { addExplain } from "./commands/explain.ts";
 import { addFile } from "./commands/file.ts";
+import { addIo } from "./commands/io.ts";
 import { addPosture } from "./commands/posture.ts";
+import { addTag } from "./commands/tag.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { makeOutput, type Output } from "./output.ts";
 
@@ -31,10 +34,13 @@ export function makeProgram(shell: Shell): Command {
   addDiscover(program, shell);
   addPosture(program, shell);
   addAccess(program, shell);
+  addTag(program, shell);
   addFile(program, shell);
+  addIo(program, shell);
   addCa(program, shell);
   addCommission(program, shell);
   addDecode(program, shell);
+  addExplain(program, shell);
   addDevices(program, shell);
   return program;
 }

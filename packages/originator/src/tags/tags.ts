@@ -8,12 +8,12 @@ import {
   structureTypeCode,
   type Segment,
 } from "@cipsec/wire";
-import { succeed, type Requester } from "../replies.ts";
+import type { Requester } from "../replies.ts";
 import { routed } from "../route.ts";
 import { findSymbol, listTags, type ListOptions, type TagInfo } from "./catalogue.ts";
 import { parseTagName, type TagName } from "./name.ts";
 import { templates, type Templates } from "./template.ts";
-import { readRaw, writeRaw, type RawTag, type Room, type Wanted } from "./transfer.ts";
+import { done, readRaw, writeRaw, type RawTag, type Room, type Wanted } from "./transfer.ts";
 import { atoms, isList, listOf, readElements, writeElement, type ElementType, type TagValue } from "./values.ts";
 
 /** The way to a controller's tags. */
@@ -182,7 +182,7 @@ async function writeBit(way: Requester, name: TagName, bit: number, type: Elemen
   if (value === true || value === 1) or[bit >> 3] = mask;
   else and[bit >> 3] = 0xff & ~mask;
   const data = encode(ReadModifyWriteRequest, { or, and });
-  succeed(await way.request({ service: TagService.readModifyWriteTag, path: name.path, data }), what);
+  done(await way.request({ service: TagService.readModifyWriteTag, path: name.path, data }), what);
 }
 
 function bitOf(value: TagValue, bit: number, type: ElementType, text: string): boolean {

@@ -5,18 +5,21 @@ import {
   ReadTagRequest,
   Status,
   TagService,
+  TrustError,
   UsageError,
   WriteTagFragmentedRequest,
   WriteTagRequest,
   decode,
   encode,
   noOctets,
+  type Reply,
   type Request,
   type Segment,
   type TagType,
 } from "@cipsec/wire";
 import { multipleServices } from "../bulk.ts";
-import { statusError, succeed, type Requester } from "../replies.ts";
+import { explainStatus } from "../explain-status.ts";
+import { statusError, type Requester } from "../replies.ts";
 
 /** Octets of a tag as a controller sends them. */
 export interface RawTag {
@@ -80,7 +83,7 @@ async function readPack(requester: Requester, wanted: readonly Wanted[]): Promis
       const isLong = reply.status === Status.partialTransfer || reply.status === Status.replyDataTooLarge;
       if (isLong) results.push(await readLong(requester, one).catch(asPeerError));
       else if (reply.status === Status.success) results.push(decode(ReadTagReply, reply.data));
-      else results.push(statusError(reply, `read ${one.name}`));
+      else results.push(tagError(reply, `read ${one.name}`));
     }
     return results;
   } catch (error) {
@@ -106,8 +109,7 @@ async function readLong(requester: Requester, { path, elements, name }: Wanted):
       { idempotent: true },
     );
     const isDone = reply.status === Status.success;
-    if (!isDone && reply.status !== Status.partialTransfer)
-      throw statusError(reply, `read ${name} from octet ${offset}`);
+    if (!isDone && reply.status !== Status.partialTransfer) throw tagError(reply, `read ${name} from octet ${offset}`);
     const { type, data } = decode(ReadTagReply, reply.data);
     parts.push(data);
     offset += data.length;
@@ -138,7 +140,7 @@ export async function writeRaw(
   const head = encodedLength(path) + 4 + 8;
   if (data.length + head <= room.request) {
     const request = { service: TagService.writeTag, path, data: encode(WriteTagRequest, { type, elements, data }) };
-    succeed(await requester.request(request), what);
+    done(await requester.request(request), what);
     return;
   }
   const space = room.request - head - 4;
@@ -152,8 +154,23 @@ export async function writeRaw(
       path,
       data: encode(WriteTagFragmentedRequest, { type, elements, offset, data: part }),
     };
-    succeed(await requester.request(request), `${what} from octet ${offset}`);
+    done(await requester.request(request), `${what} from octet ${offset}`);
   }
+}
+
+/** Passes a reply that succeeded. @throws {PeerError} `cip/status`; {@link TrustError} `trust/privilege` */
+export function done(reply: Reply, what: string): void {
+  if (reply.status !== Status.success) throw tagError(reply, what);
+}
+
+/** The error for a refusal on a tag, with what such a refusal means there. */
+function tagError(reply: Reply, what: string): PeerError | TrustError {
+  const { message, facts } = statusError(reply, what);
+  const { status, extended, service } = reply;
+  const { cause, fix } = explainStatus({ status, extended, service, onSymbols: true });
+  const options = { facts, fix };
+  if (status === Status.privilegeViolation) return new TrustError("trust/privilege", `${message}. ${cause}`, options);
+  return new PeerError("cip/status", `${message}. ${cause}`, options);
 }
 
 /** Tags in packs of which request and expected reply fit. */
