@@ -1,4 +1,5 @@
-import { afterEach, expect, test } from "vitest";
+import dns from "node:dns";
+import { afterEach, expect, test, vi } from "vitest";
 import type { Association, DtlsEndpoint, EndpointOptions } from "../src/index.ts";
 import { createDtlsEndpoint } from "../src/index.ts";
 import { kinds, makeIdentity } from "./identities.ts";
@@ -97,4 +98,23 @@ test("hands over datagrams that are no DTLS, and sends such", async () => {
 test("says which address cannot be had", async () => {
   const first = await endpoint({});
   await expect(createDtlsEndpoint(first.local)).rejects.toMatchObject({ code: "dtls/socket", facts: first.local });
+});
+
+test("rule 9: no datagram waits for a look-up of an address, and none shares its buffer with the next", async () => {
+  const lookup = vi.spyOn(dns, "lookup");
+  const heard: number[] = [];
+  const listening = await endpoint({
+    credentials: { certificates: [server.credential] },
+    onAssociation(association) {
+      association.onMessage = (payload) => heard.push(payload[0] ?? -1);
+    },
+  });
+  const dialling = await endpoint({ verify: accept });
+  const association = await dialling.connect(listening.local);
+  const buffer = new Uint8Array(64);
+  for (let i = 0; i < 100; i++) association.send(buffer.fill(i));
+  await expect.poll(() => heard.length).toBe(100);
+  expect(heard).toEqual(Array.from({ length: 100 }, (_, i) => i));
+  expect(lookup).not.toHaveBeenCalled();
+  lookup.mockRestore();
 });
