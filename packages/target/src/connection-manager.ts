@@ -223,7 +223,7 @@ export class ConnectionManager {
       freeId: () => this.#freeId(),
     });
     if ("length" in connection) return connection;
-    context.afterReply(() => connection.production.start());
+    context.afterReply(() => this.io?.start(connection));
     this.#tellAddresses(connection, context);
     return openReply(connection);
   }

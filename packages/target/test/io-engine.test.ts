@@ -1,4 +1,5 @@
-import { Status } from "@cipsec/wire";
+import { ForwardOpen, Status, encode } from "@cipsec/wire";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { identityStatus, ioStatus } from "../src/objects/identity.ts";
 import { request, requestContext } from "./support/device.ts";
@@ -182,6 +183,26 @@ describe("consuming", () => {
     expect(device.told).toHaveLength(1);
   });
 
+  test("octets of any sort are counted and dropped, or belong to the connection", async () => {
+    const { device, writer } = await owned();
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(40), fc.nat(255)), { maxLength: 6 }),
+        fc.nat(40),
+        fc.uint8Array({ maxLength: 60 }),
+        (changes, length, noise) => {
+          const packet = writer.next().slice();
+          for (const [at, octet] of changes) packet[at % packet.length] = octet;
+          const before = Object.values(device.engine.dropped).reduce((a, b) => a + b);
+          const { packets } = device.engine.connections[0]?.consumed ?? { packets: 0 };
+          for (const bytes of [packet, packet.subarray(0, length), noise]) device.engine.receive(bytes, udpFrom());
+          const dropped = Object.values(device.engine.dropped).reduce((a, b) => a + b) - before;
+          expect(dropped + (device.engine.connections[0]?.consumed.packets ?? 0) - packets).toBe(3);
+        },
+      ),
+    );
+  });
+
   test("zero-length: no data is idle", async () => {
     const connections = [{ type: "exclusive-owner", consume: outputs, produce: inputs, oToTFormat: "zero-length" }];
     const device = ioDevice({ connections });
@@ -256,6 +277,8 @@ describe("silence ends a connection", () => {
     timedOut.send("01020304");
     timedOut.device.clock.advance(41);
     expect(timedOut.device.told.at(-1)).toEqual(["timeout", data]);
+    timedOut.device.assemblies.reset();
+    expect(toHex(timedOut.device.assemblies.get(outputs))).toBe(data === "deadbeef" ? data : "00000000");
     const closed = await owned({ assemblies });
     closed.send("01020304");
     await closed.device.close(closed.asked);
@@ -265,6 +288,18 @@ describe("silence ends a connection", () => {
     unplugged.device.closePort();
     expect(unplugged.device.told.at(-1)).toEqual(["timeout", data]);
     expect(unplugged.device.events.at(-1)).toEqual(["io-closed", "port-closed"]);
+  });
+
+  test("one that is closed before its reply is out does not produce", async () => {
+    const device = ioDevice();
+    const after: (() => void)[] = [];
+    const context = requestContext({ afterReply: (run) => after.push(run) });
+    await device.router.handle(request(0x54, [6, 1], encode(ForwardOpen, ownerOpen())), context);
+    for (const connection of device.engine.connections) device.engine.close(connection, "closed");
+    for (const run of after) run();
+    device.clock.advance(50);
+    expect(device.sent).toEqual([]);
+    expect(device.clock.waiting).toBe(0);
   });
 
   test("after it the same originator opens again", async () => {
@@ -335,6 +370,19 @@ describe("connections beside the owner", () => {
     device.clock.advance(2);
     expect(device.engine.connections).toEqual([]);
   });
+});
+
+test("a Forward_Open with octets changed gets one answer, and opens at most what it is told", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(fc.nat(60), fc.nat(255)), { minLength: 1, maxLength: 4 }), async (changes) => {
+      const device = ioDevice();
+      const octets = encode(ForwardOpen, ownerOpen());
+      for (const [at, octet] of changes) octets[at % octets.length] = octet;
+      const reply = await device.router.handle(request(0x54, [6, 1], octets), requestContext());
+      expect(device.connections.connections.length).toBeLessThanOrEqual(reply.status === 0 ? 1 : 0);
+      for (const connection of device.engine.connections) device.engine.close(connection, "closed");
+    }),
+  );
 });
 
 test("Identity says owned, run, idle, faulted, none", async () => {

@@ -38,6 +38,9 @@ const gridMicros = 1000;
 /** Periods up to this need better than the runtime's timers: at 50 ms, one that is 1 ms late is 2 % late. */
 const preciseUpToMicros = 50_000;
 
+/** The longest wait that a timer of the runtime can have, 24.8 days: one that asks for more would fire at once. */
+const longestWaitMs = 0x7fff_ffff;
+
 /** Turns that one wake-up runs before others get the processor: a flood of short periods must not starve the sockets. */
 const maxTurnsPerWake = 10_000;
 
@@ -154,7 +157,8 @@ export class TimerWheel {
     this.#armedFor = due;
     if (next === undefined) return;
     const clock = next.period > 0 && next.period <= preciseUpToMicros ? this.#precise : this.#clock;
-    this.#cancel = clock.after(Math.max(0, due / 1000 - this.#clock.now()), this.#wake);
+    const ms = Math.max(0, due / 1000 - this.#clock.now());
+    this.#cancel = clock.after(Math.min(ms, longestWaitMs), this.#wake);
   }
 
   #insert(entry: Entry): void {

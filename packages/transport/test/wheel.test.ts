@@ -160,6 +160,18 @@ test("entries come in the order of their deadlines, whatever is cancelled betwee
   );
 });
 
+test("a wait longer than a timer can have is waited in parts", () => {
+  const time = fakeClock();
+  const wheel = new TimerWheel(time.clock);
+  let fired = 0;
+  wheel.after(5e12, () => (fired += 1));
+  time.runTo(4.9e9);
+  expect(fired).toBe(0);
+  time.runTo(5.1e9);
+  expect(fired).toBe(1);
+  expect(time.arms).toBe(3);
+});
+
 test("on the machine's clock, a short period holds its rate", async () => {
   const wheel = new TimerWheel();
   let turns = 0;

@@ -145,7 +145,7 @@ export class IoEngine {
     return this.#options.portFor(channel) !== undefined;
   }
 
-  /** Opens a connection, which produces once {@link Production.start} is called; or the words that refuse it. */
+  /** Opens a connection, which produces once {@link start} is called; or the words that refuse it. */
   open(request: IoOpenRequest): IoConnection | Refused {
     const { open, path, channel } = request;
     const port = this.#options.portFor(channel);
@@ -170,6 +170,11 @@ export class IoEngine {
         ? { address: channel.remote.address, port: request.tToOPort ?? ioPort }
         : { address: group, port: ioPort };
     return this.#admit(request, plan, port, destination);
+  }
+
+  /** Starts producing, where the connection is still open: its originator knows of it now. */
+  start(connection: IoConnection): void {
+    if (this.#byId.has(connection.oToTConnectionId)) connection.production.start();
   }
 
   /** Sets the configuration that a null Forward_Open carries; the words that refuse it otherwise. */
@@ -269,6 +274,7 @@ export class IoEngine {
     const isMulticast = open.tToO.type === ConnectionType.multicast;
     const oToTConnectionId = freeId();
     const tToOConnectionId = isMulticast ? (joins?.tToOConnectionId ?? freeId()) : open.tToOConnectionId;
+    const production = joins?.production ?? this.#produce(open, plan, port, destination, tToOConnectionId);
     this.configure(path);
     const connection: IoConnection = {
       ...triadOf(open),
@@ -287,10 +293,10 @@ export class IoEngine {
       tToO: open.tToO,
       path: open.path,
       owner,
-      // Data of a connection that was opened over TCP come by UDP; over DTLS both come by the same association.
-      peer: { address: channel.remote.address, protocol: port.path(destination).facts.protocol },
+      // Opened over TCP, its data come by UDP: as they go.
+      peer: { address: channel.remote.address, protocol: production.options.path.facts.protocol },
       destination,
-      production: joins?.production ?? this.#produce(open, plan, port, destination, tToOConnectionId),
+      production,
       consumed: {
         hasHeard: false,
         lastHeardMicros: this.#nowMicros(),

@@ -39,9 +39,10 @@ export class AssemblyData {
     return data;
   }
 
-  /** All data zero, as when the device starts. */
+  /** Data as when the device starts: zero, but an output is what its fault state gives it. */
   reset(): void {
     for (const data of this.#data.values()) data.fill(0);
+    for (const [instance, { faultState }] of this.#descriptions) this.#act(instance, faultState ?? "zero");
   }
 
   /** Sets data as an explicit message does. @throws {Refusal} 0x13 or 0x15 when the size differs. */

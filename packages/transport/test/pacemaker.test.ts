@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { preciseClock } from "../src/pacemaker.ts";
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
+
+/** Waits until the thread keeps the time: its first alarms are the runtime's. */
+async function warm(): Promise<void> {
+  await new Promise<void>((resolve) => void preciseClock.after(1, resolve));
+  await pause(300);
+}
+
+test("alarms come in the order of their time, none early, and a cancelled one not at all", async () => {
+  await warm();
+  const started = performance.now();
+  const came: (readonly [number, number])[] = [];
+  const alarm = (ms: number): (() => void) =>
+    preciseClock.after(ms, () => came.push([ms, performance.now() - started]));
+  alarm(30);
+  alarm(2.5);
+  const cancel = alarm(5);
+  alarm(8.25);
+  alarm(0);
+  cancel();
+  cancel();
+  await pause(100);
+  expect(came.map(([ms]) => ms)).toEqual([0, 2.5, 8.25, 30]);
+  for (const [ms, at] of came) expect(at).toBeGreaterThan(ms - 0.1);
+});
+
+test("an alarm that throws stops neither the others nor those after it", async () => {
+  await warm();
+  const thrown: unknown[] = [];
+  const note = (error: unknown): number => thrown.push(error);
+  const before = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", note);
+  let came = 0;
+  preciseClock.after(1, () => {
+    throw new RangeError("of the application");
+  });
+  preciseClock.after(20, () => (came += 1));
+  await pause(100);
+  process.off("unhandledRejection", note);
+  for (const listener of before) process.on("unhandledRejection", listener);
+  expect(came).toBe(1);
+  expect(thrown).toHaveLength(1);
+});
