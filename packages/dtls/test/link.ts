@@ -93,7 +93,10 @@ export class Link {
       this.#queue.sort((a, b) => a.at - b.at || a.order - b.order);
       const next = this.#queue[0]?.at ?? Infinity;
       const at = Math.min(next, this.client.wakeAt ?? Infinity, this.server.wakeAt ?? Infinity);
-      if (at > until) break;
+      if (at > until) {
+        this.now = until;
+        break;
+      }
       this.now = Math.max(this.now, at);
       const item = this.#queue[0];
       if (item !== undefined && item.at <= this.now) {

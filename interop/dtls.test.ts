@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { certificateCredential, cipherSuite, createDtlsEndpoint } from "@cipsec/dtls";
+import type { AssociationFacts, Association, Credentials, DtlsEndpoint } from "@cipsec/dtls";
+import { gnutls, lossyProxy, makeIdentities, openssl, psk } from "./kit/dtls-peers.ts";
+import type { DtlsPeer, Identity } from "./kit/dtls-peers.ts";
+import { printed, stop, withPeers } from "./kit/programs.ts";
+
+/** What one run does beside the suite. */
+interface Variant {
+  readonly clientAuth: boolean;
+  readonly mtu?: number;
+  readonly loss?: number;
+  readonly seed?: number;
+}
+
+const accept = () => ({ accepted: true }) as const;
+const address = "127.33.2.1";
+let identities: ReturnType<typeof makeIdentities>;
+
+beforeAll(() => {
+  identities = makeIdentities();
+});
+afterAll(() => identities.remove());
+
+for (const peer of [openssl, gnutls]) {
+  withPeers(`${peer.name} over DTLS`, peer.programs, () => {
+    describe("every suite that both have", () => {
+      const cases = peer.suites.flatMap((suite) => {
+        const { name, authentication } = cipherSuite(suite)!;
+        const auths = authentication === "psk" ? [false] : [false, true];
+        return auths.map((clientAuth) => ({ suite, name, clientAuth }));
+      });
+      test.each(cases)("our server, $name, client certificate $clientAuth", async ({ suite, clientAuth }) => {
+        await ourServer(peer, suite, { clientAuth });
+      });
+      test.each(cases)("our client, $name, client certificate $clientAuth", async ({ suite, clientAuth }) => {
+        await ourClient(peer, suite, { clientAuth });
+      });
+    });
+
+    const hard: readonly Variant[] = [
+      { clientAuth: true, mtu: 300 },
+      { clientAuth: true, loss: 0.1, seed: 1 },
+      { clientAuth: true, loss: 0.1, mtu: 300, seed: 2 },
+      { clientAuth: true, loss: 0.3, seed: 3 },
+    ];
+    test.each(hard)("our server over a hard way, %o", (variant) => ourServer(peer, 0xc02b, variant), 60_000);
+    test.each(hard)("our client over a hard way, %o", (variant) => ourClient(peer, 0xc02b, variant), 60_000);
+  });
+}
+
+async function ourServer(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss, seed }: Variant): Promise<void> {
+  const identity = identityFor(suite);
+  const opened = Promise.withResolvers<Association>();
+  await using endpoint = await createDtlsEndpoint({
+    address,
+    suites: [suite],
+    credentials: credentialsOf(identity),
+    clientAuth: clientAuth ? "require" : "none",
+    verify: accept,
+    ...(mtu && { mtu }),
+    onAssociation(association) {
+      association.onMessage = (payload) => association.send(payload);
+      opened.resolve(association);
+    },
+  });
+  const way = loss === undefined ? undefined : await lossyProxy(address, endpoint.local, loss, seeded(seed ?? 0));
+  const port = way?.port ?? endpoint.local.port;
+  const child = peer.client({ suite, address, port, identity, clientAuth, ...(mtu && { mtu: mtu + 28 }) });
+  const heard =
+    (loss ?? 0) > 0 || peer.clientDiesAfter.includes(suite) ? undefined : printed(child, /hello from outside/);
+  child.stdin.write("hello from outside\n");
+  try {
+    const { facts } = await opened.promise;
+    checkFacts(facts, suite);
+    expect(facts.peer.kind).toBe(facts.suiteName.includes("PSK") ? "psk" : clientAuth ? "certificate" : "anonymous");
+    await heard;
+  } finally {
+    await stop(child);
+    await way?.close();
+  }
+}
+
+async function ourClient(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss, seed }: Variant): Promise<void> {
+  const identity = identityFor(suite);
+  const port = 20_000 + Math.floor(Math.random() * 40_000);
+  const target = { address: peer.serverAddress ?? address, port };
+  const child = await peer.server({ suite, ...target, identity, clientAuth, ...(mtu && { mtu: mtu + 28 }) });
+  const way = loss === undefined ? undefined : await lossyProxy(address, target, loss, seeded(seed ?? 0));
+  try {
+    await using endpoint: DtlsEndpoint = await createDtlsEndpoint({ address, ...(mtu && { mtu }) });
+    const association = await endpoint.connect({
+      address: way === undefined ? target.address : address,
+      port: way?.port ?? port,
+      suites: [suite],
+      credentials: credentialsOf(identity),
+      verify: accept,
+    });
+    checkFacts(association.facts, suite);
+    if (loss !== undefined) return;
+    const heard = new Promise<string>((resolve) => {
+      association.onMessage = (payload) => resolve(Buffer.from(payload).toString());
+    });
+    const shown = peer.echoes ? undefined : printed(child, /hello from us/);
+    association.send(Buffer.from("hello from us\n"));
+    if (!peer.echoes) child.stdin.write("hello from us\n");
+    expect(await heard).toBe("hello from us\n");
+    await shown;
+  } finally {
+    await stop(child);
+    await way?.close();
+  }
+}
+
+function checkFacts(facts: AssociationFacts, suite: number): void {
+  const cbc = facts.suiteName.includes("CBC");
+  expect(facts).toMatchObject({ suite, extendedMasterSecret: true, ...(cbc && { encryptThenMac: true }) });
+}
+
+function identityFor(suite: number): Identity {
+  return cipherSuite(suite)?.authentication === "rsa" ? identities.rsa : identities.ecdsa;
+}
+
+function credentialsOf({ pem, key }: Identity): Credentials {
+  const find = (identity: Uint8Array) => (Buffer.compare(identity, psk.identity) === 0 ? psk.key : undefined);
+  return { certificates: [certificateCredential(pem, key)], psk, findPsk: find };
+}
+
+function seeded(seed: number): () => number {
+  let state = seed + 1;
+  return () => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return state / 0x80000000;
+  };
+}
