@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { dial, openIoPort, sharedWheel, type Channel } from "@cipsec/transport";
+import { acceptAnyone, dial, openIoPort, sharedWheel, type Channel, type TlsPolicy } from "@cipsec/transport";
 import {
   Capability,
   CapabilityItem,
@@ -17,6 +17,7 @@ import {
   ListServicesItem,
   MessageRouterRequest,
   SendData,
+  SetPortAdminRequest,
   Sockaddr,
   decode,
   encode,
@@ -50,13 +51,14 @@ interface Rig extends AsyncDisposable {
   /** What the originator's port got, and when. */
   readonly got: { readonly ms: number; readonly frame: IoFrame }[];
   readonly port: Awaited<ReturnType<typeof openIoPort>>;
-  session(): Promise<Session>;
+  session(tls?: TlsPolicy): Promise<Session>;
 }
 
 interface Session {
   readonly channel: Channel;
   list(command: number): Promise<readonly CpfItem[]>;
-  ask(service: number, data: Uint8Array): Promise<Reply & { readonly group: string | undefined }>;
+  /** Of the Connection Manager, unless another class is named. */
+  ask(service: number, data: Uint8Array, classId?: number): Promise<Reply & { readonly group: string | undefined }>;
 }
 
 /** A device at one loopback address and an originator's ports at another, on the ports of the standard. */
@@ -68,7 +70,7 @@ async function rig(device: string, originator: string, security: unknown = null)
   const description = readDescription({
     ...ioDescription(),
     address: device,
-    ports: { eip: 0, eipUdp: 0, io: 2222, eips: null },
+    ports: { eip: 0, eipUdp: 0, io: 2222, eips: 0 },
     security,
   });
   const target = await startTarget({ description, stateDir: folder, onEvent: (event) => events.push(event) });
@@ -83,11 +85,12 @@ async function rig(device: string, originator: string, security: unknown = null)
     },
   });
   undo.use(port);
-  const session = async (): Promise<Session> => {
+  const session = async (tls?: TlsPolicy): Promise<Session> => {
     const channel = await dial({
-      protocol: "tcp",
+      protocol: tls === undefined ? "tcp" : "tls",
       host: device,
-      port: target.ports.eip ?? 0,
+      port: (tls === undefined ? target.ports.eip : target.ports.eips) ?? 0,
+      ...(tls === undefined ? {} : { tls }),
       localAddress: originator,
       timeoutMs: 2000,
     });
@@ -97,8 +100,8 @@ async function rig(device: string, originator: string, security: unknown = null)
     const { session: handle } = await frames.next();
     return {
       channel,
-      async ask(service, data) {
-        channel.send(sendRRData(handle, encode(MessageRouterRequest, request(service, [6, 1], data))));
+      async ask(service, data, classId = 6) {
+        channel.send(sendRRData(handle, encode(MessageRouterRequest, request(service, [classId, 1], data))));
         const answer = await frames.next();
         const item = decode(SendData, answer.data).items.find(({ type }) => type === ItemType.sockaddrTtoO);
         const address = item === undefined ? undefined : decode(Sockaddr, item.data).address;
@@ -190,4 +193,37 @@ test("a device with CIP Security offers I/O while its port is open, and tells so
   expect(decode(CipSecurityItem, state).ianaPortState & IanaPort.io).toBe(IanaPort.io);
   const [services] = await session.list(Command.listServices);
   expect(decode(ListServicesItem, services?.data ?? hex("")).capabilities).toBe(0x0120);
+}, 30_000);
+
+const nobody: TlsPolicy = {
+  suites: [0xc02b],
+  certificates: [],
+  sendChain: true,
+  psks: [],
+  verifyPeer: true,
+  verify: acceptAnyone(),
+};
+
+test("over TLS it is refused, or goes in the clear where the description allows that", async () => {
+  await using strict = await rig("127.31.2.7", "127.31.2.8", {});
+  const refused = await (await strict.session(nobody)).ask(0x54, encode(ForwardOpen, ownerOpen()));
+  expect(refused).toMatchObject({ status: 1, extended: [0x0103] });
+  await using lax = await rig("127.31.2.9", "127.31.2.10", { plainIoOverTls: true });
+  const opened = await (await lax.session(nobody)).ask(0x54, encode(ForwardOpen, ownerOpen()));
+  expect(opened.status).toBe(0);
+  await expect.poll(() => lax.got.length, { timeout: 5000 }).toBeGreaterThan(1);
+}, 30_000);
+
+test("closing the port ends its connections and lets none be opened", async () => {
+  await using io = await rig("127.31.2.11", "127.31.2.12", {});
+  const told: string[] = [];
+  io.target.assemblies.onOutput(outputs, (_, state) => told.push(state));
+  const session = await io.session();
+  expect((await session.ask(0x54, encode(ForwardOpen, ownerOpen()))).status).toBe(0);
+  const wish = encode(SetPortAdminRequest, [{ port: 2222, protocol: 17, open: false }]);
+  expect((await session.ask(0x4c, wish, 0xf5)).status).toBe(0);
+  await expect.poll(() => told, { timeout: 5000 }).toEqual(["timeout"]);
+  expect(io.target.ports.io).toBeUndefined();
+  const refused = await session.ask(0x54, encode(ForwardOpen, ownerOpen()));
+  expect(refused).toMatchObject({ status: 1, extended: [0x0103] });
 }, 30_000);
