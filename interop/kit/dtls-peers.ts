@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { printed, start } from "./programs.ts";
@@ -175,6 +175,104 @@ export const gnutls: DtlsPeer = {
     return child;
   },
 };
+
+/** Peers that come as a library: a small program of ours, compiled where the library is. */
+function compiledPeer(
+  name: string,
+  source: {
+    readonly file: string;
+    readonly header: string;
+    readonly libraries: readonly string[];
+    readonly debian: string;
+  },
+  suites: ReadonlyMap<number, string>,
+): DtlsPeer {
+  const there = existsSync(source.header);
+  let program: string | undefined;
+  const compile = (): string => {
+    if (program !== undefined) return program;
+    const folder = mkdtempSync(join(tmpdir(), "cipsec-peer-"));
+    process.once("exit", () => rmSync(folder, { recursive: true }));
+    program = join(folder, name);
+    const libraries = source.libraries.map((library) => `-l${library}`);
+    execFileSync("gcc", ["-O1", "-o", program, join(import.meta.dirname, source.file), ...libraries]);
+    return program;
+  };
+  const args = (role: string, { suite, address, port, identity, clientAuth, mtu }: PeerCase): readonly string[] => [
+    role,
+    address,
+    String(port),
+    suites.get(suite) ?? "",
+    identity.certificateFile,
+    identity.keyFile,
+    clientAuth ? "1" : "0",
+    psk.identity.toString(),
+    psk.key.toString("hex"),
+    String(mtu ?? 0),
+  ];
+  return {
+    name,
+    programs: ["gcc", "openssl", ...(there ? [] : [source.debian])],
+    suites: [...suites.keys()],
+    echoes: false,
+    serverAddress: undefined,
+    clientDiesAfter: [],
+    client: (peer) => start(compile(), args("client", peer)),
+    async server(peer) {
+      const child = start(compile(), args("server", peer));
+      await printed(child, /READY/);
+      return child;
+    },
+  };
+}
+
+/** Mbed TLS, by a program of ours. Debian's build has no connection ids and no NULL suites. */
+export const mbedtls = compiledPeer(
+  "Mbed TLS",
+  {
+    file: "mbedtls-dtls.c",
+    header: "/usr/include/mbedtls/ssl.h",
+    libraries: ["mbedtls", "mbedx509", "mbedcrypto"],
+    debian: "libmbedtls-dev",
+  },
+  new Map(
+    [
+      0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8, 0xccac, 0xc0ac, 0xc0ad, 0xc0ae, 0xc0af, 0xc023, 0xc024, 0xc027,
+      0xc028, 0xc037, 0xc038, 0x003c, 0x003d,
+    ].map((id) => [id, id.toString(16).padStart(4, "0")]),
+  ),
+);
+
+/** wolfSSL, by a program of ours; the one peer here with GCM and a pre-shared key (0xD001). */
+export const wolfssl = compiledPeer(
+  "wolfSSL",
+  {
+    file: "wolfssl-dtls.c",
+    header: "/usr/include/wolfssl/ssl.h",
+    libraries: ["wolfssl"],
+    debian: "libwolfssl-dev",
+  },
+  new Map([
+    [0xc02b, "ECDHE-ECDSA-AES128-GCM-SHA256"],
+    [0xc02c, "ECDHE-ECDSA-AES256-GCM-SHA384"],
+    [0xcca9, "ECDHE-ECDSA-CHACHA20-POLY1305"],
+    [0xc02f, "ECDHE-RSA-AES128-GCM-SHA256"],
+    [0xc030, "ECDHE-RSA-AES256-GCM-SHA384"],
+    [0xcca8, "ECDHE-RSA-CHACHA20-POLY1305"],
+    [0xccac, "ECDHE-PSK-CHACHA20-POLY1305"],
+    [0xd001, "ECDHE-PSK-AES128-GCM-SHA256"],
+    [0xc0ac, "ECDHE-ECDSA-AES128-CCM"],
+    [0xc0ae, "ECDHE-ECDSA-AES128-CCM-8"],
+    [0xc0af, "ECDHE-ECDSA-AES256-CCM-8"],
+    [0xc023, "ECDHE-ECDSA-AES128-SHA256"],
+    [0xc024, "ECDHE-ECDSA-AES256-SHA384"],
+    [0xc027, "ECDHE-RSA-AES128-SHA256"],
+    [0xc028, "ECDHE-RSA-AES256-SHA384"],
+    [0xc037, "ECDHE-PSK-AES128-CBC-SHA256"],
+    [0xc006, "ECDHE-ECDSA-NULL-SHA"],
+    [0xc03a, "ECDHE-PSK-NULL-SHA256"],
+  ]),
+);
 
 function priority(suite: number): string {
   const groups = "+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-X25519";
