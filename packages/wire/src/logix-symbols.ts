@@ -173,7 +173,9 @@ export function template(memberCount: number): Codec<Template> {
     read(r) {
       const room = r.sub(8 * memberCount, "template members");
       const records = Array.from({ length: memberCount }, () => MemberRecord.read(room));
-      const [title = "", ...names] = latin1(r.rest()).split("\0");
+      const text = `${latin1(r.rest())}\0`;
+      const title = text.slice(0, text.indexOf("\0"));
+      const names = text.slice(title.length + 1).split("\0");
       const end = title.indexOf(";");
       return {
         name: end < 0 ? title : title.slice(0, end),

@@ -303,6 +303,23 @@ describe("multicast", () => {
   });
 });
 
+test("data does not go unprotected beside a secured session, unless the caller says so", async () => {
+  await using p = await pair();
+  const { facts } = p.session;
+  const security = { version: "TLSv1.3", suite: 0x1301, suiteName: "x", encrypts: true, peer: { kind: "anonymous" } };
+  const secured = new Proxy(p.session, {
+    get(session, name) {
+      if (name === "facts") return { ...facts, security };
+      const value: unknown = Reflect.get(session, name, session);
+      return typeof value === "function" ? value.bind(session) : value;
+    },
+  });
+  await expect(openIo(secured, request())).rejects.toMatchObject({ code: "usage/state" });
+  expect(p.adapter.opens).toHaveLength(0);
+  await using io = await openIo(secured, request(), { allowPlainIo: true });
+  expect(io.isOpen).toBe(true);
+});
+
 test("a hundred connections opened and closed leave nothing behind", async () => {
   await using p = await pair({ produces: false });
   for (let i = 0; i < 100; i += 1) {

@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readDescription, startTarget, type Target } from "@cipsec/target";
+import { objectPath } from "@cipsec/wire";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import {
+  Scanner,
+  assemblyPath,
+  connect,
+  getConnectionOwner,
+  openIo,
+  openUdpGate,
+  parseRoute,
+  searchConnectionData,
+  tags,
+  type IoRequest,
+  type OpenGate,
+  type Session,
+  type StateChange,
+} from "../../src/index.ts";
+
+const address = `127.32.${process.pid % 256}.100`;
+const target = { scheme: "eip", host: address } as const;
+let folder: string;
+let device: Target;
+let session: Session;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cipsec-io-"));
+  device = await startTarget({
+    stateDir: folder,
+    description: readDescription({
+      name: "adapter",
+      identity: {
+        vendorId: 0xffff,
+        productCode: 7,
+        revision: { major: 1, minor: 2 },
+        serialNumber: 0xcafe,
+        productName: "Adapter",
+      },
+      address,
+      security: null,
+      assemblies: [
+        { instance: 100, kind: "input", size: 8, name: "in" },
+        { instance: 150, kind: "output", size: 4, name: "out" },
+      ],
+      connections: [
+        { name: "owner", type: "exclusive-owner", consume: 150, produce: 100, multicast: true },
+        { name: "monitor", type: "input-only", consume: 254, produce: 100, multicast: true, maxConnections: 8 },
+      ],
+      tags: [{ name: "Count", type: "DINT", value: 258 }],
+    }),
+  });
+  session = await connect(target);
+});
+afterAll(async () => {
+  await session.close();
+  await device[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A watchdog of 320 ms: enough for a machine that is busy, short enough to wait for. */
+function owner(changes: Partial<IoRequest> = {}): IoRequest {
+  return {
+    oToT: { rpiMicros: 10_000, size: 4 },
+    tToO: { rpiMicros: 10_000, size: 8 },
+    timeoutMultiplier: 3,
+    path: assemblyPath({ oToT: 150, tToO: 100 }),
+    ...changes,
+  };
+}
+
+const until = (check: () => unknown): Promise<void> =>
+  vi.waitFor(async () => expect(await check()).toBeTruthy(), { timeout: 8000, interval: 10 });
+
+test("outputs reach the device, inputs reach us, and the device says whose connection it is", async () => {
+  await using io = await openIo(session, owner({ timeoutMultiplier: 7 }), { output: Uint8Array.of(1, 2, 3, 4) });
+  await until(() => io.statistics().received > 5);
+  await until(async () => (await session.getRaw(objectPath(4, 150, 3)))[3] === 4);
+  const { triad } = io.granted;
+  expect(await searchConnectionData(session, triad)).toMatchObject(triad);
+  expect(await getConnectionOwner(session, assemblyPath({ oToT: 150, tToO: 100 }))).toMatchObject({
+    ...triad,
+    lastAction: 2,
+  });
+  await expect(openIo(session, owner())).rejects.toMatchObject({
+    facts: { extended: "0x0106", field: "O→T path" },
+    fix: expect.stringContaining("watchdog"),
+  });
+});
+
+test("a size that is wrong is corrected by the device's own answer", async () => {
+  const wrong = owner({
+    oToT: { rpiMicros: 10_000, size: 2 },
+    tToO: { rpiMicros: 10_000, size: 20 },
+    timeoutMultiplier: 7,
+  });
+  await using io = await openIo(session, wrong);
+  expect(io.granted).toMatchObject({ oToTSize: 4, tToOSize: 8 });
+  await until(() => io.statistics().received > 3);
+});
+
+test("multicast inputs, beside another listener to the same group", async () => {
+  const multicast = owner({
+    oToT: { rpiMicros: 20_000, size: 0 },
+    tToO: { rpiMicros: 20_000, size: 8, type: "multicast" },
+    timeoutMultiplier: 7,
+    path: assemblyPath({ oToT: 254, tToO: 100 }),
+  });
+  await using first = await openIo(session, multicast);
+  await using second = await openIo(session, multicast);
+  expect(second.granted.group).toBe(first.granted.group);
+  await until(() => first.statistics().received > 3 && second.statistics().received > 3);
+});
+
+test("0x0106 after a crash: waits for the target's watchdog, then owns the outputs", async () => {
+  let isDead = false;
+  const dying: OpenGate = async (way) => {
+    const gate = await openUdpGate(way);
+    return {
+      ...gate,
+      path(remote) {
+        const path = gate.path(remote);
+        return { facts: path.facts, send: (bytes) => (isDead ? undefined : path.send(bytes)) };
+      },
+    };
+  };
+  await using crashed = await openIo(session, owner(), { openGate: dying });
+  await until(() => crashed.statistics().received > 3);
+  isDead = true;
+  const changes: StateChange[] = [];
+  await using scanner = new Scanner({ onState: (change) => changes.push(change) });
+  const again = scanner.add({ name: "again", target, request: owner() });
+  await until(() => again.state === "running" && (again.statistics().current?.received ?? 0) > 3);
+  const waits = changes.filter(({ state }) => state === "waiting");
+  expect(waits[0]).toMatchObject({ reason: { facts: { extended: "0x0106" } }, retryInMs: 420 });
+  expect(waits.length).toBeLessThanOrEqual(2);
+});
+
+test("a route through the device itself leads to its tags", async () => {
+  expect(await tags(session, { route: parseRoute("1,0") }).read(["Count"])).toMatchObject([{ value: 258 }]);
+  const [missing] = await tags(session, { route: parseRoute("1,9") }).read(["Count"]);
+  expect(missing).toMatchObject({ error: { facts: { router: true } } });
+});
