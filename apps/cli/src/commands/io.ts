@@ -90,7 +90,7 @@ async function once(context: Context, options: Options, args: readonly string[])
     ...statistics,
     rpiMicros: tToOApiMicros,
     oToTRpiMicros: oToTApiMicros,
-    channel: channelOf(io.facts, session),
+    channel: channelOf(io.facts, session.peer),
   });
 }
 
@@ -109,6 +109,7 @@ async function scan(context: Context, options: Options, args: readonly string[])
   await watched(context, options, total, new Promise(() => undefined));
   const { opens, refusals, timeouts } = kept.statistics();
   const apis = { rpiMicros: kept.granted?.tToOApiMicros ?? null, oToTRpiMicros: kept.granted?.oToTApiMicros ?? null };
+  const channel = kept.facts === undefined ? null : channelOf(kept.facts, kept.name);
   const statistics = total();
   const reason = kept.reason;
   await scanner.close();
@@ -116,7 +117,7 @@ async function scan(context: Context, options: Options, args: readonly string[])
   tell(context, {
     ...statistics,
     ...apis,
-    channel: { protocol: "udp", version: null, suite: null, peer: null },
+    channel,
     opens,
     refusals,
     timeouts,
@@ -191,9 +192,9 @@ function stateText({ name, state, reason, retryInMs, granted }: StateChange): st
   return `${name} ${state}${api}${why}${again}`;
 }
 
-function channelOf({ protocol, security }: ChannelFacts, session: Session) {
+function channelOf({ protocol, security }: ChannelFacts, peer: string) {
   if (security === undefined) return { protocol, version: null, suite: null, peer: null };
-  return { protocol, version: security.version, suite: security.suiteName, peer: session.peer };
+  return { protocol, version: security.version, suite: security.suiteName, peer };
 }
 
 const nothing: IoStatistics = {

@@ -1,4 +1,4 @@
-import { systemClock, type Clock, type TimerWheel } from "@cipsec/transport";
+import { systemClock, type ChannelFacts, type Clock, type TimerWheel } from "@cipsec/transport";
 import { TransportError, UsageError } from "@cipsec/wire";
 import { formatTarget, type TargetAddress } from "../address.ts";
 import { connect, type ConnectOptions } from "../connect.ts";
@@ -67,6 +67,8 @@ export interface ScannedConnection {
   /** Why it does not run, where it does not. */
   readonly reason: Error | undefined;
   readonly granted: IoGrant | undefined;
+  /** Facts of the way that its data takes, while it runs. */
+  readonly facts: ChannelFacts | undefined;
   /** Kept over reconnects: what is set while it does not run goes out when it does. */
   setOutput(data: Uint8Array): void;
   setRun(isRun: boolean): void;
@@ -161,6 +163,10 @@ class Kept implements ScannedConnection {
 
   get granted(): IoGrant | undefined {
     return this.#io?.granted;
+  }
+
+  get facts(): ChannelFacts | undefined {
+    return this.#io?.facts;
   }
 
   setOutput(data: Uint8Array): void {

@@ -143,13 +143,13 @@ test("sequence: losses, duplicates, late ones, wrong lengths and strangers", asy
 
 test("the watchdog ends a connection, frees the target, and says what was missing", async () => {
   await using p = await pair();
-  await using io = await openIo(p.session, request({ timeoutMultiplier: 0 }));
+  await using io = await openIo(p.session, request({ timeoutMultiplier: 2 }));
   await until(() => io.statistics().received > 2);
   const started = performance.now();
   for (const connection of p.adapter.open.values()) connection.stop();
   const end = await io.ended;
   expect(end).toMatchObject({ reason: "timed-out", error: { code: "transport/timeout" } });
-  expect(performance.now() - started).toBeLessThan(400);
+  expect(performance.now() - started).toBeLessThan(1000);
   expect(io.isOpen).toBe(false);
   await until(() => p.adapter.closes === 1);
 });
