@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { Scanner, openIo, parseTarget, type IoStatistics, type Session, type StateChange } from "@cipsec/originator";
+import { Scanner, openIo, parseTarget, type IoStatistics, type StateChange } from "@cipsec/originator";
 import type { ChannelFacts } from "@cipsec/transport";
 import { UsageError } from "@cipsec/wire";
 import {
