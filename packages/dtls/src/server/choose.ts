@@ -60,7 +60,9 @@ function tryOut(suite: CipherSuite, settings: Settings, offer: ClientOffer): Cho
     return "the client does not know Encrypt-then-MAC";
   }
   const groupIds = offer.groups ?? impliedGroups;
-  const shared = settings.groups.find((id) => groupIds.includes(id));
+  // wolfSSL offers X25519 and cannot use it with a pre-shared key (seen in 5.5.4), so P-256 goes first there.
+  const preferred = suite.authentication === "psk" ? [...impliedGroups, ...settings.groups] : settings.groups;
+  const shared = preferred.find((id) => groupIds.includes(id) && settings.groups.includes(id));
   const group = shared === undefined ? undefined : groupOf(shared);
   if (suite.keyExchange !== "rsa" && group === undefined) return "no group is shared";
   if (suite.authentication === "psk") {
