@@ -63,9 +63,9 @@ interface Session {
 
 /** A device at one loopback address and an originator's ports at another, on the ports of the standard. */
 async function rig(device: string, originator: string, security: unknown = null): Promise<Rig> {
-  const undo = new AsyncDisposableStack();
+  const undo: (() => Promise<unknown>)[] = [];
   const folder = await mkdtemp(join(tmpdir(), "cipsec-io-"));
-  undo.defer(() => rm(folder, { recursive: true, force: true }));
+  undo.push(() => rm(folder, { recursive: true, force: true }));
   const events: TargetEvent[] = [];
   const description = readDescription({
     ...ioDescription(),
@@ -74,7 +74,7 @@ async function rig(device: string, originator: string, security: unknown = null)
     security,
   });
   const target = await startTarget({ description, stateDir: folder, onEvent: (event) => events.push(event) });
-  undo.use(target);
+  undo.push(() => target.stop());
   const got: Rig["got"] = [];
   const port = await openIoPort({
     address: originator,
@@ -84,7 +84,7 @@ async function rig(device: string, originator: string, security: unknown = null)
       if (frame !== undefined) got.push({ ms: performance.now(), frame });
     },
   });
-  undo.use(port);
+  undo.push(async () => port[Symbol.asyncDispose]());
   const session = async (tls?: TlsPolicy): Promise<Session> => {
     const channel = await dial({
       protocol: tls === undefined ? "tcp" : "tls",
@@ -94,7 +94,7 @@ async function rig(device: string, originator: string, security: unknown = null)
       localAddress: originator,
       timeoutMs: 2000,
     });
-    undo.use(channel);
+    undo.push(() => channel.close());
     const frames = receiver(channel);
     channel.send(registerSession());
     const { session: handle } = await frames.next();
@@ -114,7 +114,10 @@ async function rig(device: string, originator: string, security: unknown = null)
       },
     };
   };
-  return { target, events, got, port, session, [Symbol.asyncDispose]: () => undo.disposeAsync() };
+  const close = async (): Promise<void> => {
+    for (const step of undo.toReversed()) await step();
+  };
+  return { target, events, got, port, session, [Symbol.asyncDispose]: close };
 }
 
 test("an owner at 10 ms, both ways; it outlives its TCP connection, and its loss sets the outputs", async () => {

@@ -8,6 +8,9 @@ import { networkError } from "./network-errors.ts";
 /** Octets that may wait in the socket: I/O is worth nothing when it is late, so what is beyond a few frames is dropped. */
 const maxQueuedBytes = 256 * 1024;
 
+/** Octets that may arrive while the process is busy: 128 connections at 10 ms bring a burst of some 50 KiB, this holds many. */
+const receiveBufferBytes = 2 * 1024 * 1024;
+
 /** Peers whose facts are kept ready; more are a flood from made-up addresses, and the table starts over. */
 const maxKnownPeers = 4096;
 
@@ -184,6 +187,7 @@ class Peers {
 
 async function bind(address: string, port: number, reuse: boolean): Promise<dgram.Socket> {
   const socket = dgram.createSocket({
+    recvBufferSize: receiveBufferBytes,
     type: isIP(address) === 6 ? "udp6" : "udp4",
     reuseAddr: reuse,
     // Node looks even numeric addresses up, a tick later; this keeps order and never asks a name server.

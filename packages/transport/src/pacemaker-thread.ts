@@ -11,6 +11,10 @@ const slackMs = 0.005;
 
 const { state, deadline }: PacemakerShared = workerData;
 
+// The first beat says that the thread runs.
+Atomics.add(state, slots.beats, 1);
+Atomics.notify(state, slots.beats);
+
 for (;;) {
   const order = Atomics.load(state, slots.orders);
   const wait = (deadline[0] ?? Infinity) - monotonicMs();

@@ -25,7 +25,9 @@ let pacemaker: Pacemaker | undefined;
 class Pacemaker {
   readonly #shared: PacemakerShared;
   readonly #alarms: Alarm[] = [];
+  /** From the thread's first beat on: a thread that is still loading keeps no time. */
   #isRunning = false;
+  #isLost = false;
   #beats = 0;
   readonly #beat = (): void => this.#fire();
 
@@ -40,10 +42,7 @@ class Pacemaker {
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 },
     });
     thread.unref();
-    thread.once("online", () => {
-      this.#isRunning = true;
-      this.#listen();
-    });
+    this.#listen();
     thread.once("error", () => this.#lost());
     thread.once("exit", () => this.#lost());
   }
@@ -79,6 +78,7 @@ class Pacemaker {
 
   /** Without its thread the runtime's timers take over. */
   #lost(): void {
+    this.#isLost = true;
     this.#isRunning = false;
     for (const { due, run } of this.#alarms.splice(0)) systemClock.after(Math.max(0, due - monotonicMs()), run);
   }
@@ -86,6 +86,7 @@ class Pacemaker {
   #fire(): void {
     const { state, deadline } = this.#shared;
     this.#beats = Atomics.load(state, slots.beats);
+    this.#isRunning = !this.#isLost;
     this.#listen();
     const now = monotonicMs();
     const due = this.#alarms.filter((alarm) => alarm.due <= now + 0.05);

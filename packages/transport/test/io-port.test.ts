@@ -16,9 +16,8 @@ async function open(options: Partial<IoPortOptions> = {}): Promise<{ port: IoPor
 test("datagrams go both ways, from buffers that are used again at once", async () => {
   const a = await open();
   const b = await open({ address: "127.31.0.2" });
-  await using closing = new AsyncDisposableStack();
-  closing.use(a.port);
-  closing.use(b.port);
+  await using _a = a.port;
+  await using _b = b.port;
   const path = a.port.path(b.port.local);
   const octets = Uint8Array.of(0);
   for (let i = 1; i <= 20; i += 1) {
@@ -34,10 +33,9 @@ test("datagrams go both ways, from buffers that are used again at once", async (
 test("a group reaches every port that has joined it, until it leaves", async () => {
   const group = "239.192.31.1";
   const sender = await open({ address: "127.0.0.1" });
-  await using closing = new AsyncDisposableStack();
-  closing.use(sender.port);
+  await using _sender = sender.port;
   const listener = await open({ address: "127.0.0.1", reuse: true });
-  closing.use(listener.port);
+  await using _listener = listener.port;
   const { port } = listener.port.local;
   const path = sender.port.path({ address: group, port }, { ttl: 1 });
   listener.port.join(group);
@@ -62,15 +60,14 @@ test("a group reaches every port that has joined it, until it leaves", async () 
 
 test("what cannot be sent or joined is counted and ends nothing", async () => {
   const { port } = await open();
-  await using closing = new AsyncDisposableStack();
-  closing.use(port);
+  await using _port = port;
   port.path({ address: "plc.example", port: 9 }).send(Uint8Array.of(1));
   port.path({ address, port: 0 }).send(Uint8Array.of(1));
   port.path({ address, port: 9 }).send(new Uint8Array(70_000));
   port.join("192.0.2.1");
   await expect.poll(() => port.sendErrors).toBe(4);
   const peer = await open();
-  closing.use(peer.port);
+  await using _peer = peer.port;
   port.path(peer.port.local).send(Uint8Array.of(2));
   await expect.poll(() => peer.got.length).toBe(1);
 });
