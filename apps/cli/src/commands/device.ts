@@ -43,7 +43,7 @@ export function addDevices(program: Command, shell: Shell): void {
     .option("--state <dir>", "folder for what the device saves (default: below the data folder)")
     .option("--keylog <file>", "append session secrets, for Wireshark");
   addNotes(target, {
-    json: "a line when the device listens: {listening: true, name, address, ports: {eip, eipUdp, eips}}",
+    json: "a line when the device listens: {listening: true, name, address, ports: {eip, eipUdp, io, eips}}",
     examples: [["cipsec target drive.json --verbose", "runs it and tells what happens to it"]],
   });
   const plant = addCommand(
@@ -73,7 +73,7 @@ export function addDevices(program: Command, shell: Shell): void {
     )
     .option("--per-process <n>", "devices that share a process", (text) => wholeNumber(text, 1, 1000), 20);
   addNotes(plant, {
-    json: "a line for each device when it listens: {listening: true, name, kind, address, ports: {eip, eipUdp, eips}}",
+    json: "a line for each device when it listens: {listening: true, name, kind, address, ports: {eip, eipUdp, io, eips}}",
     examples: [
       [
         "cipsec lab --devices 5",
