@@ -78,12 +78,9 @@ export class Peers {
     const place = this.#placeFor(peer.remote);
     const old = place.open;
     if (old !== undefined) this.remove(old);
-    if (place.pending === peer) {
-      place.pending = undefined;
-      this.#pending--;
-    }
-    const home = this.#placeFor(peer.remote);
-    home.open = peer;
+    place.pending = undefined;
+    this.#pending--;
+    place.open = peer;
     this.#open++;
     return old;
   }

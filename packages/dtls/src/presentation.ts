@@ -58,7 +58,8 @@ export class Reader {
   u16s(lengthSize: 1 | 2, field: string, min = 2): readonly number[] {
     const bytes = this.vector(lengthSize, field, min);
     if (bytes.length % 2 !== 0) throw this.refuse(field, `odd length ${bytes.length}`);
-    return Array.from({ length: bytes.length / 2 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    return Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i));
   }
 
   rest(): Uint8Array {

@@ -1,7 +1,6 @@
 import { constants, privateDecrypt, publicEncrypt } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { masterLength } from "./key-schedule.ts";
-import { concat } from "./presentation.ts";
 
 /** Encrypts a premaster secret to the server's key. @see RFC 5246 7.4.7.1 */
 export function encryptPremaster(key: KeyObject, premaster: Uint8Array): Uint8Array {
@@ -22,22 +21,22 @@ export function decryptPremaster(
   version: number,
   fallback: Uint8Array,
 ): Uint8Array {
-  const block = rawDecrypt(key, encrypted);
+  const block = Buffer.from(rawDecrypt(key, encrypted));
   const start = block.length - masterLength;
-  let bad = (block[0] ?? 1) | ((block[1] ?? 0) ^ 2) | (block[start - 1] ?? 1);
-  for (let i = 2; i < start - 1; i++) bad |= Number(block[i] === 0);
-  bad |= (block[start] ?? 0) ^ (version >>> 8);
-  bad |= (block[start + 1] ?? 0) ^ (version & 0xff);
+  let bad = block.readUInt16BE(0) ^ 2;
+  for (const octet of block.subarray(2, start - 1)) bad |= Number(octet === 0);
+  bad |= block.readUInt8(start - 1);
+  bad |= block.readUInt16BE(start) ^ version;
   const mask = ((bad - 1) >> 31) & 0xff;
-  return Uint8Array.from(fallback, (octet, i) => (octet & ~mask) | ((block[start + i] ?? 0) & mask));
+  return Uint8Array.from(fallback, (octet, i) => (octet & ~mask) | (block.readUInt8(start + i) & mask));
 }
 
 /** A ciphertext that is no number below the modulus is public knowledge: a block of zeros stands for it. */
 function rawDecrypt(key: KeyObject, encrypted: Uint8Array): Uint8Array {
   const length = Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 2048) / 8);
   try {
-    const block = privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, encrypted);
-    return block.length === length ? block : concat(new Uint8Array(length - block.length), block);
+    // The block comes back in full length, whatever zeros it begins with.
+    return privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, encrypted);
   } catch {
     return new Uint8Array(length);
   }

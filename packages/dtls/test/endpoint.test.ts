@@ -118,3 +118,25 @@ test("rule 9: no datagram waits for a look-up of an address, and none shares its
   expect(lookup).not.toHaveBeenCalled();
   lookup.mockRestore();
 });
+
+test("speaks IPv6, and is closed once and for all", async () => {
+  const listening = await createDtlsEndpoint({
+    address: "::1",
+    credentials: { certificates: [server.credential] },
+    onAssociation: echo,
+  });
+  const dialling = await createDtlsEndpoint({ address: "::1", verify: accept });
+  const association = await dialling.connect(listening.local);
+  expect(association.remote).toEqual(listening.local);
+  await dialling.close();
+  await dialling.close();
+  expect((await association.closed).by).toBe("local");
+  expect(() => association.send(Uint8Array.of(1))).toThrow(expect.objectContaining({ code: "dtls/closed" }));
+  await expect(dialling.connect(listening.local)).rejects.toMatchObject({ code: "dtls/closed" });
+  dialling.sendPlain(Uint8Array.of(1), listening.local);
+  await listening.close();
+  const anywhere = await createDtlsEndpoint();
+  expect(anywhere.local.address).toBe("0.0.0.0");
+  expect([...anywhere.associations()]).toEqual([]);
+  await anywhere.close();
+});

@@ -15,6 +15,12 @@ export interface Identity {
 
 /** Makes a self-signed certificate with the system's `openssl`. @param kind As `-newkey` and its options say. */
 export function makeIdentity(kind: readonly string[], name = "plant.example"): Identity {
+  const { pem, keyPem } = makePem(kind, name);
+  return { pem, keyPem, credential: certificateCredential(pem, createPrivateKey(keyPem)) };
+}
+
+/** The same as text, also where the key is too weak to be used. */
+export function makePem(kind: readonly string[], name = "plant.example"): { pem: string; keyPem: string } {
   const folder = mkdtempSync(join(tmpdir(), "cipsec-dtls-"));
   try {
     const key = join(folder, "key.pem");
@@ -24,7 +30,7 @@ export function makeIdentity(kind: readonly string[], name = "plant.example"): I
     execFileSync("openssl", ["req", "-x509", ...kind, ...files, ...subject], { stdio: "pipe" });
     const pem = readFileSync(certificate, "utf8");
     const keyPem = readFileSync(key, "utf8");
-    return { pem, keyPem, credential: certificateCredential(pem, createPrivateKey(keyPem)) };
+    return { pem, keyPem };
   } finally {
     rmSync(folder, { recursive: true });
   }

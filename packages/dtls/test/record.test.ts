@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { trafficKeys } from "../src/key-schedule.ts";
 import { recordCipher } from "../src/record/cipher.ts";
 import { contentTypes, dtls12, headerLength } from "../src/record/header.ts";

@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, X509Certificate } from "node:crypto";
 import { expect, test } from "vitest";
 import { alerts } from "../src/alert.ts";
 import type { EngineInput } from "../src/engine-contract.ts";
@@ -7,7 +7,7 @@ import { readFragments } from "../src/handshake/message.ts";
 import { contentTypes, readRecords } from "../src/record/header.ts";
 import { ServerSessions } from "../src/session.ts";
 import type { ClientOptions, ServerOptions } from "../src/settings.ts";
-import { kinds, makeIdentity } from "./identities.ts";
+import { kinds, makeIdentity, makePem } from "./identities.ts";
 import { eventOf, Link } from "./link.ts";
 
 const ecdsa = makeIdentity(kinds.ecdsa);
@@ -16,6 +16,14 @@ const p384 = makeIdentity(kinds.p384);
 const rsa = makeIdentity(kinds.rsa);
 const ed25519 = makeIdentity(kinds.ed25519);
 const credentials = { certificates: [ecdsa.credential] };
+
+const weak = new Uint8Array(new X509Certificate(makePem(["-newkey", "rsa:1024"]).pem).raw);
+/** Shows a chain that is not that of the key: only a broken or hostile peer does. */
+const showing = (chain: readonly Uint8Array[]) => ({ credentials: { certificates: [{ ...ecdsa.credential, chain }] } });
+const psk = {
+  suites: [0xd001],
+  credentials: { psk: { identity: Buffer.from("a"), key: Buffer.alloc(16) }, findPsk: () => Buffer.alloc(16) },
+};
 
 interface Case {
   readonly name: string;
@@ -183,6 +191,74 @@ const cases: readonly Case[] = [
     message: /not on X25519/,
   },
   {
+    name: "server shows no certificate",
+    server: showing([]),
+    by: "client",
+    alert: "bad_certificate",
+    message: /sent no certificate/,
+  },
+  {
+    name: "server shows a weak key",
+    server: showing([weak]),
+    by: "client",
+    alert: "unsupported_certificate",
+    message: /1024 bits/,
+  },
+  {
+    name: "server shows a key of another kind",
+    server: showing(rsa.credential.chain),
+    by: "client",
+    alert: "illegal_parameter",
+    message: /a key for rsa/,
+  },
+  {
+    name: "client shows a weak key",
+    client: showing([weak]),
+    server: { clientAuth: "require" },
+    by: "server",
+    alert: "unsupported_certificate",
+    message: /1024 bits/,
+  },
+  {
+    name: "client shows what is no certificate",
+    client: showing([Uint8Array.of(48, 0)]),
+    server: { clientAuth: "require" },
+    by: "server",
+    alert: "bad_certificate",
+    message: /cannot be read/,
+  },
+  {
+    name: "client shows another's certificate",
+    client: showing(other.credential.chain),
+    server: { clientAuth: "require" },
+    by: "server",
+    alert: "decrypt_error",
+    message: /signature is not that/,
+  },
+  {
+    name: "certificate on a curve that the client lacks",
+    client: { groups: [29] },
+    by: "server",
+    alert: "handshake_failure",
+    message: /no certificate here/,
+  },
+  {
+    name: "unsigned group that was not offered",
+    client: { ...psk, groups: [23] },
+    server: psk,
+    change: only(12, at(4, 24)),
+    by: "client",
+    alert: "illegal_parameter",
+    message: /group 24, which was not offered/,
+  },
+  {
+    name: "server adds an extension",
+    change: only(2, (body) => body.fill(0x7f, 40 + (body[34] ?? 0), 42 + (body[34] ?? 0))),
+    by: "client",
+    alert: "unsupported_extension",
+    message: /extension 32639 was not offered/,
+  },
+  {
     name: "server asks for nothing and says done too long",
     change: only(14, () => undefined),
     server: { suites: [0xc006] },
@@ -229,6 +305,9 @@ test("a verdict may come later, and waits for nobody but the deadline", () => {
   link.run(100);
   expect(eventOf(link.server, "open").facts.peer.kind).toBe("certificate");
   expect(eventOf(link.client, "open").facts.resumed).toBe(false);
+  const short = new Link({}, { credentials });
+  short.client.verdict = { accepted: false, reason: "not of this plant" };
+  expect(eventOf(short.connect().server, "closed").error?.facts).toEqual({ alert: "bad_certificate" });
   // A second verdict changes nothing.
   link.tell("server", { type: "verdict", verdict: { accepted: false, reason: "too late" } });
   expect(link.server.engine?.state).toBe("open");
@@ -255,6 +334,17 @@ test("a changed Finished is found out, whoever sent it", () => {
   // The secrets are bound to the transcript, so the records do not even open: silence, and nobody is open.
   expect(eventOf(link.client, "closed").error?.code).toBe("dtls/timeout");
   expect(eventOf(link.server, "closed").error?.facts["unauthentic"]).toBeGreaterThan(0);
+});
+
+test("a server that never tires of cookies is given up", () => {
+  const engine = createClientEngine({});
+  let { events } = engine.handle({ type: "start" }, 0);
+  for (let seq = 0; seq < 5; seq++) {
+    const message = Uint8Array.of(3, 0, 0, 4, 0, seq, 0, 0, 0, 0, 0, 4, 0xfe, 0xff, 1, seq);
+    const record = Uint8Array.of(22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, seq, 0, message.length, ...message);
+    ({ events } = engine.handle({ type: "datagram", bytes: record }, 0));
+  }
+  expect(events).toMatchObject([{ type: "closed", error: { message: "the server asked for a cookie 5 times" } }]);
 });
 
 test("a message out of order ends the handshake", () => {

@@ -98,6 +98,6 @@ function prefixNonce(iv: Uint8Array, { epoch, seq }: RecordHeader): Buffer {
 function xorNonce(iv: Uint8Array, { epoch, seq }: RecordHeader): Buffer {
   const nonce = Buffer.alloc(iv.length);
   writeNumber(nonce, epoch, seq, iv.length - 8);
-  for (const [i, octet] of iv.entries()) nonce[i] = (nonce[i] ?? 0) ^ octet;
+  for (const [i, octet] of iv.entries()) nonce.writeUInt8(nonce.readUInt8(i) ^ octet, i);
   return nonce;
 }

@@ -55,14 +55,14 @@ export function cbcMteCipher(bulk: Cbc, keys: DirectionKeys): RecordCipher {
 }
 
 /** Looks at 256 octets whatever the padding says; bad padding counts as none (RFC 5246 6.2.3.2). */
-function judgePadding(blocks: Uint8Array, tagLength: number): { good: number; padding: number } {
-  const last = blocks[blocks.length - 1] ?? 0;
+function judgePadding(blocks: Buffer, tagLength: number): { good: number; padding: number } {
+  const last = blocks.readUInt8(blocks.length - 1);
   const room = blocks.length - tagLength - 1;
   let difference = Number(last > room);
   const looked = Math.min(256, blocks.length);
   for (let i = 1; i <= looked; i++) {
     const counts = (i - 1 - last - 1) >> 31;
-    difference |= counts & ((blocks[blocks.length - i] ?? 0) ^ last);
+    difference |= counts & (blocks.readUInt8(blocks.length - i) ^ last);
   }
   const bad = Number(difference !== 0);
   return { good: 1 - bad, padding: last * (1 - bad) };

@@ -46,21 +46,22 @@ const noCid = new Uint8Array(0);
  */
 export function readRecords(datagram: Uint8Array, cidLength: number): readonly RawRecord[] {
   const records: RawRecord[] = [];
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
   for (let at = 0; at + headerLength <= datagram.length;) {
-    const type = datagram[at] ?? 0;
+    const type = view.getUint8(at);
     const ids = type === contentTypes.connectionId ? cidLength : 0;
     if (type < 20 || type > 25 || (type === contentTypes.connectionId && ids === 0)) break;
     const body = at + headerLength + ids;
     if (body > datagram.length) break;
-    const version = number(datagram, at + 1, 2);
-    const length = number(datagram, body - 2, 2);
+    const version = view.getUint16(at + 1);
+    const length = view.getUint16(body - 2);
     if ((version !== dtls12 && version !== dtls10) || length > maxBodyOctets || body + length > datagram.length) break;
     records.push({
       header: {
         type,
         version,
-        epoch: number(datagram, at + 3, 2),
-        seq: number(datagram, at + 5, 6),
+        epoch: view.getUint16(at + 3),
+        seq: view.getUint16(at + 5) * 2 ** 32 + view.getUint32(at + 7),
         cid: ids === 0 ? noCid : datagram.subarray(at + 11, at + 11 + ids),
       },
       body: datagram.subarray(body, body + length),
@@ -112,10 +113,4 @@ export function additionalData({ type, version, epoch, seq, cid }: RecordHeader,
 export function writeNumber(target: Buffer, epoch: number, seq: number, at: number): void {
   target.writeUInt16BE(epoch, at);
   target.writeUIntBE(seq, at + 2, 6);
-}
-
-function number(bytes: Uint8Array, at: number, size: number): number {
-  let value = 0;
-  for (let i = at; i < at + size; i++) value = value * 256 + (bytes[i] ?? 0);
-  return value;
 }

@@ -1,0 +1,232 @@
+import { expect, test } from "vitest";
+import { Association } from "../src/association.ts";
+import type { ConnectOptions, EndpointOptions } from "../src/endpoint-options.ts";
+import type { DtlsError } from "../src/errors.ts";
+import { Switchboard } from "../src/switchboard.ts";
+import { kinds, makeIdentity } from "./identities.ts";
+
+const identity = makeIdentity(kinds.ecdsa);
+const credentials = { certificates: [identity.credential] };
+const accept = () => ({ accepted: true }) as const;
+const server = { address: "127.33.6.1", port: 2221 };
+
+/** A server and a client board whose datagrams go straight across; the client's port is its caller's choice. */
+function boards(serverOptions: EndpointOptions = {}, clientOptions: EndpointOptions = {}) {
+  const clock = { now: 0 };
+  const refusals: DtlsError[] = [];
+  const accepted: Association[] = [];
+  const near: { [port: number]: Switchboard } = {};
+  const queue: (() => void)[] = [];
+  const common = { now: () => clock.now, rearm: () => undefined };
+  const far = new Switchboard(
+    {
+      credentials,
+      onAssociation: (association) => void accepted.push(association),
+      onRefusal: (error) => void refusals.push(error),
+      ...serverOptions,
+    },
+    { ...common, send: (bytes, { port }) => void queue.push(() => near[port]?.receive(bytes, server)) },
+  );
+  const client = (port: number): Switchboard => {
+    const from = { address: "127.33.6.2", port };
+    const send = (bytes: Uint8Array) => void queue.push(() => far.receive(bytes, from));
+    return (near[port] ??= new Switchboard({ verify: accept, ...clientOptions }, { ...common, send }));
+  };
+  const run = (): void => {
+    for (let step = queue.shift(); step !== undefined; step = queue.shift()) step();
+  };
+  const pass = (ms: number): void => {
+    clock.now += ms;
+    for (const board of [far, ...Object.values(near)]) board.wake();
+    run();
+  };
+  const connect = (port: number, options: Partial<ConnectOptions> = {}): Promise<Association> => {
+    const opening = client(port).connect({ ...server, ...options });
+    opening.catch(() => undefined);
+    run();
+    return opening;
+  };
+  return { clock, far, client, run, pass, connect, refusals, accepted };
+}
+
+test("limits turn clients away: in all, per host and per second", async () => {
+  const perHost = boards({ limits: { perHost: 2 } });
+  await perHost.connect(1);
+  await perHost.connect(2);
+  const third = perHost.connect(3);
+  expect(perHost.far.admission).toMatchObject({ admitted: 2, turnedAway: 1 });
+  void perHost.accepted[0]?.close();
+  perHost.run();
+  perHost.pass(300);
+  await expect(third).resolves.toMatchObject({ open: true });
+
+  const perSecond = boards({ limits: { handshakesPerSecond: 1 } });
+  await perSecond.connect(1);
+  const second = perSecond.connect(2);
+  expect(perSecond.far.admission.turnedAway).toBe(1);
+  perSecond.pass(1000);
+  await second;
+
+  const full = boards({ limits: { associations: 1 } }, { limits: { associations: 1 } });
+  await full.connect(1);
+  void full.connect(2);
+  expect(full.far.admission.turnedAway).toBe(1);
+  await expect(full.client(1).connect({ ...server, port: 9 })).rejects.toMatchObject({ code: "dtls/limit" });
+  expect(() => boards({ limits: { perHost: 0 } })).toThrow(/limits.perHost is 0/);
+  expect(() => boards({ connectionIdLength: 40 })).toThrow(/connectionIdLength is 40/);
+});
+
+test("handshakes that stand still leave their place after their time", async () => {
+  const { far, connect, pass, refusals } = boards({
+    limits: { handshakes: 1 },
+    verify: () => new Promise(() => undefined),
+    clientAuth: "require",
+  });
+  const first = connect(1, { credentials });
+  const second = connect(2, { credentials });
+  expect(far).toMatchObject({ handshakes: 1, open: 0 });
+  expect(far.admission.turnedAway).toBe(1);
+  pass(30_001);
+  await expect(first).rejects.toMatchObject({ code: "dtls/timeout" });
+  await expect(second).rejects.toMatchObject({ code: "dtls/timeout" });
+  expect(refusals).toMatchObject([{ code: "dtls/timeout", message: expect.stringContaining("verdict") }]);
+  expect(far.handshakes).toBe(0);
+});
+
+test.each([
+  {
+    name: "throws",
+    verify: () => {
+      throw new TypeError("no list");
+    },
+  },
+  { name: "rejects", verify: () => Promise.reject(new TypeError("no list")) },
+])("a judge that $name refuses", async ({ verify }) => {
+  const { connect, run, pass } = boards();
+  const opening = connect(1, { verify });
+  await Promise.resolve();
+  run();
+  pass(1);
+  await expect(opening).rejects.toMatchObject({
+    code: "dtls/verify",
+    message: expect.stringContaining("judging it failed"),
+  });
+});
+
+test("one association an address: a second waits for another port, an abort frees the place", async () => {
+  const { connect, client, far, run } = boards();
+  const first = await connect(1);
+  await expect(client(1).connect(server)).rejects.toMatchObject({ code: "usage/state" });
+  await expect(connect(2, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "dtls/closed" });
+  const controller = new AbortController();
+  const nowhere = client(3).connect({ address: "127.33.6.9", port: 9, signal: controller.signal });
+  controller.abort(new Error("changed my mind"));
+  await expect(nowhere).rejects.toMatchObject({ code: "dtls/closed", cause: { message: "changed my mind" } });
+  expect(client(3)).toMatchObject({ open: 0, handshakes: 0 });
+  expect([...far.associations()]).toHaveLength(1);
+  expect(first.statistics.recordsIn).toBeGreaterThan(0);
+  far.close();
+  run();
+  expect((await first.closed).by).toBe("peer");
+  expect(far.statistics.datagramsIn).toBe(2);
+});
+
+test("a restarted client takes its place again while its earlier handshake still stands there", async () => {
+  const { far, clock, accepted } = boards();
+  const from = { address: "127.33.6.2", port: 7 };
+  const answers: Uint8Array[] = [];
+  const host = (to: Switchboard | undefined) => ({
+    send: (bytes: Uint8Array) => void (to === undefined ? answers.push(bytes) : to.receive(bytes, from)),
+    now: () => clock.now,
+    rearm: () => undefined,
+  });
+  const board = new Switchboard(
+    { credentials, onAssociation: (association) => void accepted.push(association) },
+    host(undefined),
+  );
+  for (let life = 0; life < 2; life++) {
+    const client = new Switchboard({ verify: accept }, host(board));
+    void client.connect({ ...server }).catch(() => undefined);
+    // The cookie arrives; what the server says then is lost.
+    client.receive(answers.splice(0)[0] ?? new Uint8Array(0), server);
+    answers.splice(0);
+  }
+  expect(board).toMatchObject({ handshakes: 1, open: 0 });
+  expect(board.admission).toMatchObject({ admitted: 2, turnedAway: 0 });
+  expect(far.open).toBe(0);
+});
+
+test("a repeated hello and a late fragment reach the handshake that stands there", async () => {
+  const { far, clock } = boards();
+  const answers: Uint8Array[] = [];
+  const from = { address: "127.33.6.2", port: 7 };
+  const sent: Uint8Array[] = [];
+  const client = new Switchboard(
+    { verify: accept },
+    { send: (bytes) => void sent.push(bytes), now: () => clock.now, rearm: () => undefined },
+  );
+  const board = new Switchboard(
+    { credentials, onAssociation: () => undefined },
+    { send: (bytes) => void answers.push(bytes), now: () => clock.now, rearm: () => undefined },
+  );
+  void client.connect({ ...server }).catch(() => undefined);
+  board.receive(sent[0] ?? new Uint8Array(0), from);
+  client.receive(answers[0] ?? new Uint8Array(0), server);
+  board.receive(sent[1] ?? new Uint8Array(0), from);
+  const flight = answers.length;
+  clock.now += 150;
+  board.receive(sent[1] ?? new Uint8Array(0), from);
+  expect(answers.length).toBeGreaterThan(flight);
+  expect(board.admission.admitted).toBe(1);
+  const late = Uint8Array.from(sent[1] ?? []);
+  late[21] = 1;
+  board.receive(late, from);
+  expect(board.admission).toMatchObject({ admitted: 1, strangers: 0 });
+  expect(far.handshakes).toBe(0);
+});
+
+test("key log lines are handed over where asked for, and unknown ids and hellos for a client are strangers", async () => {
+  const lines: string[] = [];
+  const { connect, far, client } = boards({ keyLog: true, onKeyLog: (line) => void lines.push(line) });
+  await connect(1);
+  expect(lines).toEqual([expect.stringMatching(/^CLIENT_RANDOM /)]);
+  far.receive(Uint8Array.from([25, 0xfe, 0xfd, 0, 1, ...new Uint8Array(30)]), { address: "127.33.6.7", port: 1 });
+  expect(far.admission.strangers).toBe(1);
+  const hello = Uint8Array.from([22, 0xfe, 0xfd, 0, 0, ...new Uint8Array(8), 1, ...new Uint8Array(60)]);
+  client(1).receive(hello, { address: "127.33.6.8", port: 1 });
+  far.receive(Uint8Array.of(1, 2, 3), server);
+  expect(client(1).admission.strangers).toBe(1);
+  expect(far.admission.strangers).toBe(2);
+});
+
+test("settings may change while it runs: later handshakes follow them", async () => {
+  const { connect, far, accepted, run } = boards();
+  const first = await connect(1);
+  far.configure({ suites: [0xc02c] });
+  expect((await connect(2)).facts.suite).toBe(0xc02c);
+  expect(first.facts.suite).toBe(0xc02b);
+  expect(() => far.configure({ suites: [1] })).toThrow(/suites has 0x0001/);
+  // What came before the program listened is kept for it, a bounded number of payloads.
+  for (let i = 0; i < 70; i++) first.send(Uint8Array.of(i));
+  run();
+  const heard: number[] = [];
+  const [association] = accepted;
+  association!.onMessage = (payload) => heard.push(payload[0] ?? -1);
+  expect(heard).toHaveLength(64);
+  expect(association!.onMessage).toBeDefined();
+  association!.onMessage = undefined;
+  await using closing = first;
+  expect(closing.open).toBe(true);
+});
+
+test("an association that is not open has no facts", () => {
+  const host = {
+    send: () => undefined,
+    close: () => undefined,
+    remote: () => server,
+    statistics: boards().far.statistics,
+  };
+  const association = new Association(host);
+  expect(() => association.facts).toThrow(expect.objectContaining({ code: "usage/state" }));
+  expect(association.open).toBe(false);
+});
