@@ -81,13 +81,12 @@ export class CommissionError extends Error implements StackErrorShape {
   readonly step: StepName;
   readonly device: DeviceAfterFailure;
 
-  constructor(cause: StackErrorShape, step: StepName, device: DeviceAfterFailure) {
+  constructor(cause: StackErrorShape, step: StepName, device: DeviceAfterFailure, fix = cause.fix) {
     super(`${stepWords[step]}: ${cause.message} (${deviceWords[device]})`, { cause });
     this.name = "CommissionError";
     this.code = cause.code;
     this.facts = { ...cause.facts, step, device };
-    this.fix =
-      device === "untouched" ? cause.fix : `${cause.fix} Then run the commissioning again: it goes on from any state.`;
+    this.fix = device === "untouched" ? fix : `${fix} Then run the commissioning again: it goes on from any state.`;
     this.step = step;
     this.device = device;
   }
@@ -121,11 +120,21 @@ export async function commission(target: TargetAddress, options: CommissionOptio
       } catch (error) {
         if (!isStackError(error) && options.signal?.aborted !== true) throw error;
         const device = await run.undo();
-        throw isStackError(error) ? new CommissionError(error, step, device) : error;
+        throw isStackError(error) ? new CommissionError(error, step, device, fixFor(error, step, options)) : error;
       }
     }
     return run.result();
   } finally {
     await run.close();
   }
+}
+
+/** A device from its box has its maker's certificate, which no plant trusts: the fix is another one than for a stranger. */
+function fixFor(error: StackErrorShape, step: StepName, { acceptAny }: CommissionOptions): string {
+  const isUnknown = error.code === "trust/unknown-authority" || error.code === "trust/self-signed";
+  if (step !== "connect" || !isUnknown || acceptAny === true) return error.fix;
+  return (
+    "A device as it left the factory shows its maker's certificate: compare the fingerprint and accept it once with " +
+    "--insecure-accept-any, or trust its maker with --ca."
+  );
 }

@@ -120,6 +120,7 @@ describe("certificate mode", () => {
     await expect(commission({ host: where.address }, options({ acceptAny: false }))).rejects.toMatchObject({
       code: "trust/self-signed",
       device: "untouched",
+      fix: expect.stringContaining("--insecure-accept-any"),
     });
   });
 
