@@ -3,7 +3,7 @@ import { certificateCredential, cipherSuite, createDtlsEndpoint } from "@cipsec/
 import type { AssociationFacts, Association, Credentials, DtlsEndpoint } from "@cipsec/dtls";
 import { gnutls, lossyProxy, makeIdentities, mbedtls, openssl, psk, wolfssl } from "./kit/dtls-peers.ts";
 import type { DtlsPeer, Identity } from "./kit/dtls-peers.ts";
-import { printed, stop, withPeers } from "./kit/programs.ts";
+import { printed, start, stop, withPeers } from "./kit/programs.ts";
 
 /** What one run does beside the suite. */
 interface Variant {
@@ -138,3 +138,70 @@ function seeded(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
+
+withPeers("sessions taken up again with OpenSSL", ["openssl"], () => {
+  test.each([{ clientAuth: false }, { clientAuth: true }])(
+    "our client, client certificate $clientAuth",
+    async ({ clientAuth }) => {
+      const identity = identities.ecdsa;
+      const port = 20_000 + Math.floor(Math.random() * 40_000);
+      const child = await openssl.server({ suite: 0xc02b, address, port, identity, clientAuth });
+      try {
+        await using endpoint = await createDtlsEndpoint({
+          address,
+          verify: accept,
+          credentials: credentialsOf(identity),
+        });
+        const options = { address, port, suites: [0xc02b] };
+        const first = await endpoint.connect(options);
+        const { session } = first;
+        expect(session).toBeDefined();
+        const listening = printed(child, /ACCEPT|DONE|ERROR/);
+        await first.close();
+        await listening;
+        const again = await endpoint.connect({ ...options, ...(session && { session }) });
+        expect(again.facts.resumed).toBe(true);
+        const shown = printed(child, /hello again/);
+        again.send(Buffer.from("hello again\n"));
+        await shown;
+      } finally {
+        await stop(child);
+      }
+    },
+  );
+
+  test.each([{ clientAuth: false }, { clientAuth: true }])(
+    "our server, client certificate $clientAuth",
+    async ({ clientAuth }) => {
+      const identity = identities.ecdsa;
+      const opened: AssociationFacts[] = [];
+      await using endpoint = await createDtlsEndpoint({
+        address,
+        suites: [0xc02b],
+        credentials: credentialsOf(identity),
+        clientAuth: clientAuth ? "require" : "none",
+        verify: accept,
+        onAssociation(association) {
+          opened.push(association.facts);
+          association.onMessage = (payload) => association.send(payload);
+        },
+      });
+      const file = `${identity.certificateFile}.session`;
+      const args = ["s_client", "-dtls1_2", "-connect", `${address}:${endpoint.local.port}`, "-quiet"];
+      const proof = clientAuth ? ["-cert", identity.certificateFile, "-key", identity.keyFile] : [];
+      for (const session of [
+        ["-sess_out", file],
+        ["-sess_in", file],
+      ]) {
+        const child = start("openssl", [...args, ...proof, ...session]);
+        const heard = printed(child, /hello from outside/);
+        child.stdin.write("hello from outside\n");
+        await heard;
+        child.stdin.end();
+        await stop(child);
+      }
+      expect(opened.map(({ resumed }) => resumed)).toEqual([false, true]);
+      expect(opened[1]?.peer.kind).toBe(clientAuth ? "certificate" : "anonymous");
+    },
+  );
+});

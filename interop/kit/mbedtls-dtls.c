@@ -1,5 +1,6 @@
 /* A DTLS 1.2 client or server on Mbed TLS that speaks as long as its standard input is open: what it receives it prints,
    what it reads it sends.
+   With CID=HEX in its environment it asks for that connection id, where the library has them.
    usage: mbedtls-dtls client|server ADDRESS PORT SUITE-HEX CERT KEY CLIENT-AUTH(0|1) PSK-IDENTITY PSK-HEX MTU(0 = none) */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <mbedtls/ssl_cookie.h>
 #include <mbedtls/timing.h>
 #include <mbedtls/error.h>
+#include <mbedtls/version.h>
 
 static mbedtls_entropy_context entropy;
 static mbedtls_ctr_drbg_context drbg;
@@ -57,12 +59,25 @@ int main(int argc, char **argv) {
   mbedtls_pk_init(&key);
   must(mbedtls_ctr_drbg_seed(&drbg, mbedtls_entropy_func, &entropy, NULL, 0), "seed");
   must(mbedtls_x509_crt_parse_file(&cert, argv[5]), "certificate");
+#if MBEDTLS_VERSION_MAJOR >= 3
+  must(mbedtls_pk_parse_keyfile(&key, argv[6], NULL, mbedtls_ctr_drbg_random, &drbg), "key");
+#else
   must(mbedtls_pk_parse_keyfile(&key, argv[6], NULL), "key");
+#endif
   must(mbedtls_ssl_config_defaults(&conf, server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
                                    MBEDTLS_SSL_TRANSPORT_DATAGRAM, MBEDTLS_SSL_PRESET_DEFAULT), "defaults");
   mbedtls_ssl_conf_rng(&conf, mbedtls_ctr_drbg_random, &drbg);
   mbedtls_ssl_conf_ciphersuites(&conf, suites);
+#if MBEDTLS_VERSION_MAJOR < 3
   mbedtls_ssl_conf_min_version(&conf, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+#endif
+  unsigned char cid[32];
+  const char *cid_text = getenv("CID");
+  size_t cid_length = cid_text == NULL ? 0 : strlen(cid_text) / 2;
+  for (size_t i = 0; i < cid_length && i < sizeof cid; i++) sscanf(cid_text + 2 * i, "%2hhx", &cid[i]);
+#ifdef MBEDTLS_SSL_DTLS_CONNECTION_ID
+  if (cid_text != NULL) must(mbedtls_ssl_conf_cid(&conf, cid_length, MBEDTLS_SSL_UNEXPECTED_CID_IGNORE), "cid length");
+#endif
   mbedtls_ssl_conf_verify(&conf, accept_any, NULL);
   int asks = argv[7][0] == '1';
   mbedtls_ssl_conf_authmode(&conf, !server || asks ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_NONE);
@@ -73,6 +88,9 @@ int main(int argc, char **argv) {
   if (server) mbedtls_ssl_conf_dtls_cookies(&conf, mbedtls_ssl_cookie_write, mbedtls_ssl_cookie_check, &cookies);
   must(mbedtls_ssl_setup(&ssl, &conf), "setup");
   mbedtls_ssl_set_timer_cb(&ssl, &timer, mbedtls_timing_set_delay, mbedtls_timing_get_delay);
+#ifdef MBEDTLS_SSL_DTLS_CONNECTION_ID
+  if (cid_text != NULL) must(mbedtls_ssl_set_cid(&ssl, MBEDTLS_SSL_CID_ENABLED, cid, cid_length), "cid");
+#endif
   if (mtu > 0) mbedtls_ssl_set_mtu(&ssl, (uint16_t)mtu);
   if (server) must(mbedtls_net_bind(&listening, argv[2], argv[3], MBEDTLS_NET_PROTO_UDP), "bind");
   else must(mbedtls_net_connect(&peer, argv[2], argv[3], MBEDTLS_NET_PROTO_UDP), "connect");
@@ -85,6 +103,9 @@ int main(int argc, char **argv) {
       size_t ip_length;
       mbedtls_net_free(&peer);
       mbedtls_ssl_session_reset(&ssl);
+#ifdef MBEDTLS_SSL_DTLS_CONNECTION_ID
+      if (cid_text != NULL) must(mbedtls_ssl_set_cid(&ssl, MBEDTLS_SSL_CID_ENABLED, cid, cid_length), "cid");
+#endif
       must(mbedtls_net_accept(&listening, &peer, ip, sizeof ip, &ip_length), "accept");
       must(mbedtls_ssl_set_client_transport_id(&ssl, ip, ip_length), "transport id");
     }
