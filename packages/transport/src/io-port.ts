@@ -53,9 +53,9 @@ export interface IoPort extends AsyncDisposable {
   /** Datagrams that could not be sent, or were dropped because too many waited, and groups that could not be joined. */
   readonly sendErrors: number;
   path(remote: Endpoint, options?: PathOptions): DatagramPath;
-  /** Receives what is sent to this group and port, until as many calls of {@link leave}. */
-  join(group: string): void;
-  leave(group: string): void;
+  /** Receives what is sent to this group, at this or another port, until as many calls of {@link leave}. */
+  join(group: string, port?: number): void;
+  leave(group: string, port?: number): void;
 }
 
 /**
@@ -107,18 +107,20 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
         },
       };
     },
-    join(group) {
-      const joined = groups.get(group);
+    join(group, port = local.port) {
+      const key = endpointText({ address: group, port });
+      const joined = groups.get(key);
       if (joined !== undefined) joined.users += 1;
       else if (!isOpen || !isMulticast(group) || groups.size >= maxGroups) failed();
-      else groups.set(group, { users: 1, socket: joinGroup(group) });
+      else groups.set(key, { users: 1, socket: joinGroup(group, port) });
     },
-    leave(group) {
-      const joined = groups.get(group);
+    leave(group, port = local.port) {
+      const key = endpointText({ address: group, port });
+      const joined = groups.get(key);
       if (joined === undefined) return;
       joined.users -= 1;
       if (joined.users > 0) return;
-      groups.delete(group);
+      groups.delete(key);
       void joined.socket.then(closeSocket);
     },
     [Symbol.asyncDispose]: close,
@@ -139,10 +141,10 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
   }
 
   /** A socket of its own: one bound to a unicast address gets nothing that is sent to a group. */
-  async function joinGroup(group: string): Promise<dgram.Socket | undefined> {
+  async function joinGroup(group: string, port: number): Promise<dgram.Socket | undefined> {
     let receiver: dgram.Socket | undefined;
     try {
-      receiver = await bind(group, local.port, true);
+      receiver = await bind(group, port, true);
       receiver.addMembership(group, address === "0.0.0.0" ? undefined : address);
       listenOn(receiver);
       return receiver;

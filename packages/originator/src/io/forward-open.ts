@@ -50,8 +50,8 @@ export interface IoGrant {
   readonly large: boolean;
   /** Where O→T packets go. */
   readonly remote: Endpoint;
-  /** Group that T→O packets are sent to, when they are multicast. */
-  readonly group?: string;
+  /** Group that T→O packets are sent to, when they are multicast, and the port: the target's to say, not ours. */
+  readonly group?: Endpoint;
 }
 
 /** A Forward_Open as it was sent, for explanations. */
@@ -223,7 +223,7 @@ function granted(
       tToOFormat: formatOf(request.tToO, "tToO"),
       large,
       // The port is the target's to say; the address is the one that we talk to, whatever the item claims.
-      remote: { address: session.facts.remote.address, port: portOf(items) },
+      remote: { address: session.facts.remote.address, port: portOf(findItem(items, ItemType.sockaddrOtoT)) },
       ...(group === undefined ? {} : { group }),
     };
   } catch (error) {
@@ -237,19 +237,18 @@ function believed(apiMicros: number, rpiMicros: number): number {
   return Math.max(apiMicros === 0 ? rpiMicros : apiMicros, Math.min(rpiMicros, minApiMicros));
 }
 
-function portOf(items: readonly CpfItem[]): number {
-  const item = findItem(items, ItemType.sockaddrOtoT);
+function portOf(item: CpfItem | undefined): number {
   const port = item === undefined ? ioUdpPort : decode(Sockaddr, item.data).port;
   return port === 0 ? ioUdpPort : port;
 }
 
 /** @throws {PeerError} `cip/mismatch` where the group that a multicast needs is missing or is none. */
-function multicastGroup(items: readonly CpfItem[]): string {
+function multicastGroup(items: readonly CpfItem[]): Endpoint {
   const item = findItem(items, ItemType.sockaddrTtoO);
   const address = item === undefined ? 0 : decode(Sockaddr, item.data).address;
   const octets = [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff);
   const text = octets.join(".");
-  if (address >>> 28 === 0x0e) return text;
+  if (address >>> 28 === 0x0e) return { address: text, port: portOf(item) };
   throw new PeerError(
     "cip/mismatch",
     item === undefined

@@ -15,8 +15,9 @@ export interface IoGate {
   newConnectionId(): number;
   /** Gives packets with this connection id from this address to `receiver`, until the returned function is called. */
   receive(connectionId: number, fromAddress: string, receiver: IoReceiver): () => void;
-  join(group: string): void;
-  leave(group: string): void;
+  /** Receives what is sent to this group and port, until as many calls of {@link leave}. */
+  join(group: Endpoint): void;
+  leave(group: Endpoint): void;
   /** Gives the gate back; the last one closes it. */
   release(): Promise<void>;
 }
@@ -96,8 +97,8 @@ class SharedGate {
       path: (remote) => port.path(remote),
       newConnectionId: () => this.#newConnectionId(),
       receive: (connectionId, fromAddress, receiver) => this.#add(connectionId, { fromAddress, receiver }),
-      join: (group) => port.join(group),
-      leave: (group) => port.leave(group),
+      join: (group) => port.join(group.address, group.port),
+      leave: (group) => port.leave(group.address, group.port),
       release: async () => {
         if (isReleased) return;
         isReleased = true;

@@ -286,7 +286,7 @@ describe("multicast", () => {
   test("joins the group that the target names", async () => {
     await using p = await pair({ items: [sockaddr(ItemType.sockaddrTtoO, 0xefc0_0142, 2222)], multicastId: 77 });
     await using io = await openIo(p.session, multicast);
-    expect(io.granted).toMatchObject({ group: "239.192.1.66", tToOConnectionId: 77 });
+    expect(io.granted).toMatchObject({ group: { address: "239.192.1.66", port: 2222 }, tToOConnectionId: 77 });
     await until(() => io.statistics().received > 3);
   });
 

@@ -2,9 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readDescription, startTarget, type Target } from "@cipsec/target";
+import { openIoPort } from "@cipsec/transport";
 import { objectPath } from "@cipsec/wire";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import {
+  Port,
   Scanner,
   assemblyPath,
   connect,
@@ -110,8 +112,23 @@ test("multicast inputs, beside another listener to the same group", async () => 
   });
   await using first = await openIo(session, multicast);
   await using second = await openIo(session, multicast);
-  expect(second.granted.group).toBe(first.granted.group);
+  expect(second.granted.group).toEqual(first.granted.group);
   await until(() => first.statistics().received > 3 && second.statistics().received > 3);
+});
+
+test("multicast inputs while another program has our port 2222: the group's port is the target's to say", async () => {
+  const local = `127.32.${process.pid % 256}.101`;
+  await using _other = await openIoPort({ address: local, port: Port.io, receive: () => undefined });
+  const multicast = owner({
+    oToT: { rpiMicros: 20_000, size: 0 },
+    tToO: { rpiMicros: 20_000, size: 8, type: "multicast" },
+    timeoutMultiplier: 7,
+    path: assemblyPath({ oToT: 254, tToO: 100 }),
+  });
+  await using io = await openIo(session, multicast, { openGate: (way) => openUdpGate({ ...way, local }) });
+  expect(io.facts.local.port).not.toBe(Port.io);
+  expect(io.granted.group?.port).toBe(Port.io);
+  await until(() => io.statistics().received > 3);
 });
 
 test("0x0106 after a crash: waits for the target's watchdog, then owns the outputs", async () => {
