@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url";
 
 /** A process of a benchmark that serves until it is stopped. */
 export interface Server {
+  /** Sends a message and gives the next that comes back. */
+  ask(question: object): Promise<unknown>;
   stop(): void;
 }
 
@@ -12,10 +14,16 @@ export async function startServer(file: string, order: object): Promise<Server> 
     execArgv: ["--conditions=@cipsec/source", "--no-warnings"],
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
-  await new Promise<void>((resolve, reject) => {
-    child.once("message", () => resolve());
-    child.once("exit", (code) => reject(new Error(`${file} ended with ${code}`)));
-    child.send(order);
-  });
-  return { stop: () => void child.kill("SIGKILL") };
+  const ask = (question: object): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const ended = (code: number | null): void => reject(new Error(`${file} ended with ${code}`));
+      child.once("exit", ended);
+      child.once("message", (answer: unknown) => {
+        child.off("exit", ended);
+        resolve(answer);
+      });
+      child.send(question);
+    });
+  await ask(order);
+  return { ask, stop: () => void child.kill("SIGKILL") };
 }

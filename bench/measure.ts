@@ -18,11 +18,19 @@ export interface Row {
   readonly bar?: string;
 }
 
+/** How long and how much is measured, where a benchmark has the choice. */
+export interface BenchmarkOptions {
+  /** As long as published figures need. */
+  readonly isFull?: boolean;
+  /** Of a benchmark that has many, those to run. */
+  readonly cases?: readonly string[];
+}
+
 /** A benchmark: what it is called, what it measures, and its run. */
 export interface Benchmark {
   readonly name: string;
   readonly about: string;
-  run(): Promise<readonly Row[]>;
+  run(options?: BenchmarkOptions): Promise<readonly Row[]>;
 }
 
 /** One thing to measure, in units a second or whatever the row says. */
