@@ -412,8 +412,9 @@ class Machine implements Engine {
     alert: { fatal: boolean; description: number } | undefined,
   ): void {
     if (this.#state === "closed") return;
-    if (alert !== undefined && this.#state !== "new") {
-      const epoch = this.#state === "open" ? 1 : this.#exchange.writeEpoch;
+    const epoch = this.#state === "open" ? 1 : this.#exchange.writeEpoch;
+    // A hello may come with the last record number there is, and the answer then has none.
+    if (alert !== undefined && this.#state !== "new" && this.#layer.hasNumber(epoch)) {
       this.#emit([this.#layer.seal(contentTypes.alert, writeAlert(alert), epoch)]);
     }
     this.#state = "closed";

@@ -335,11 +335,11 @@ export class Switchboard {
         this.#opened(peer);
       } else this.#ended(peer, { by: event.by, error: event.error });
     }
-    for (const payload of output.received) Association.deliver(peer.association, payload);
     if (output.wakeAt !== undefined && peer.engine.state !== "closed") {
       this.#wheel.schedule(peer, output.wakeAt);
       this.#host.rearm();
     }
+    for (const payload of output.received) Association.deliver(peer.association, payload);
   }
 
   #askVerdict(peer: Peer, request: VerifyRequest): void {

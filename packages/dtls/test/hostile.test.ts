@@ -174,3 +174,23 @@ test("splitting any datagram into records stays inside it", () => {
     { numRuns: 500 },
   );
 });
+
+test("a hello with the last record number there is ends its handshake, and throws nothing", () => {
+  const hello = Uint8Array.from(createClientEngine({}).handle({ type: "start" }, 0).send[0] ?? []);
+  hello.fill(255, 5, 11);
+  const engine = createServerEngine(options, { messageSeq: 0, recordSeq: 2 ** 48 - 1 });
+  const { events, send } = engine.handle({ type: "datagram", bytes: hello }, 0);
+  expect(events).toMatchObject([{ type: "closed", by: "error", error: { code: "dtls/limit" } }]);
+  expect(send).toEqual([]);
+});
+
+test("fragments that claim much and bring little take a bounded share of memory", () => {
+  const engine = createServerEngine(options, { messageSeq: 0, recordSeq: 0 });
+  for (let seq = 0; seq < 12; seq++) {
+    const message = Uint8Array.of(11, 0, 0x7f, 0xff, 0, seq, 0, 0, 0, 0, 0, 1, 1);
+    const record = Uint8Array.of(22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, seq, 0, message.length, ...message);
+    engine.handle({ type: "datagram", bytes: record }, 0);
+  }
+  // Two of 32 KiB wait; the others had no room or lay too far ahead.
+  expect(engine.statistics.dropped.unexpected).toBe(10);
+});

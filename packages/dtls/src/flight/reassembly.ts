@@ -3,6 +3,9 @@ import type { HandshakeFragment, HandshakeMessage } from "../handshake/message.t
 /** A chain of ten RSA certificates stays below it. */
 const maxMessageOctets = 32_768;
 
+/** All messages that wait together: a long chain and what follows it. */
+const maxWaitingOctets = 65_536;
+
 /** A flight has at most seven messages; what lies further ahead is not of this handshake. */
 const maxAhead = 8;
 
@@ -19,13 +22,14 @@ interface Partial {
 /**
  * Puts handshake messages together, in order, from fragments in any order, overlapping and repeated.
  *
- * Memory: at most eight messages of 32 KiB, and only of a peer whose address a cookie has proved.
+ * Memory: at most 64 KiB and as much again to know which octets came, and only of a peer whose address a cookie has proved.
  *
  * @see RFC 6347 4.2.3
  */
 export class Reassembly {
   #next: number;
   readonly #partials = new Map<number, Partial>();
+  #waiting = 0;
 
   /** @param next The number of the first message: 0, or that of the hello that a server answers. */
   constructor(next = 0) {
@@ -37,6 +41,8 @@ export class Reassembly {
     if (seq >= this.#next + maxAhead || length > maxMessageOctets) return "refused";
     let partial = this.#partials.get(seq);
     if (partial === undefined) {
+      if (this.#waiting + length > maxWaitingOctets) return "refused";
+      this.#waiting += length;
       partial = { type, bytes: new Uint8Array(length), have: new Uint8Array(length), missing: length };
       this.#partials.set(seq, partial);
     }
@@ -56,6 +62,7 @@ export class Reassembly {
     const partial = this.#partials.get(this.#next);
     if (partial === undefined || partial.missing > 0) return undefined;
     this.#partials.delete(this.#next);
+    this.#waiting -= partial.bytes.length;
     return { type: partial.type, seq: this.#next++, body: partial.bytes };
   }
 }

@@ -71,6 +71,11 @@ export class RecordLayer {
     return this.#nextSeq[1];
   }
 
+  /** Tells whether the epoch has a sequence number left. */
+  hasNumber(epoch: 0 | 1): boolean {
+    return this.#nextSeq[epoch] <= lastSequence && (epoch === 0 || this.#nextSeq[1] < this.#maxRecords);
+  }
+
   /** The most octets that a record adds to its content: header, connection id, protection. */
   overhead(epoch: 0 | 1): number {
     if (epoch === 0 || this.#writeCipher === undefined) return headerLength;
@@ -93,7 +98,7 @@ export class RecordLayer {
   seal(type: number, content: Uint8Array, epoch: 0 | 1): Uint8Array {
     const seq = this.#nextSeq[epoch];
     const cipher = this.#writeCipher;
-    if (seq > lastSequence || (epoch === 1 && seq >= this.#maxRecords)) {
+    if (!this.hasNumber(epoch)) {
       throw new DtlsError("dtls/limit", `no sequence number is left after ${seq} records`, { facts: { records: seq } });
     }
     this.#nextSeq[epoch] = seq + 1;
