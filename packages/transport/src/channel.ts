@@ -49,6 +49,8 @@ export interface Channel extends AsyncDisposable {
    * Sending on a channel that has ended does nothing.
    */
   send(bytes: Uint8Array): void;
+  /** Octets that one message may have, on a datagram channel; what is longer is not sent. */
+  readonly maxMessage?: number;
   /** Octets queued and not yet given to the network. */
   readonly queued: number;
   /** Sets the one receiver; octets that came before are delivered to it first, in order. */

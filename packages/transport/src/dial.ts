@@ -3,6 +3,7 @@ import tls from "node:tls";
 import { isStackError, TransportError, UsageError } from "@cipsec/wire";
 import type { Channel, ChannelFacts, SecurityFacts } from "./channel.ts";
 import { systemClock } from "./clock.ts";
+import { dialDtls } from "./dtls-dial.ts";
 import { endpoint, endpointText } from "./endpoint.ts";
 import { defaultLimits } from "./limits.ts";
 import type { ChannelLimits } from "./limits.ts";
@@ -17,14 +18,14 @@ import type { TlsPolicy } from "./tls-policy.ts";
 
 /** Whom to connect to, and how. */
 export interface DialOptions {
-  readonly protocol: "tcp" | "tls";
+  readonly protocol: "tcp" | "tls" | "dtls";
   /** An address, or a name to look up. */
   readonly host: string;
   readonly port: number;
   /** For connection and handshake together; 10 s unless said otherwise. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
-  /** Needed for TLS. */
+  /** Needed for TLS and DTLS. */
   readonly tls?: TlsPolicy;
   readonly localAddress?: string;
   /** Gets lines in the form of SSLKEYLOGFILE: secrets of the session, for debugging only. */
@@ -36,7 +37,8 @@ export interface DialOptions {
 }
 
 /**
- * Connects, does the TLS handshake where asked to, and judges the other side's certificate.
+ * Connects, does the TLS or DTLS handshake where asked to, and judges the other side's certificate. A DTLS channel carries
+ * datagrams and has a socket of its own; a wrong pre-shared key shows there as silence, and `transport/timeout` says so.
  *
  * In TLS 1.3 the other side judges ours only after this resolves: the channel then ends with `tls/alert`, or, if it gave
  * no reason, `trust/refused`.
@@ -50,10 +52,11 @@ export interface DialOptions {
 export async function dial(options: DialOptions): Promise<Channel> {
   const { protocol, host, port, timeoutMs = 10_000, signal } = options;
   const where = endpointText({ address: host, port });
-  if (protocol === "tls" && options.tls === undefined) {
+  if (protocol !== "tcp" && options.tls === undefined) {
     throw new UsageError("usage/argument", `${where}: a TLS connection needs a TLS policy: set 'tls'`);
   }
   signal?.throwIfAborted();
+  if (protocol === "dtls" && options.tls !== undefined) return dialDtls({ ...options, tls: options.tls, timeoutMs });
   const raw = net.connect({
     host,
     port,

@@ -17,7 +17,7 @@ import type { TlsPolicy } from "./tls-policy.ts";
 export interface RefusedEvent {
   readonly local: Endpoint;
   readonly remote: Endpoint;
-  readonly protocol: "tcp" | "tls";
+  readonly protocol: "tcp" | "tls" | "dtls";
   /** What said no: a limit, the time, the rule of a shared port, or the TLS handshake with the verdict in it. */
   readonly reason: "connections" | "address" | "handshakes" | "timeout" | "same-port" | "handshake";
   readonly error: StackErrorShape;
@@ -50,7 +50,7 @@ export interface Listener extends AsyncDisposable {
   readonly port: number;
   /** Connections that are open, those in their handshake included. */
   readonly connections: number;
-  /** Stops accepting and frees the port; channels stay, handshakes end. */
+  /** Stops accepting and frees the port; channels stay, handshakes end. Of DTLS, which shares its port, channels end in order. */
   close(): Promise<void>;
   /** Closes the channels that the filter names, in order; without a filter all, and those in their handshake at once. */
   closeChannels(filter?: (facts: ChannelFacts) => boolean): void;

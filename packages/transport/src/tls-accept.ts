@@ -108,7 +108,8 @@ export function settled(
 
 const accepted: Verdict = { ok: true };
 
-function judge(policy: TlsPolicy, peer: TlsPeer): Verdict {
+/** The policy's verdict on what a peer has shown; `chain` is empty where that is nothing. */
+export function judge(policy: TlsPolicy, peer: TlsPeer): Verdict {
   if (peer.role === "client" && !policy.verifyPeer) return accepted;
   if (peer.chain.length === 0) return refusal(peer, "showed no certificate");
   if (policy.verify === undefined) return refusal(peer, "showed a certificate, but no authority is trusted here");

@@ -13,14 +13,17 @@ import { alertMeaning } from "./tls-alerts.ts";
 export function tlsError(error: unknown, where: string): StackErrorShape {
   if (isStackError(error)) return error;
   const number = receivedAlert(error);
-  if (number !== undefined) {
-    const { name, cause, fix } = alertMeaning(number);
-    const message = `${where}: the other side sent the TLS alert ${name}: ${cause}`;
-    return new PeerError("tls/alert", message, { cause: error, facts: { where, alert: name, number }, fix });
-  }
+  if (number !== undefined) return alertError(number, where, error);
   const code = systemCode(error);
   if (!code.startsWith("ERR_SSL_")) return networkError(error, where);
   return local(code)?.(where, error) ?? unnamed(where, error);
+}
+
+/** The peer sent this alert, of TLS or DTLS. */
+export function alertError(number: number, where: string, error: unknown): PeerError {
+  const { name, cause, fix } = alertMeaning(number);
+  const message = `${where}: the other side sent the TLS alert ${name}: ${cause}`;
+  return new PeerError("tls/alert", message, { cause: error, facts: { where, alert: name, number }, fix });
 }
 
 /** The peer closed the connection, or cut it, before the handshake was done. */

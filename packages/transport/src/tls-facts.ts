@@ -47,7 +47,8 @@ function pskPeer(identity: string | undefined): PeerIdentity {
   return { kind: "psk", identity };
 }
 
-function certificatePeer(certificate: X509Certificate | undefined): PeerIdentity {
+/** Who a certificate makes of a peer; without one it is anybody. */
+export function certificatePeer(certificate: X509Certificate | undefined): PeerIdentity {
   if (certificate === undefined) return { kind: "anonymous" };
   const der = new Uint8Array(certificate.raw);
   const sha256 = createHash("sha256").update(der).digest("hex");
