@@ -11,6 +11,8 @@ interface Variant {
   readonly mtu?: number;
   readonly loss?: number;
   readonly seed?: number;
+  /** The peer knows no Encrypt-then-MAC, and our side allows that. */
+  readonly old?: boolean;
 }
 
 const accept = () => ({ accepted: true }) as const;
@@ -49,7 +51,11 @@ for (const peer of [openssl, gnutls, mbedtls, wolfssl]) {
   });
 }
 
-async function ourServer(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss, seed }: Variant): Promise<void> {
+async function ourServer(
+  peer: DtlsPeer,
+  suite: number,
+  { clientAuth, mtu, loss, seed, old = false }: Variant,
+): Promise<void> {
   const identity = identityFor(suite);
   const opened = Promise.withResolvers<Association>();
   await using endpoint = await createDtlsEndpoint({
@@ -58,6 +64,7 @@ async function ourServer(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss,
     credentials: credentialsOf(identity),
     clientAuth: clientAuth ? "require" : "none",
     verify: accept,
+    allowsMacThenEncrypt: old,
     ...(mtu && { mtu }),
     onAssociation(association) {
       association.onMessage = (payload) => association.send(payload);
@@ -66,13 +73,13 @@ async function ourServer(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss,
   });
   const way = loss === undefined ? undefined : await lossyProxy(address, endpoint.local, loss, seeded(seed ?? 0));
   const port = way?.port ?? endpoint.local.port;
-  const child = peer.client({ suite, address, port, identity, clientAuth, ...(mtu && { mtu: mtu + 28 }) });
+  const child = peer.client({ suite, address, port, identity, clientAuth, old, ...(mtu && { mtu: mtu + 28 }) });
   const heard =
     (loss ?? 0) > 0 || peer.clientDiesAfter.includes(suite) ? undefined : printed(child, /hello from outside/);
   child.stdin.write("hello from outside\n");
   try {
     const { facts } = await opened.promise;
-    checkFacts(facts, suite);
+    checkFacts(facts, suite, old);
     expect(facts.peer.kind).toBe(facts.suiteName.includes("PSK") ? "psk" : clientAuth ? "certificate" : "anonymous");
     await heard;
   } finally {
@@ -81,11 +88,15 @@ async function ourServer(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss,
   }
 }
 
-async function ourClient(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss, seed }: Variant): Promise<void> {
+async function ourClient(
+  peer: DtlsPeer,
+  suite: number,
+  { clientAuth, mtu, loss, seed, old = false }: Variant,
+): Promise<void> {
   const identity = identityFor(suite);
   const port = 20_000 + Math.floor(Math.random() * 40_000);
   const target = { address: peer.serverAddress ?? address, port };
-  const child = await peer.server({ suite, ...target, identity, clientAuth, ...(mtu && { mtu: mtu + 28 }) });
+  const child = await peer.server({ suite, ...target, identity, clientAuth, old, ...(mtu && { mtu: mtu + 28 }) });
   const way = loss === undefined ? undefined : await lossyProxy(address, target, loss, seeded(seed ?? 0));
   try {
     await using endpoint: DtlsEndpoint = await createDtlsEndpoint({ address, ...(mtu && { mtu }) });
@@ -95,10 +106,11 @@ async function ourClient(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss,
       suites: [suite],
       credentials: credentialsOf(identity),
       verify: accept,
+      allowsMacThenEncrypt: old,
       // OpenSSL repeats its flights after 1, 3, 7, 15 and 31 seconds.
       handshakeTimeoutMs: loss === undefined ? 10_000 : 60_000,
     });
-    checkFacts(association.facts, suite);
+    checkFacts(association.facts, suite, old);
     if (loss !== undefined) return;
     const heard = new Promise<string>((resolve) => {
       association.onMessage = (payload) => resolve(Buffer.from(payload).toString());
@@ -114,9 +126,9 @@ async function ourClient(peer: DtlsPeer, suite: number, { clientAuth, mtu, loss,
   }
 }
 
-function checkFacts(facts: AssociationFacts, suite: number): void {
+function checkFacts(facts: AssociationFacts, suite: number, old: boolean): void {
   const cbc = facts.suiteName.includes("CBC");
-  expect(facts).toMatchObject({ suite, extendedMasterSecret: true, ...(cbc && { encryptThenMac: true }) });
+  expect(facts).toMatchObject({ suite, extendedMasterSecret: true, ...(cbc && { encryptThenMac: !old }) });
 }
 
 function identityFor(suite: number): Identity {
@@ -203,5 +215,15 @@ withPeers("sessions taken up again with OpenSSL", ["openssl"], () => {
       expect(opened.map(({ resumed }) => resumed)).toEqual([false, true]);
       expect(opened[1]?.peer.kind).toBe(clientAuth ? "certificate" : "anonymous");
     },
+  );
+});
+
+withPeers("OpenSSL that knows no Encrypt-then-MAC", ["openssl"], () => {
+  const cases = [0xc023, 0xc024, 0x003d].map((suite) => ({ suite, name: cipherSuite(suite)?.name }));
+  test.each(cases)("our server allows it, $name", ({ suite }) =>
+    ourServer(openssl, suite, { clientAuth: false, old: true }),
+  );
+  test.each(cases)("our client allows it, $name", ({ suite }) =>
+    ourClient(openssl, suite, { clientAuth: false, old: true }),
   );
 });

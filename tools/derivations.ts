@@ -1,5 +1,6 @@
 import { commandReference } from "../apps/cli/src/reference.ts";
 import { referencePages } from "../packages/objects/src/reference.ts";
+import { errorCodes as dtlsCodes } from "../packages/dtls/src/errors.ts";
 import { errorCodes as pkiCodes } from "../packages/pki/src/errors.ts";
 import { errorCodes } from "../packages/wire/src/errors.ts";
 import { errorsDoc } from "./errors-doc.ts";
@@ -26,6 +27,11 @@ export function derivations(): readonly Derivation[] {
           heading: "Certificates: @cipsec/pki",
           intro: "A code that the table above has too means the same here.",
           codes: pkiCodes,
+        },
+        {
+          heading: "DTLS: @cipsec/dtls",
+          intro: "A code that a table above has too means the same here.",
+          codes: dtlsCodes,
         },
       ]),
     },

@@ -12,13 +12,17 @@ export const pinnedNode = join(root, "node_modules/node/bin/node");
 /** The oldest Node that the packages support: the dev dependency `node-floor`. */
 export const floorNode = join(root, "node_modules/node-floor/bin/node");
 
-/** Programs that interoperability tests talk to, each with the Debian package that has it. */
+/** Programs that interoperability tests talk to, each with the Debian package that has it; libraries are known by a file. */
 const peers = [
   { program: "openssl", debian: "openssl" },
   { program: "gnutls-cli", debian: "gnutls-bin" },
   { program: "stunnel", debian: "stunnel4" },
   { program: "tshark", debian: "tshark" },
   { program: "nmap", debian: "nmap" },
+  { program: "gcc", debian: "gcc" },
+  { program: "libc6-dev", file: "/usr/include/stdio.h", debian: "libc6-dev" },
+  { program: "libmbedtls-dev", file: "/usr/include/mbedtls/ssl.h", debian: "libmbedtls-dev" },
+  { program: "libwolfssl-dev", file: "/usr/include/wolfssl/ssl.h", debian: "libwolfssl-dev" },
 ];
 
 /**
@@ -126,7 +130,7 @@ function reportMissingPeers() {
 }
 
 function missingPeers() {
-  return peers.filter(({ program }) => !onPath(program));
+  return peers.filter(({ program, file }) => (file === undefined ? !onPath(program) : !existsSync(file)));
 }
 
 function mayInstallPeers() {

@@ -8,7 +8,7 @@ import { checks, runStep } from "./scripts.mjs";
 import { floorNode, pinnedNode, setUp } from "./setup.mjs";
 
 /** Packages that others install and run on their own Node. */
-const libraries = ["wire", "objects", "pki", "capture", "transport", "target", "originator"];
+const libraries = ["wire", "objects", "dtls", "pki", "capture", "transport", "target", "originator"];
 
 /** Campaigns that kill, flood and mutate: what they look for does not depend on the Node, and they take minutes. */
 const longOnes = [

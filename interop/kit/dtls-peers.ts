@@ -45,6 +45,8 @@ export interface PeerCase {
   /** The client shows a certificate. */
   readonly clientAuth: boolean;
   readonly mtu?: number;
+  /** OpenSSL only: it does as peers did before Encrypt-then-MAC. */
+  readonly old?: boolean;
 }
 
 /** A foreign DTLS implementation. */
@@ -99,16 +101,16 @@ export const openssl: DtlsPeer = {
   echoes: false,
   serverAddress: undefined,
   clientDiesAfter: [],
-  client({ suite, address, port, identity, clientAuth, mtu }) {
+  client({ suite, address, port, identity, clientAuth, mtu, old }) {
     const proof = clientAuth ? ["-cert", identity.certificateFile, "-key", identity.keyFile] : [];
-    const size = mtu === undefined ? [] : ["-mtu", String(mtu)];
+    const size = [...(mtu === undefined ? [] : ["-mtu", String(mtu)]), ...(old ? ["-no_etm"] : [])];
     const psks = ["-psk_identity", psk.identity.toString(), "-psk", psk.key.toString("hex")];
     const common = ["s_client", "-dtls1_2", "-quiet", "-connect", `${address}:${port}`];
     return start("openssl", [...common, ...cipher(suite), ...proof, ...psks, ...size]);
   },
-  async server({ suite, address, port, identity, clientAuth, mtu }) {
+  async server({ suite, address, port, identity, clientAuth, mtu, old }) {
     const asks = clientAuth ? ["-Verify", "3", "-verify_quiet"] : [];
-    const size = mtu === undefined ? [] : ["-mtu", String(mtu)];
+    const size = [...(mtu === undefined ? [] : ["-mtu", String(mtu)]), ...(old ? ["-no_etm"] : [])];
     const proof = ["-cert", identity.certificateFile, "-key", identity.keyFile];
     const psks = ["-psk_identity", psk.identity.toString(), "-psk", psk.key.toString("hex")];
     const common = ["s_server", "-dtls1_2", "-listen", "-accept", `${address}:${port}`];
