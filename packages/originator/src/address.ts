@@ -75,6 +75,6 @@ function readPort(portText: string, text: string): number {
 function bad(text: string, why: string): UsageError {
   return new UsageError("usage/argument", `target '${text.slice(0, 100)}': ${why}`, {
     facts: { target: text.slice(0, 100) },
-    fix: "Write HOST, HOST:PORT, eip://HOST:PORT or eips://HOST:PORT; IPv6 addresses stand in brackets.",
+    fix: "Write HOST, HOST:PORT, or either behind eip://, eips:// or eipd://; IPv6 addresses stand in brackets.",
   });
 }

@@ -1,5 +1,5 @@
-import { dial, type DialOptions, type Tap } from "@cipsec/transport";
-import { IanaPort, TransportError, UsageError } from "@cipsec/wire";
+import { dial, type DialOptions, type Tap, type TlsPolicy } from "@cipsec/transport";
+import { IanaPort, TransportError, UsageError, cipherSuites } from "@cipsec/wire";
 import { Port, formatTarget, type Scheme, type TargetAddress } from "./address.ts";
 import { identify } from "./identify.ts";
 import { isPortOpen } from "./probe.ts";
@@ -24,6 +24,12 @@ export interface ConnectOptions extends Omit<SessionOptions, "peer" | "trust"> {
 
 const defaultConnectTimeoutMs = 5000;
 
+const protocols = { eip: "tcp", eips: "tls", eipd: "dtls" } as const;
+
+const tls13Suites: ReadonlySet<number> = new Set(
+  cipherSuites.filter(({ version }) => version === "1.3").map(({ id }) => id),
+);
+
 /** A port that answers at all does so at once; this bounds the wait for one that a firewall swallows. */
 const probeTimeoutMs = 1000;
 
@@ -35,29 +41,28 @@ const probeTimeoutMs = 1000;
  *
  * @throws {TransportError} `transport/refused`, `unreachable`, `timeout`, `address`, `closed`
  * @throws {PeerError} `tls/alert`, `tls/handshake`, `encap/status`
- * @throws {UsageError} `usage/argument` for an `eipd://` target, or a secure one without {@link ConnectOptions.security}.
+ * `eipd://` is one DTLS association on UDP 2221: requests go as items 0x8003, and I/O connections opened on this session go over
+ * the same association. It is never chosen without being asked for.
+ *
+ * @throws {UsageError} `usage/argument` for a secure target without {@link ConnectOptions.security}.
  * @throws {Error} `trust/…` when the device's certificate is refused.
  */
 export async function connect(target: TargetAddress, options: ConnectOptions = {}): Promise<Session> {
   const scheme = await chooseScheme(target, options);
-  const port = target.port ?? (scheme === "eips" ? Port.eips : Port.eip);
+  const port = target.port ?? (scheme === "eip" ? Port.eip : Port.eips);
   const peer = formatTarget({ scheme, host: target.host, port });
-  const trust = scheme === "eips" ? requireTrust(peer, options.security) : undefined;
-  const dialOptions = dialling(target.host, port, options, trust);
+  const trust = scheme === "eip" ? undefined : requireTrust(peer, options.security);
+  const dialOptions = dialling({ scheme, host: target.host, port }, options, trust);
   const sessionOptions: SessionOptions = { ...options, peer, ...(trust === undefined ? {} : { trust: trust.facts }) };
   const open = (signal?: AbortSignal) => dial(signal === undefined ? dialOptions : { ...dialOptions, signal });
   return Session.open(open, sessionOptions, options.signal);
 }
 
 /** Which channel a target is reached by: what its scheme says, else what the device offers. */
-export async function chooseScheme(target: TargetAddress, options: ConnectOptions = {}): Promise<"eip" | "eips"> {
+export async function chooseScheme(target: TargetAddress, options: ConnectOptions = {}): Promise<Scheme> {
   const { requireSecure = false } = options;
-  if (target.scheme === "eipd")
-    throw new UsageError("usage/argument", `${formatTarget(target)}: explicit messages go over eips:// or eip://`, {
-      fix: "Use eips:// for a secured session; DTLS carries I/O connections.",
-    });
   if (target.scheme === "eip" && requireSecure) throw plainRefused(target, "its address says eip://");
-  if (target.scheme !== undefined) return narrow(target.scheme);
+  if (target.scheme !== undefined) return target.scheme;
   if (target.port !== undefined) return target.port === Port.eips || requireSecure ? "eips" : "eip";
   const timeoutMs = Math.min(probeTimeoutMs, options.connectTimeoutMs ?? defaultConnectTimeoutMs);
   if (requireSecure || (await isPortOpen(target.host, Port.eips, timeoutMs, options.signal))) return "eips";
@@ -75,10 +80,6 @@ export async function chooseScheme(target: TargetAddress, options: ConnectOption
   return "eip";
 }
 
-function narrow(scheme: Scheme): "eip" | "eips" {
-  return scheme === "eips" ? "eips" : "eip";
-}
-
 function requireTrust(peer: string, security: SecurityOptions | undefined): OriginatorTrust {
   if (security !== undefined) return originatorTrust(security);
   throw new UsageError("usage/argument", `${peer}: a secure connection needs something to trust the device by`, {
@@ -87,22 +88,27 @@ function requireTrust(peer: string, security: SecurityOptions | undefined): Orig
 }
 
 function dialling(
-  host: string,
-  port: number,
+  { scheme, host, port }: Required<TargetAddress>,
   options: ConnectOptions,
   trust: OriginatorTrust | undefined,
 ): DialOptions {
   const { localAddress, keyLog, tap, connectTimeoutMs = defaultConnectTimeoutMs } = options;
   return {
-    protocol: trust === undefined ? "tcp" : "tls",
+    protocol: protocols[scheme],
     host,
     port,
     timeoutMs: connectTimeoutMs,
-    ...(trust === undefined ? {} : { tls: trust.policy }),
+    ...(trust === undefined ? {} : { tls: scheme === "eipd" ? dtlsPolicy(trust.policy) : trust.policy }),
     ...(localAddress === undefined ? {} : { localAddress }),
     ...(keyLog === undefined ? {} : { keyLog }),
     ...(tap === undefined ? {} : { tap }),
   };
+}
+
+/** The same policy, without what TLS 1.3 alone has: DTLS is version 1.2. */
+function dtlsPolicy(policy: TlsPolicy): TlsPolicy {
+  const suites = policy.suites.filter((id) => !tls13Suites.has(id));
+  return { ...policy, maxVersion: "TLSv1.2", suites };
 }
 
 function plainRefused(target: TargetAddress, why: string): UsageError {

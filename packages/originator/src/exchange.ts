@@ -231,7 +231,7 @@ export class Exchange {
 }
 
 /** What a wait that the end of the channel cuts short is told: the TLS or trust error where there is one, else when it happened. */
-function closedError(reason: CloseReason, peer: string, during: string, sent: boolean): Error {
+export function closedError(reason: CloseReason, peer: string, during: string, sent: boolean): Error {
   const { error } = reason;
   if (isStackError(error) && !error.code.startsWith("transport/closed")) return error;
   return new TransportError("transport/closed", `${peer} closed the connection: ${during}`, {

@@ -290,8 +290,9 @@ function portStates(ports: Value<typeof PortAdminList> | undefined, session: Ses
       configurable: (capability & 1) !== 0,
     }));
   // A device without the table: the port we came in by is open, and more is not known.
-  const { port } = session.facts.remote;
-  return [{ name: "EtherNet/IP", port, protocol: "tcp", open: true, configurable: false }];
+  const { remote, protocol } = session.facts;
+  const isUdp = protocol === "dtls";
+  return [{ name: "EtherNet/IP", port: remote.port, protocol: isUdp ? "udp" : "tcp", open: true, configurable: false }];
 }
 
 /** The channel of a session, and who the other end has proven to be. */

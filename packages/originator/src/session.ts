@@ -1,23 +1,14 @@
 import type { ObjectClass } from "@cipsec/objects";
 import { systemClock, type Channel, type ChannelFacts, type Clock } from "@cipsec/transport";
 import {
-  Command,
-  EncapsulationStatus,
-  ItemType,
   MessageRouterReply,
   MessageRouterRequest,
-  PeerError,
-  RegisterSession,
-  SendData,
   Service,
   TransportError,
   UsageError,
   decode,
   encode,
-  noOctets,
-  protocolVersion,
   type CpfItem,
-  type Frame,
   type Reply,
   type Request,
   type Segment,
@@ -29,8 +20,10 @@ import {
   type Class3Options,
   type ConnectedReceiver,
 } from "./class3.ts";
-import { Exchange } from "./exchange.ts";
-import { encapsulationError, matchReply, pathText, requestText, type RequestOptions } from "./replies.ts";
+import { dtlsLink } from "./dtls-link.ts";
+import type { IoGate } from "./io/gate.ts";
+import { registerLink, type Link, type LinkOptions } from "./link.ts";
+import { matchReply, pathText, requestText, type RequestOptions } from "./replies.ts";
 import { routed, type RoutedRequester } from "./route.ts";
 import { classAccess, getRaw, objectAccess, setRaw, type ClassAccess, type ObjectAccess } from "./typed.ts";
 import type { TrustFacts } from "./trust.ts";
@@ -46,7 +39,7 @@ export interface ReconnectPolicy {
 
 /** What a session needs to know. */
 export interface SessionOptions {
-  /** Milliseconds that a request may take; default 5000. */
+  /** Milliseconds that a request may take; default 5000, and 8000 over DTLS, where lost datagrams are sent again. */
   readonly requestTimeoutMs?: number;
   /** Requests on the way at one time; default 16. */
   readonly maxInFlight?: number;
@@ -65,8 +58,6 @@ export type Dialer = (signal?: AbortSignal) => Promise<Channel>;
 /** Five attempts in about three seconds: a device that restarts its stack is back by then, one that is off is told soon. */
 export const defaultReconnect: ReconnectPolicy = { attempts: 5, firstDelayMs: 100, maxDelayMs: 2000 };
 
-const defaultRequestTimeoutMs = 5000;
-
 /** Targets take few at once; more only queue there. */
 const defaultMaxInFlight = 16;
 
@@ -80,7 +71,8 @@ const idempotentServices: readonly number[] = [
 ];
 
 /**
- * An encapsulation session with a target: requests without a connection (UCMM), and the road for class 3 connections.
+ * A session with a target: requests without a connection (UCMM), and the road for connections. On a stream (TCP, TLS) it is an
+ * encapsulation session; on a DTLS association requests and I/O share the association, and there is no class 3.
  *
  * When the channel ends, the next request dials and registers again. A request whose reply was lost is repeated only when that
  * changes nothing (get services, or `idempotent`); any other fails with `transport/closed`, as the device may have done it.
@@ -91,14 +83,15 @@ export class Session implements Class3Carrier, AsyncDisposable {
   readonly #options: SessionOptions;
   readonly #clock: Clock;
   readonly #peer: string;
-  readonly #receivers = new Map<number, ConnectedReceiver>();
+  readonly #receivers: Receivers;
   #link: Link;
   #connecting: Promise<Link> | undefined;
   #isClosed = false;
   #generation = 0;
 
-  private constructor(link: Link, dial: Dialer, options: SessionOptions) {
+  private constructor(link: Link, receivers: Receivers, dial: Dialer, options: SessionOptions) {
     this.#dial = dial;
+    this.#receivers = receivers;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#peer = options.peer ?? "the device";
@@ -106,18 +99,19 @@ export class Session implements Class3Carrier, AsyncDisposable {
   }
 
   /**
-   * Dials and registers.
+   * Dials, and registers where the channel is a stream.
    *
    * @throws whatever `dial` throws; {@link PeerError} `encap/status` when RegisterSession is refused; {@link TransportError}
    *   `transport/closed` (`facts.during` is `RegisterSession`) when the device hangs up, `transport/timeout` when it is silent.
    */
   static async open(dial: Dialer, options: SessionOptions = {}, signal?: AbortSignal): Promise<Session> {
-    return new Session(await register(dial, options, signal), dial, options);
+    const receivers: Receivers = new Map();
+    return new Session(await openLink(dial, receivers, options, signal), receivers, dial, options);
   }
 
   /** Facts of the channel in use: addresses, and what protects it. */
   get facts(): ChannelFacts {
-    return this.#link.exchange.channel.facts;
+    return this.#link.channel.facts;
   }
 
   /** Who is at the other end: `eips://192.0.2.7:2221`. */
@@ -132,7 +126,7 @@ export class Session implements Class3Carrier, AsyncDisposable {
 
   /** Whether a channel stands now; a session that is not connected dials with its next request. */
   get isConnected(): boolean {
-    return !this.#isClosed && this.#link.exchange.isOpen;
+    return !this.#isClosed && this.#link.isOpen;
   }
 
   /** Counts channels: 1 for the first, one more with each reconnect. Class 3 connections live in one of them. */
@@ -146,7 +140,7 @@ export class Session implements Class3Carrier, AsyncDisposable {
 
   /** Settles with the reason when the channel in use has ended. */
   get disconnected(): Promise<Error> {
-    return this.#link.exchange.ended;
+    return this.#link.ended;
   }
 
   async request(request: Request, options: RequestOptions = {}): Promise<Reply> {
@@ -199,9 +193,20 @@ export class Session implements Class3Carrier, AsyncDisposable {
     return setRaw(this, path, data, `set ${pathText(path)}`, options);
   }
 
-  /** Opens a class 3 connection; see {@link openClass3}. */
-  connectClass3(options?: Class3Options): Promise<Class3Connection> {
+  /** Opens a class 3 connection; see {@link openClass3}. @throws {UsageError} `usage/argument` over DTLS, which has none. */
+  async connectClass3(options?: Class3Options): Promise<Class3Connection> {
+    const { noClass3 } = this.#link;
+    if (noClass3 !== undefined)
+      throw new UsageError("usage/argument", `${this.#peer}: ${noClass3}`, { fix: class3Fix });
     return openClass3(this, options);
+  }
+
+  /**
+   * The gate for I/O that has to go over this session's own association; nothing where I/O has a port of its own. Dials where
+   * the association has ended, so that a Forward_Open that follows goes over the same one.
+   */
+  async ioGate(signal?: AbortSignal): Promise<IoGate | undefined> {
+    return this.#link.openGate === undefined ? undefined : (await this.#ready(signal)).openGate?.();
   }
 
   /**
@@ -210,10 +215,9 @@ export class Session implements Class3Carrier, AsyncDisposable {
    * @throws {TransportError} `transport/closed` when the channel of that generation is gone.
    */
   sendConnected(generation: number, items: readonly CpfItem[]): void {
-    const { exchange, handle } = this.#link;
-    if (generation !== this.#generation || !exchange.isOpen || this.#isClosed)
+    if (generation !== this.#generation || !this.#link.isOpen || this.#isClosed)
       throw new TransportError("transport/closed", `the channel to ${this.#peer} that carried this connection is gone`);
-    exchange.post(Command.sendUnitData, handle, encode(SendData, { interfaceHandle: 0, timeoutS: 0, items }));
+    this.#link.sendConnected(items);
   }
 
   /** Delivers connected messages for this connection id until the returned function is called. */
@@ -224,16 +228,20 @@ export class Session implements Class3Carrier, AsyncDisposable {
 
   /** Ends the channel in use, for a caller who knows that nobody answers there; the next request dials again. */
   drop(): void {
-    this.#link.exchange.channel.destroy();
+    this.#link.channel.destroy();
+  }
+
+  /** {@link Session.drop}, where nothing has come since `sinceMs` of the session's clock and the channel does not see that by itself. */
+  dropIfSilent(sinceMs: number): void {
+    const { heardMs } = this.#link;
+    if (heardMs !== undefined && heardMs <= sinceMs) this.drop();
   }
 
   /** UnRegisters and closes. Safe to call twice. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const { exchange, handle } = this.#link;
-    if (exchange.isOpen) exchange.post(Command.unRegisterSession, handle);
-    await exchange.channel.close();
+    await this.#link.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -242,15 +250,14 @@ export class Session implements Class3Carrier, AsyncDisposable {
 
   #adopt(link: Link): Link {
     this.#generation += 1;
-    link.exchange.onConnected = (frame) => this.#deliver(frame, link.handle);
     return link;
   }
 
   /** The link in use, or a new one. Concurrent requests share one attempt to dial. */
   async #ready(signal: AbortSignal | undefined): Promise<Link> {
     if (this.#isClosed) throw new UsageError("usage/state", `the session with ${this.#peer} is closed`);
-    if (this.#link.exchange.isOpen) return this.#link;
-    if (this.#options.reconnect === false) throw await this.#link.exchange.ended;
+    if (this.#link.isOpen) return this.#link;
+    if (this.#options.reconnect === false) throw await this.#link.ended;
     this.#connecting ??= this.#reconnect(this.#options.reconnect ?? defaultReconnect).finally(() => {
       this.#connecting = undefined;
     });
@@ -261,9 +268,9 @@ export class Session implements Class3Carrier, AsyncDisposable {
     for (let attempt = 1; ; attempt += 1) {
       await delay(this.#clock, Math.min(policy.firstDelayMs * 2 ** (attempt - 1), policy.maxDelayMs));
       try {
-        const link = await register(this.#dial, this.#options, undefined);
+        const link = await openLink(this.#dial, this.#receivers, this.#options, undefined);
         if (this.#isClosed) {
-          await link.exchange.channel.close();
+          await link.channel.close();
           throw new UsageError("usage/state", `the session with ${this.#peer} is closed`);
         }
         this.#link = this.#adopt(link);
@@ -281,92 +288,41 @@ export class Session implements Class3Carrier, AsyncDisposable {
     further: readonly CpfItem[] = [],
   ): Promise<ReplyWithItems> {
     const what = requestText(request);
-    const items: CpfItem[] = [
-      { type: ItemType.nullAddress, data: noOctets },
-      { type: ItemType.unconnectedData, data: encode(MessageRouterRequest, request) },
-      ...further,
-    ];
-    const frame = await link.exchange.command(Command.sendRRData, {
-      session: link.handle,
-      data: encode(SendData, { interfaceHandle: 0, timeoutS: 0, items }),
-      timeoutMs: timeoutMs ?? this.#options.requestTimeoutMs ?? defaultRequestTimeoutMs,
+    const { message, further: items } = await link.ask(encode(MessageRouterRequest, request), further, {
       what,
+      timeoutMs: timeoutMs ?? this.#options.requestTimeoutMs ?? link.defaultTimeoutMs,
       ...(signal === undefined ? {} : { signal }),
     });
-    if (frame.status !== EncapsulationStatus.success) {
-      // The device has forgotten the session: the next request registers again.
-      if (frame.status === EncapsulationStatus.invalidSessionHandle) link.exchange.channel.destroy();
-      throw encapsulationError(frame.status, what);
-    }
-    const answered = unconnectedItems(frame, what);
-    const reply = matchReply(decode(MessageRouterReply, answered.message), request, what);
-    return { reply, items: answered.further };
-  }
-
-  /** Connected messages for nobody are dropped: the connection they belong to has just been closed. */
-  #deliver(frame: Frame, handle: number): void {
-    if (frame.session !== handle || frame.status !== EncapsulationStatus.success) return;
-    const { items } = decode(SendData, frame.data);
-    const [address, data] = items;
-    if (address?.type !== ItemType.connectedAddress || address.data.length !== 4) return;
-    if (data?.type !== ItemType.connectedData) return;
-    const view = new DataView(address.data.buffer, address.data.byteOffset, 4);
-    this.#receivers.get(view.getUint32(0, true))?.(data.data);
+    return { reply: matchReply(decode(MessageRouterReply, message), request, what), items };
   }
 }
 
-/** A registered channel. */
-interface Link {
-  readonly exchange: Exchange;
-  readonly handle: number;
-}
+type Receivers = Map<number, ConnectedReceiver>;
 
-async function register(dial: Dialer, options: SessionOptions, signal: AbortSignal | undefined): Promise<Link> {
-  const channel = await dial(signal);
-  const exchange = new Exchange(channel, {
+const class3Fix = "Send the requests without a connection, or connect by eips://.";
+
+async function openLink(
+  dial: Dialer,
+  receivers: Receivers,
+  options: SessionOptions,
+  signal: AbortSignal | undefined,
+): Promise<Link> {
+  const { requestTimeoutMs } = options;
+  const linkOptions: LinkOptions = {
     clock: options.clock ?? systemClock,
     maxInFlight: options.maxInFlight ?? defaultMaxInFlight,
     peer: options.peer ?? "the device",
-  });
-  try {
-    const reply = await exchange.command(Command.registerSession, {
-      session: 0,
-      data: encode(RegisterSession, { version: protocolVersion, options: 0 }),
-      timeoutMs: options.requestTimeoutMs ?? defaultRequestTimeoutMs,
-      what: "RegisterSession",
-      ...(signal === undefined ? {} : { signal }),
-    });
-    if (reply.status !== EncapsulationStatus.success) throw encapsulationError(reply.status, "RegisterSession");
-    const { version } = decode(RegisterSession, reply.data);
-    if (reply.session === 0 || version !== protocolVersion)
-      throw new PeerError("cip/mismatch", "RegisterSession: the device answers without a session handle", {
-        facts: { session: reply.session, version },
-      });
-    return { exchange, handle: reply.session };
-  } catch (error) {
-    channel.destroy();
-    throw error;
-  }
+    receiverOf: (connectionId) => receivers.get(connectionId),
+    ...(requestTimeoutMs === undefined ? {} : { registerTimeoutMs: requestTimeoutMs }),
+  };
+  const channel = await dial(signal);
+  return channel.kind === "datagram" ? dtlsLink(channel, linkOptions) : registerLink(channel, linkOptions, signal);
 }
 
 /** A reply, and what came behind it. */
 export interface ReplyWithItems {
   readonly reply: Reply;
   readonly items: readonly CpfItem[];
-}
-
-function unconnectedItems(frame: Frame, what: string): { message: Uint8Array; further: readonly CpfItem[] } {
-  const { interfaceHandle, items } = decode(SendData, frame.data);
-  const [address, data, ...further] = items;
-  const isGood =
-    interfaceHandle === 0 &&
-    address?.type === ItemType.nullAddress &&
-    address.data.length === 0 &&
-    data?.type === ItemType.unconnectedData;
-  if (isGood) return { message: data.data, further };
-  throw new PeerError("cip/mismatch", `${what}: the answer carries no unconnected message`, {
-    facts: { items: items.length },
-  });
 }
 
 /** Whether a request failed with its channel: unsent, or sent where doing it twice does no harm. */

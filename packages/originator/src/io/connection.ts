@@ -29,6 +29,7 @@ export interface IoOptions {
   readonly output?: Uint8Array;
   /** Default true. */
   readonly run?: boolean;
+  /** Default {@link openUdpGate}; a session over DTLS carries its I/O itself. */
   readonly openGate?: OpenGate;
   readonly wheel?: TimerWheel;
   /** Send I/O without protection though the session is secured. */
@@ -36,9 +37,9 @@ export interface IoOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Why a connection ended. */
+/** Why a connection ended. `lost`: the association that carried it ended. */
 export interface IoEnd {
-  readonly reason: "closed" | "timed-out";
+  readonly reason: "closed" | "timed-out" | "lost";
   readonly error?: Error;
 }
 
@@ -61,11 +62,18 @@ export interface IoConnection extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** What to do where not one packet has come. */
+const firstPacketFixes = {
+  plain: "Check that UDP port 2222 passes both ways, and that multicast reaches this machine where it is used.",
+  secured: "The device answers on this association but sends no data on it: look into its diagnostics.",
+} as const;
+
 /** A first packet may take this long, however short the interval. @see reference ethernet-ip.md 6.14 */
 const firstPacketMicros = 10_000_000;
 
 /**
- * Opens an I/O connection. Packets go out at the granted interval from the moment of the answer on.
+ * Opens an I/O connection. Packets go out at the granted interval from the moment of the answer on: over the association of the
+ * session where that is DTLS, else from UDP port 2222.
  *
  * @throws {PeerError} `cip/status` with cause, fix and `facts.field` when Forward_Open is refused; `cip/mismatch`.
  * @throws {TransportError} `transport/address` when no UDP port can be bound; whatever the session throws.
@@ -74,8 +82,8 @@ const firstPacketMicros = 10_000_000;
  */
 export async function openIo(session: Session, request: IoRequest, options: IoOptions = {}): Promise<IoConnection> {
   const openGate = options.openGate ?? openUdpGate;
-  const { local, remote } = session.facts;
-  const gate = await openGate({ local: local.address, remote: remote.address });
+  const gate = (await session.ioGate(options.signal)) ?? (await openGate(addressesOf(session)));
+  const { remote } = session.facts;
   try {
     const probe = gate.path({ address: remote.address, port: 1 }).facts;
     if (session.facts.security !== undefined && probe.security === undefined && options.allowPlainIo !== true)
@@ -92,6 +100,10 @@ export async function openIo(session: Session, request: IoRequest, options: IoOp
     await gate.release();
     throw error;
   }
+}
+
+function addressesOf({ facts: { local, remote } }: Session): Parameters<OpenGate>[0] {
+  return { local: local.address, remote: remote.address };
 }
 
 class Connection implements IoConnection {
@@ -111,6 +123,7 @@ class Connection implements IoConnection {
   readonly #unsubscribe: () => void;
   readonly #end: (end: IoEnd) => void;
   readonly #writer: IoWriter | undefined;
+  #forgetLoss: (() => void) | undefined;
   #production: Repeat | undefined;
   #cancelWatchdog: Cancel = () => undefined;
   #cancelInhibited: Cancel | undefined;
@@ -144,6 +157,7 @@ class Connection implements IoConnection {
     this.#writer = request.oToT.type === "null" ? undefined : this.#makeWriter();
     this.#produce();
     if (request.tToO.type !== "null") this.#watch(Math.max(firstPacketMicros, this.#timeoutMicros));
+    this.#forgetLoss = gate.onLost?.((error) => this.#lose(error));
   }
 
   get isOpen(): boolean {
@@ -292,13 +306,22 @@ class Connection implements IoConnection {
       {
         facts: { timeoutMs: ms, received: this.#arrivals.received },
         fix: never
-          ? "Check that UDP port 2222 passes both ways, and that multicast reaches this machine where it is used."
+          ? firstPacketFixes[this.facts.security === undefined ? "plain" : "secured"]
           : "Check cable, switch and the device; allow more intervals where the network loses packets.",
       },
     );
     this.#stop({ reason: "timed-out", error });
     // Where the device still has its half, it need not hold the outputs until its own watchdog ends them.
-    if (this.#session.isConnected) this.#closeAtTarget().catch(() => undefined);
+    // A device that has restarted knows nothing of the association, and nobody tells us: the next request opens another.
+    const since = this.#lastInputMs ?? this.#openedMs;
+    if (this.#session.isConnected) this.#closeAtTarget().catch(() => this.#session.dropIfSilent(since));
+    void this.#gate.release();
+  }
+
+  /** The association is gone, and the device closes what went over it. */
+  #lose(error: Error): void {
+    if (this.#isEnded) return;
+    this.#stop({ reason: "lost", error });
     void this.#gate.release();
   }
 
@@ -326,6 +349,7 @@ class Connection implements IoConnection {
     this.#cancelWatchdog();
     this.#cancelInhibited?.();
     this.#unsubscribe();
+    this.#forgetLoss?.();
     if (this.granted.group !== undefined) this.#gate.leave(this.granted.group);
     this.#end(end);
   }

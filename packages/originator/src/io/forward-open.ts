@@ -94,7 +94,7 @@ export async function forwardOpen(
   for (;;) {
     const sent = question(asked, large, gate);
     const { reply, items } = await send(session, sent, request.route, gate, signal);
-    if (reply.status === Status.success) return granted(session, asked, sent, { reply, items });
+    if (reply.status === Status.success) return granted(session, asked, sent, { reply, items }, gate);
     if (large && reply.status === Status.serviceNotSupported && !needsLarge(asked)) {
       large = false;
       knowsLarge = false;
@@ -135,6 +135,10 @@ function question(request: IoRequest, large: boolean, gate: IoGate): SentForward
   const { oToT, tToO, transportClass = 1, trigger = "cyclic" } = request;
   if (oToT.type === "multicast")
     throw new UsageError("usage/argument", "O→T multicast is not supported", { fix: "Use point to point for O→T." });
+  if (gate.port === undefined && tToO.type === "multicast")
+    throw new UsageError("usage/argument", "T→O multicast cannot go over DTLS: only two parties have its keys", {
+      fix: "Use point to point for T→O.",
+    });
   const multiplier = request.timeoutMultiplier ?? defaultMultiplier(request);
   if (timeoutFactor(multiplier) === undefined)
     throw new UsageError("usage/argument", `timeout multiplier ${multiplier} is not 0 to 7`);
@@ -167,9 +171,10 @@ async function send(
   const service = large ? ConnectionService.largeForwardOpen : ConnectionService.forwardOpen;
   const data = encode(large ? LargeForwardOpen : ForwardOpen, open);
   // A port of our own is announced; the address is left to the channel, as the target must not send anywhere else.
-  const announces = gate.port !== ioUdpPort && open.tToO.type === ConnectionType.pointToPoint;
+  const { port } = gate;
+  const announces = port !== undefined && port !== ioUdpPort && open.tToO.type === ConnectionType.pointToPoint;
   const items: CpfItem[] = announces
-    ? [{ type: ItemType.sockaddrTtoO, data: encode(Sockaddr, { family: 2, port: gate.port, address: 0 }) }]
+    ? [{ type: ItemType.sockaddrTtoO, data: encode(Sockaddr, { family: 2, port, address: 0 }) }]
     : [];
   try {
     return await session.requestWithItems(
@@ -191,7 +196,9 @@ function granted(
   request: IoRequest,
   { open, large }: SentForwardOpen,
   { reply, items }: ReplyWithItems,
+  gate: IoGate,
 ): IoGrant {
+  const { remote } = session.facts;
   const opened = decode(ForwardOpenReply, reply.data);
   const isMulticast = open.tToO.type === ConnectionType.multicast;
   const isOurs =
@@ -223,7 +230,10 @@ function granted(
       tToOFormat: formatOf(request.tToO, "tToO"),
       large,
       // The port is the target's to say; the address is the one that we talk to, whatever the item claims.
-      remote: { address: session.facts.remote.address, port: portOf(findItem(items, ItemType.sockaddrOtoT)) },
+      remote:
+        gate.port === undefined
+          ? remote
+          : { address: remote.address, port: portOf(findItem(items, ItemType.sockaddrOtoT)) },
       ...(group === undefined ? {} : { group }),
     };
   } catch (error) {

@@ -7,8 +7,8 @@ export type IoReceiver = (frame: IoFrame) => void;
 
 /** Where a connection's packets go out and come in: one UDP port, or an association that protects them. */
 export interface IoGate {
-  /** Port that T→O packets are to be sent to. */
-  readonly port: number;
+  /** Port that T→O packets are to be sent to; nothing where they come back over the association that they were asked on. */
+  readonly port: number | undefined;
   /** The way to the target's port. */
   path(remote: Endpoint): DatagramPath;
   /** A connection id that no connection here uses; it cannot be guessed. */
@@ -18,11 +18,13 @@ export interface IoGate {
   /** Receives what is sent to this group and port, until as many calls of {@link leave}. */
   join(group: Endpoint): void;
   leave(group: Endpoint): void;
+  /** Calls `listener` once when the way is gone for good, at once where it is already; until the returned function is called. */
+  onLost?(listener: (error: Error) => void): () => void;
   /** Gives the gate back; the last one closes it. */
   release(): Promise<void>;
 }
 
-/** Opens gates: UDP by default, DTLS later. What is above it knows the difference by {@link DatagramPath.facts} only. */
+/** Opens gates for sessions that do not carry I/O themselves, as one over DTLS does: UDP ports. */
 export type OpenGate = (way: { readonly local: string; readonly remote: string }) => Promise<IoGate>;
 
 /** UDP port of class 0 and 1. */

@@ -54,7 +54,7 @@ export interface ScanStatistics {
   readonly current: IoStatistics | undefined;
   readonly opens: number;
   readonly refusals: number;
-  /** Connections that ended by their watchdog. */
+  /** Connections that ended by their watchdog, or with the association that carried them. */
   readonly timeouts: number;
   /** Of all connections, the one that runs included. */
   readonly total: Pick<IoStatistics, "sent" | "received" | "lost" | "late">;
