@@ -42,7 +42,7 @@ export const commonHeading = "Common options:";
 
 /** What a target is, for every command that takes one. */
 export const targetHelp =
-  "HOST, HOST:PORT, eip://HOST (plain) or eips://HOST (TLS); without a scheme secure where the device offers it";
+  "HOST, HOST:PORT, eip://HOST (plain), eips://HOST (TLS) or eipd://HOST (DTLS); without a scheme TLS where the device offers it";
 
 /** What a person, or a program that reads the output, wants to know beyond the options. */
 export interface CommandNotes {

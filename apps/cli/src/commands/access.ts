@@ -52,6 +52,7 @@ function addGet(program: Command, shell: Shell): void {
     examples: [
       ["cipsec get 192.0.2.7 Identity/1/productName Identity/1/serialNumber", "reads two attributes"],
       ["cipsec get eips://192.0.2.7 EtherNetIpSecurity/1 --all", "reads the whole object, over TLS and nothing else"],
+      ["cipsec get eipd://192.0.2.7 Identity/1/productName", "over DTLS, on UDP 2221"],
       ["cipsec get 192.0.2.7 0x64/1/3", "reads an attribute of a class that cipsec does not know: octets"],
     ],
   });

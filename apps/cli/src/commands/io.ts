@@ -55,7 +55,7 @@ export function addIo(program: Command, shell: Shell): void {
       defaultSeconds,
     )
     .option("--reconnect", "keep it: open it again whenever it ends or is refused")
-    .option("--allow-plain-io", "send I/O without protection beside a secured session");
+    .option("--allow-plain-io", "send I/O without protection beside a TLS session; eipd:// protects it instead");
   addCredentials(command, true);
   addNotes(command, {
     json:
@@ -67,6 +67,10 @@ export function addIo(program: Command, shell: Shell): void {
       [
         "cipsec io 192.0.2.7 --o-to-t 150:32 --t-to-o 100:32:multicast --config 151 --seconds 0",
         "by assembly numbers, until Ctrl-C",
+      ],
+      [
+        "cipsec io eipd://192.0.2.7 --o-to-t 150:32 --t-to-o 100:32 --keylog keys.log",
+        "request and data over one DTLS association; Wireshark reads it with the key log",
       ],
       ["cipsec io 192.0.2.7 --o-to-t 198:0 --t-to-o 100:32 --reconnect --seconds 0", "input only, for ever"],
     ],
