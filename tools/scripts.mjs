@@ -27,6 +27,7 @@ const scripts = {
   derive: { steps: [{ name: "derive", args: [...source, "tools/derive.ts"] }] },
   fuzz: { steps: [{ name: "fuzz", args: [...source, "tools/fuzz.ts"] }] },
   "kill-campaign": { steps: [{ name: "kill campaign", args: [...source, "tools/kill-campaign.ts"] }] },
+  "io-faults": { steps: [{ name: "I/O faults", args: [...source, "tools/io-faults.ts"] }] },
   fix: {
     steps: [
       { name: "lint", args: ["node_modules/oxlint/bin/oxlint", "--type-aware", "--fix"] },
