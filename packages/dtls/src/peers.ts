@@ -14,6 +14,8 @@ export interface Peer {
   /** What the peer puts into its records; empty where it is not asked to. */
   readonly cid: Uint8Array;
   readonly association: Association;
+  /** When its handshake began. */
+  readonly since: number;
   remote: Remote;
   /** Octets that may still be sent to an address that the peer moved to; `undefined` for one that is proved. */
   credit: number | undefined;
@@ -62,6 +64,15 @@ export class Peers {
       if (open !== undefined) yield open;
       if (pending !== undefined) yield pending;
     }
+  }
+
+  /** The handshake as server that began first. */
+  oldestHandshake(): Peer | undefined {
+    let oldest: Peer | undefined;
+    for (const { pending } of this.#places.values()) {
+      if (pending?.role === "server" && (oldest === undefined || pending.since < oldest.since)) oldest = pending;
+    }
+    return oldest;
   }
 
   /** Puts a handshake at its address. The place of an earlier one must be free. */

@@ -47,6 +47,9 @@ export interface Admission {
   heldBack: number;
 }
 
+/** What a handshake gets before it may have to give way: several repetitions on a bad link. */
+const handshakeChanceMs = 2000;
+
 const noCid = new Uint8Array(0);
 
 /**
@@ -240,10 +243,24 @@ export class Switchboard {
   #admits({ address }: Remote, replaces: boolean): boolean {
     const { associations, handshakes, perHost } = this.#limits;
     if (!replaces) {
-      if (this.#peers.pending >= handshakes || this.#peers.open + this.#peers.pending >= associations) return false;
+      if (this.#peers.open + this.#peers.pending >= associations) return false;
       if (this.#peers.ofHost(address).size >= perHost) return false;
     }
-    return this.#bucket.take(this.#host.now());
+    if (!this.#bucket.take(this.#host.now())) return false;
+    return replaces || this.#peers.pending < handshakes || this.#makeRoom();
+  }
+
+  /** The oldest handshake gives way once it had its chance: those who never finish shall not lock others out. */
+  #makeRoom(): boolean {
+    const oldest = this.#peers.oldestHandshake();
+    if (oldest === undefined || this.#host.now() < oldest.since + handshakeChanceMs) return false;
+    const { handshakes } = this.#limits;
+    this.#end(
+      oldest,
+      "error",
+      new DtlsError("dtls/limit", `gave way to another: ${handshakes} handshakes are the limit`),
+    );
+    return true;
   }
 
   #addPeer(
@@ -266,6 +283,7 @@ export class Switchboard {
       role,
       cid: cid ?? noCid,
       association,
+      since: this.#host.now(),
       remote,
       credit: undefined,
       seenThere: 0,

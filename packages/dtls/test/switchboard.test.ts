@@ -93,6 +93,20 @@ test("handshakes that stand still leave their place after their time", async () 
   expect(far.handshakes).toBe(0);
 });
 
+test("a handshake that never finishes gives way to a newer one, after its chance", async () => {
+  let answers = false;
+  const verify = () => (answers ? accept() : new Promise<never>(() => undefined));
+  const { far, connect, pass, refusals } = boards({ limits: { handshakes: 1 }, verify, clientAuth: "require" });
+  const stuck = connect(1, { credentials, handshakeTimeoutMs: 60_000 });
+  answers = true;
+  const other = connect(2, { credentials });
+  expect(far.admission).toMatchObject({ admitted: 1, turnedAway: 1 });
+  for (let i = 0; i < 100; i++) pass(100);
+  await expect(other).resolves.toMatchObject({ open: true });
+  expect(refusals).toMatchObject([{ code: "dtls/limit", message: "gave way to another: 1 handshakes are the limit" }]);
+  await expect(stuck).rejects.toMatchObject({ code: "dtls/alert" });
+});
+
 test.each([
   {
     name: "throws",
