@@ -15,6 +15,8 @@ export interface DevicePorts {
   readonly io: number | null;
   /** 2221/tcp, explicit messages over TLS. */
   readonly eips: number | null;
+  /** 2221/udp, unconnected messages and class 0 and 1 data over DTLS; left out as `null`. */
+  readonly eipd?: number | null;
 }
 
 /** Cipher suites that a device has from the factory: today's, or those of devices built before GCM was required. */
@@ -145,8 +147,9 @@ function readPorts(at: Fields, hasIo: boolean): DevicePorts {
     io: hasIo ? at.port("io", 2222) : at.port("io", null),
     eips: at.port("eips", 2221),
   };
+  const eipd = at.port("eipd", ports.eips);
   at.end();
-  return ports;
+  return { ...ports, eipd };
 }
 
 function readSecurity(json: unknown): SecurityDescription | null {

@@ -70,6 +70,7 @@ function factoryPorts({ ports }: DeviceDescription): DevicePorts {
     ...(ports.eipUdp === null ? {} : { eipUdp: { port: ports.eipUdp, open: true, configurable: true } }),
     ...(ports.io === null ? {} : { io: { port: ports.io, open: true, configurable: true } }),
     ...(ports.eips === null ? {} : { eips: { port: ports.eips, open: true, configurable: true } }),
+    ...((ports.eipd ?? null) === null ? {} : { eipd: { port: ports.eipd ?? 0, open: true, configurable: true } }),
   };
 }
 

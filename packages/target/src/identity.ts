@@ -4,6 +4,7 @@ import {
   CipSecurityItem,
   Command,
   Cpf,
+  IanaPort,
   ItemType,
   ListIdentityItem,
   ListServicesItem,
@@ -57,6 +58,12 @@ const eipPort = 44_818;
 /** Capability bits of ListServices: CIP over TCP; class 0/1 over UDP. */
 const cipOverTcp = 0x0020;
 const ioOverUdp = 0x0100;
+
+/** What the port of DTLS adds: unconnected messages, and class 0 and 1 data whatever the plain port is. */
+function capabilities({ io, ianaPorts }: Pick<DiscoveryFacts, "io" | "ianaPorts">): number {
+  const dtls = (ianaPorts & IanaPort.eipd) !== 0;
+  return explicitOverTcp | (dtls ? Capability.ucmmUdp : 0) | (io || dtls ? ioClasses : 0);
+}
 
 const explicitOverTcp = Capability.ucmmTcp | Capability.class3Tcp;
 const ioClasses = Capability.class0 | Capability.class1;
@@ -138,7 +145,7 @@ function identityItems({
     });
     items.push(
       { type: ItemType.cipSecurity, data },
-      { type: ItemType.ethernetIpCapability, data: encode(CapabilityItem, explicitOverTcp | (io ? ioClasses : 0)) },
+      { type: ItemType.ethernetIpCapability, data: encode(CapabilityItem, capabilities({ io, ianaPorts })) },
     );
   }
   return items;

@@ -1,5 +1,6 @@
 import {
   listen,
+  listenDtls,
   openIoPort,
   type Channel,
   type ChannelFacts,
@@ -28,6 +29,10 @@ export interface PortsOptions {
   /** Credentials and rules for the next handshake. */
   readonly tls: () => TlsPolicy;
   readonly accept: (channel: Channel) => void;
+  /** Gets each DTLS association. */
+  readonly acceptDatagrams: (channel: Channel) => void;
+  /** Seconds of silence after which a DTLS association ends, 0 never; read for each new one. */
+  readonly dtlsTimeoutS: () => number;
   readonly discovery: () => DiscoveryFacts;
   /** Takes a datagram of the I/O port; its octets are good during the call only. */
   readonly receiveIo: (bytes: Uint8Array, from: ChannelFacts) => void;
@@ -38,7 +43,7 @@ export interface PortsOptions {
   readonly keyLog?: (line: string) => void;
 }
 
-const names = ["eip", "eipUdp", "io", "eips"] as const;
+const names = ["eip", "eipUdp", "io", "eips", "eipd"] as const;
 
 type Name = (typeof names)[number];
 
@@ -103,7 +108,8 @@ export class Ports implements AsyncDisposable {
       const open = this.#open.get(name);
       if (open === undefined) continue;
       if (this.#isNeeded(name)) {
-        open.listener?.closeChannels(({ protocol }) => !this.#letsIn(name)[protocol === "tls" ? "tls" : "plain"]);
+        if (name !== "eipd")
+          open.listener?.closeChannels(({ protocol }) => !this.#letsIn(name)[protocol === "tls" ? "tls" : "plain"]);
         continue;
       }
       this.#open.delete(name);
@@ -111,7 +117,7 @@ export class Ports implements AsyncDisposable {
       await open.close();
     }
     for (const name of names) {
-      const number = this.#options.ports[name];
+      const number = this.#options.ports[name] ?? null;
       if (!this.#isNeeded(name) || this.#open.has(name) || number === null) continue;
       this.#open.set(name, await this.#start(name, number));
     }
@@ -135,6 +141,7 @@ export class Ports implements AsyncDisposable {
       return { close: async () => discovery[Symbol.asyncDispose]() };
     }
     if (name === "io") return this.#startIo(port);
+    if (name === "eipd") return this.#startDtls(port);
     const listener = await listen({
       protocol: name === "eips" ? "tls" : "tcp",
       address,
@@ -147,6 +154,21 @@ export class Ports implements AsyncDisposable {
     });
     this.#numbers.set(name, listener.port);
     return { listener, close: () => closeWithChannels(listener) };
+  }
+
+  async #startDtls(port: number): Promise<Opened> {
+    const { address, acceptDatagrams, tls, dtlsTimeoutS, onRefused, keyLog } = this.#options;
+    const listener = await listenDtls({
+      address,
+      port,
+      accept: acceptDatagrams,
+      tls,
+      onRefused,
+      idleTimeoutS: dtlsTimeoutS,
+      ...(keyLog === undefined ? {} : { keyLog }),
+    });
+    this.#numbers.set("eipd", listener.port);
+    return { listener, close: () => listener.close() };
   }
 
   async #startIo(port: number): Promise<Opened> {

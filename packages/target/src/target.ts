@@ -17,6 +17,7 @@ import type { DeviceDescription } from "./description.ts";
 import { channelFacts, type TargetEvent } from "./events.ts";
 import { factorySecurity } from "./factory.ts";
 import type { DiscoveryFacts } from "./identity.ts";
+import { associationPort } from "./io/association-port.ts";
 import type { IoConnection, IoEnd } from "./io/connection.ts";
 import { IoEngine, type DroppedDatagrams, type IoLimits } from "./io/engine.ts";
 import { multicastTtl } from "./io/multicast.ts";
@@ -32,6 +33,7 @@ import { hostTcpIpInterface } from "./objects/tcp-ip-interface.ts";
 import { Ports, type OpenPorts } from "./ports.ts";
 import { Router } from "./router.ts";
 import { createSecurity, type Security } from "./security/security.ts";
+import { serveDatagrams } from "./serve-datagrams.ts";
 import { serve, type ServeLimits } from "./serve.ts";
 import { SessionTable } from "./sessions.ts";
 import { openStore, type Store } from "./store.ts";
@@ -53,7 +55,13 @@ export interface TargetOptions {
 export interface Target extends AsyncDisposable {
   readonly description: DeviceDescription;
   /** Numbers of the ports that are open now. */
-  readonly ports: { readonly eip?: number; readonly eipUdp?: number; readonly io?: number; readonly eips?: number };
+  readonly ports: {
+    readonly eip?: number;
+    readonly eipUdp?: number;
+    readonly io?: number;
+    readonly eips?: number;
+    readonly eipd?: number;
+  };
   /** Process data, for the application; handlers last over a restart of the device, data start over. */
   readonly assemblies: AssemblyData;
   /** Class 0 and 1 connections that are open, and what came to the I/O port and was dropped. */
@@ -135,6 +143,8 @@ class Device {
   readonly #sessions = new SessionTable(maxSessions);
   readonly #connections: ConnectionManager;
   readonly #channels = new Set<Channel>();
+  /** DTLS associations, each with the port that it is to the connections opened over it. */
+  readonly #associations = new Map<ChannelFacts, { readonly channel: Channel; readonly port: IoPort }>();
   readonly #ports: Ports;
   readonly #assemblies: AssemblyData;
   readonly #engine: IoEngine;
@@ -180,6 +190,8 @@ class Device {
       clock: this.#clock,
       tls: () => this.#tlsPolicy(),
       accept: (channel) => this.#accept(channel),
+      acceptDatagrams: (channel) => this.#acceptAssociation(channel),
+      dtlsTimeoutS: () => this.#security?.dtlsTimeoutS() ?? 0,
       discovery: () => this.#discovery(),
       receiveIo: (bytes, from) => this.#engine.receive(bytes, from),
       ioClosed: (port) => this.#engine.portClosed(port),
@@ -216,6 +228,7 @@ class Device {
       eipUdp: this.#ports.number("eipUdp"),
       io: this.#ports.number("io"),
       eips: this.#ports.number("eips"),
+      eipd: this.#ports.number("eipd"),
     };
     return Object.fromEntries(Object.entries(numbers).filter(([, number]) => number !== undefined));
   }
@@ -230,6 +243,7 @@ class Device {
     this.#engine.stop();
     await this.#ports.apply(allClosed);
     for (const channel of this.#channels) channel.destroy();
+    for (const { channel } of this.#associations.values()) channel.destroy();
   }
 
   async #start(store: Store): Promise<void> {
@@ -309,6 +323,18 @@ class Device {
     });
   }
 
+  /** An association carries everything between two ends; when it goes, the connections that it carried are lost. */
+  #acceptAssociation(channel: Channel): void {
+    const port = associationPort(channel);
+    this.#associations.set(channel.facts, { channel, port });
+    this.#event({ name: "connected", facts: channelFacts(channel.facts) });
+    void channel.closed.then(() => {
+      this.#associations.delete(channel.facts);
+      this.#engine.portClosed(port);
+    });
+    serveDatagrams(channel, { router: this.#router, io: this.#engine, maxReply });
+  }
+
   #discovery(): DiscoveryFacts {
     const { identity, address } = this.#options.description;
     return {
@@ -333,10 +359,12 @@ class Device {
   }
 
   /**
-   * Data go unprotected by UDP: so may connections that were opened in the clear, and those opened over TLS where the description
-   * allows it.
+   * Data of connections opened over DTLS go by their association. Else they go unprotected by UDP: so may connections that were
+   * opened in the clear, and those opened over TLS where the description allows it.
    */
-  #ioPortFor({ security }: ChannelFacts): IoPort | undefined {
+  #ioPortFor(channel: ChannelFacts): IoPort | undefined {
+    if (channel.protocol === "dtls") return this.#associations.get(channel)?.port;
+    const { security } = channel;
     const isAllowed = security === undefined || this.#options.description.security?.plainIoOverTls === true;
     return isAllowed ? this.#ports.io : undefined;
   }
@@ -348,6 +376,7 @@ class Device {
 
   #closeChannels(): void {
     for (const channel of this.#channels) void channel.close();
+    for (const { channel } of this.#associations.values()) void channel.close();
   }
 
   async #reset(type: number): Promise<void> {

@@ -41,7 +41,9 @@ describe("ListIdentity, ethernet-ip.md 2.2 and cip-security.md 4", () => {
     expect(found.map(({ type }) => type)).toEqual([ItemType.listIdentity, 0x0086, 0x0087]);
     // The reference's example: Confidentiality only, factory default, all ports open.
     expect(toHex(found[1]?.data ?? noOctets)).toBe("02000000 1f 0200".replaceAll(" ", ""));
-    expect(toHex(found[2]?.data ?? noOctets)).toBe("05000000");
+    expect(toHex(found[2]?.data ?? noOctets)).toBe("c7000000");
+    const plain = items(Command.listIdentity, discoveryFacts({ security, ianaPorts: 0x0f }));
+    expect(toHex(plain[2]?.data ?? noOctets)).toBe("05000000");
   });
 
   test("states and ports are those of the moment", () => {

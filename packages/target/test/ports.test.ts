@@ -34,6 +34,11 @@ function portsAt(
       channel.receive(() => undefined);
       accepted.push(channel);
     },
+    acceptDatagrams: (channel) => {
+      channel.receive(() => undefined);
+      accepted.push(channel);
+    },
+    dtlsTimeoutS: () => 0,
     discovery: () => discoveryFacts({ address }),
     receiveIo: (bytes) => datagrams.push(...bytes),
     ioClosed: (port) => closedIo.push(port),

@@ -52,6 +52,8 @@ export interface IoPort extends AsyncDisposable {
   readonly local: Endpoint;
   /** Datagrams that could not be sent, or were dropped because too many waited, and groups that could not be joined. */
   readonly sendErrors: number;
+  /** Octets that one datagram may have, where that is known. */
+  readonly maxMessage?: number;
   path(remote: Endpoint, options?: PathOptions): DatagramPath;
   /** Receives what is sent to this group, at this or another port, until as many calls of {@link leave}. */
   join(group: string, port?: number): void;

@@ -1,4 +1,4 @@
-import type { Cancel, Endpoint } from "@cipsec/transport";
+import type { Cancel, ChannelFacts, Endpoint } from "@cipsec/transport";
 import type { NetworkParameters, RealTimeFormat, Segment, Triad } from "@cipsec/wire";
 import type { ConnectionDescription } from "./description.ts";
 import type { Production } from "./production.ts";
@@ -27,8 +27,12 @@ export interface IoConnection extends Triad {
   readonly path: readonly Segment[];
   /** Who opened it and may close it. */
   readonly owner: string;
-  /** Packets are taken from this address and protocol only. */
-  readonly peer: { readonly address: string; readonly protocol: string };
+  /** Packets are taken from this address and protocol only; of a DTLS association, only by it. */
+  readonly peer: {
+    readonly address: string;
+    readonly protocol: string;
+    readonly association: ChannelFacts | undefined;
+  };
   /** Where T→O packets go: the originator, or a group. */
   readonly destination: Endpoint;
   readonly production: Production;

@@ -113,9 +113,12 @@ export class IoEngine {
     return this.#options.limits.connections;
   }
 
-  /** Number of the port on which the data of a connection are consumed that is opened over this channel. */
+  /**
+   * Number of the port on which the data of a connection are consumed that is opened over this channel; `undefined` for one whose
+   * data go by the channel itself.
+   */
   localPort(channel: ChannelFacts): number | undefined {
-    return this.#options.portFor(channel)?.local.port;
+    return isAssociation(channel) ? undefined : this.#options.portFor(channel)?.local.port;
   }
 
   /** Whether a connection timed out and none has opened since. */
@@ -160,15 +163,16 @@ export class IoEngine {
       originator: channel.remote.address,
       subnet,
       ttl: this.#options.multicastTtl(),
+      hasMulticast: !isAssociation(channel),
+      maxPacket: (port.maxMessage ?? Infinity) - packetOverhead,
     });
     if (isRefused(plan)) return plan;
     const isMulticast = open.tToO.type === ConnectionType.multicast;
     const group = isMulticast ? (plan.joins?.destination.address ?? this.#freeGroup(subnet)) : undefined;
     if (!this.#hasRoom(request.owner) || (isMulticast && group === undefined)) return [Extended.outOfConnections];
+    const own = isAssociation(channel) ? channel.remote.port : (request.tToOPort ?? ioPort);
     const destination: Endpoint =
-      group === undefined
-        ? { address: channel.remote.address, port: request.tToOPort ?? ioPort }
-        : { address: group, port: ioPort };
+      group === undefined ? { address: channel.remote.address, port: own } : { address: group, port: ioPort };
     return this.#admit(request, plan, port, destination);
   }
 
@@ -227,8 +231,7 @@ export class IoEngine {
       return;
     }
     const connection = this.#byId.get(frame.connectionId);
-    const { address, protocol } = connection?.peer ?? {};
-    if (connection === undefined || address !== from.remote.address || protocol !== from.protocol) {
+    if (connection === undefined || !isFrom(connection, from)) {
       this.dropped.foreign += 1;
       return;
     }
@@ -294,7 +297,11 @@ export class IoEngine {
       path: open.path,
       owner,
       // Opened over TCP, its data come by UDP: as they go.
-      peer: { address: channel.remote.address, protocol: production.options.path.facts.protocol },
+      peer: {
+        address: channel.remote.address,
+        protocol: production.options.path.facts.protocol,
+        association: isAssociation(channel) ? channel : undefined,
+      },
       destination,
       production,
       consumed: {
@@ -377,6 +384,20 @@ export class IoEngine {
 }
 
 const nothing = new Uint8Array(0);
+
+/** Octets of a packet around what the connection size counts: item count, sequenced address item, header of the data item. */
+const packetOverhead = 2 + 4 + 8 + 4;
+
+/** Whether data of connections opened over this channel go by the channel itself: DTLS has two ends and nothing beside them. */
+function isAssociation({ protocol }: ChannelFacts): boolean {
+  return protocol === "dtls";
+}
+
+/** An association proves who sends, so its packets need no look at addresses; nobody else can send for its connections. */
+function isFrom({ peer }: IoConnection, from: ChannelFacts): boolean {
+  if (peer.association !== undefined) return peer.association === from;
+  return peer.address === from.remote.address && peer.protocol === from.protocol;
+}
 
 /** A connection's packets all have its size; those of zero-length format may also have no data. */
 function fits({ oToT, transportClass, point }: IoConnection, length: number): boolean {

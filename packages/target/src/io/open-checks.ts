@@ -17,6 +17,10 @@ export interface OpenSituation {
   readonly originator: string;
   readonly subnet: Subnet;
   readonly ttl: number;
+  /** Whether the way that data go by has groups. */
+  readonly hasMulticast: boolean;
+  /** Octets of the largest connection size that the way carries in one datagram. */
+  readonly maxPacket: number;
 }
 
 /** A Forward_Open that passed: what it opens. */
@@ -44,7 +48,7 @@ export function checkIoOpen(open: ForwardOpen, path: IoPath, situation: OpenSitu
   const refused =
     configurationPathRefusal(path, point) ??
     (path.inhibitMicros !== undefined && trigger === Trigger.cyclic ? refusal(Extended.invalidSegment) : undefined) ??
-    parameterRefusal(open, point) ??
+    parameterRefusal(open, point, situation) ??
     rpiRefusal(open, point) ??
     inhibitRefusal(open, path) ??
     sizeRefusal(open, point, transportClass, situation) ??
@@ -85,11 +89,16 @@ function configurationPathRefusal(path: IoPath, point: ConnectionDescription): R
   return isWrong ? [Extended.configurationPath] : undefined;
 }
 
-function parameterRefusal({ oToT, tToO }: ForwardOpen, point: ConnectionDescription): Refused | undefined {
+function parameterRefusal(
+  { oToT, tToO }: ForwardOpen,
+  point: ConnectionDescription,
+  { hasMulticast }: OpenSituation,
+): Refused | undefined {
   if (oToT.reservedBits !== undefined || tToO.reservedBits !== undefined) return [Extended.invalidParameter];
   if (oToT.type !== ConnectionType.pointToPoint) return [Extended.oToTType];
   const isSendable =
-    tToO.type === ConnectionType.pointToPoint || (tToO.type === ConnectionType.multicast && point.multicast);
+    tToO.type === ConnectionType.pointToPoint ||
+    (tToO.type === ConnectionType.multicast && point.multicast && hasMulticast);
   if (!isSendable) return [Extended.tToOType];
   if (oToT.redundantOwner) return [Extended.oToTRedundantOwner];
   // Idle shows by a length of 0, which a fixed size does not allow.
@@ -135,12 +144,13 @@ function sizeRefusal(
   open: ForwardOpen,
   point: ConnectionDescription,
   transportClass: 0 | 1,
-  { sizeOf }: OpenSituation,
+  { sizeOf, maxPacket }: OpenSituation,
 ): Refused | undefined {
   const consumed = point.type === "exclusive-owner" ? sizeOf(point.consume) : 0;
   const oToT = connectionSize(transportClass, point.oToTFormat, consumed);
   if (open.oToT.size !== oToT) return [Extended.oToTSize, oToT];
   const tToO = connectionSize(transportClass, point.tToOFormat, sizeOf(point.produce));
+  if (open.tToO.size > maxPacket) return [Extended.tToOSize, maxPacket];
   return open.tToO.size === tToO ? undefined : [Extended.tToOSize, tToO];
 }
 

@@ -60,9 +60,17 @@ export function tlsFacts(sha256: string): ChannelFacts {
   };
 }
 
+/** Facts of a DTLS association whose peer has shown a certificate with this hash; of the same address for each. */
+export function dtlsFacts(sha256: string): ChannelFacts {
+  const facts = tlsFacts(sha256);
+  const security = facts.security && { ...facts.security, version: "DTLSv1.2" as const };
+  return { ...facts, protocol: "dtls", ...(security && { security }) };
+}
+
 /** A channel without a socket: what the device sends is kept, what the peer sends is pushed. */
 export class FakeChannel implements Channel {
-  readonly kind = "stream";
+  readonly kind: Channel["kind"];
+  maxMessage?: number;
   readonly facts: ChannelFacts;
   readonly queued = 0;
   readonly sent: Uint8Array[] = [];
@@ -74,11 +82,13 @@ export class FakeChannel implements Channel {
 
   constructor(facts: ChannelFacts = plainFacts) {
     this.facts = facts;
+    this.kind = facts.protocol === "dtls" ? "datagram" : "stream";
     this.closed = new Promise((resolve) => (this.#settle = resolve));
   }
 
   send(bytes: Uint8Array): void {
-    if (this.ended === undefined) this.sent.push(bytes);
+    // A producer uses its octets again.
+    if (this.ended === undefined) this.sent.push(bytes.slice());
   }
 
   receive(receiver: (bytes: Uint8Array) => void): void {

@@ -18,12 +18,14 @@ import { ConnectionManager } from "../../src/connection-manager.ts";
 import type { RequestContext } from "../../src/context.ts";
 import { readDescription, type DeviceDescription } from "../../src/description.ts";
 import type { IoConnection, IoEnd } from "../../src/io/connection.ts";
+import { associationPort } from "../../src/io/association-port.ts";
 import { IoEngine, type IoLimits } from "../../src/io/engine.ts";
 import { AssemblyData, hostAssemblies, type OutputState } from "../../src/objects/assembly.ts";
 import { hostConnectionManager } from "../../src/objects/connection-manager.ts";
 import { Router } from "../../src/router.ts";
+import { serveDatagrams } from "../../src/serve-datagrams.ts";
 import { connectionLimits, identity, request, requestContext } from "./device.ts";
-import { FakeClock, plainFacts, toHex } from "./fakes.ts";
+import { FakeChannel, FakeClock, dtlsFacts, plainFacts, toHex } from "./fakes.ts";
 
 /** A datagram that the device sent, and when. */
 export interface SentDatagram {
@@ -68,14 +70,14 @@ export function ioDevice(more: Readonly<Record<string, unknown>> = {}, limits: P
   const events: [string, IoEnd | undefined][] = [];
   const told: [OutputState, string][] = [];
   const port = fakePort(clock, sent);
-  const state = { port: port as IoPort | undefined };
+  const state = { port: port as IoPort | undefined, associations: new Map<ChannelFacts, IoPort>() };
   const engine = new IoEngine({
     connections: description.connections,
     assemblies,
     limits: { connections: 8, perOriginator: 6, ...limits },
     clock,
     wheel: new TimerWheel(clock),
-    portFor: ({ security }) => (security === undefined ? state.port : undefined),
+    portFor: (channel) => state.associations.get(channel) ?? (channel.security === undefined ? state.port : undefined),
     multicastTtl: () => 1,
     dscp: (priority) => [31, 43, 47, 55][priority] ?? 0,
     onEvent: (name, _, end) => events.push([name, end]),
@@ -97,6 +99,19 @@ export function ioDevice(more: Readonly<Record<string, unknown>> = {}, limits: P
     events,
     told,
     port,
+    /** Another DTLS association: a fake channel, served. */
+    associate: (peer: string, maxMessage = 1400): FakeChannel => {
+      const channel = new FakeChannel(dtlsFacts(peer));
+      channel.maxMessage = maxMessage;
+      const its = associationPort(channel);
+      state.associations.set(channel.facts, its);
+      void channel.closed.then(() => {
+        state.associations.delete(channel.facts);
+        engine.portClosed(its);
+      });
+      serveDatagrams(channel, { router, io: engine, maxReply: 4000 });
+      return channel;
+    },
     closePort: (): void => {
       state.port = undefined;
       engine.portClosed(port);
