@@ -48,7 +48,7 @@ export async function impaired(
   parties: Parties,
   { impairment, judge }: Scenario,
   ms: number,
-): Promise<{ readonly seen: Seen; readonly faults: readonly string[] }> {
+): Promise<{ readonly seen: Seen; readonly faults: readonly string[]; readonly lateness: readonly string[] }> {
   const [scannerBefore, deviceBefore] = [await parties.scanner(), await parties.device()];
   await parties.impair(impairment);
   await sleep(ms);
@@ -63,14 +63,15 @@ export async function impaired(
     outOfOrder: of("outOfOrder"),
     stale: device.stale - deviceBefore.stale,
   };
-  const faults: string[] = [];
-  if (of("timeouts") > 0) faults.push(`${of("timeouts")} connections ended at the scanner`);
-  if (device.connections !== connections) faults.push(`the device has ${device.connections} connections`);
+  const [faults, lateness]: [string[], string[]] = [[], []];
+  if (of("timeouts") > 0) lateness.push(`${of("timeouts")} connections ended at the scanner`);
+  if (device.connections !== connections) lateness.push(`the device has ${device.connections} connections`);
   if (device.backwards > deviceBefore.backwards) faults.push("outputs went back in time");
   if (scanner.backwards > scannerBefore.backwards) faults.push("inputs went back in time");
-  if (scanner.inputs === scannerBefore.inputs || device.outputs === deviceBefore.outputs) faults.push("no data came");
+  if (scanner.inputs === scannerBefore.inputs || device.outputs === deviceBefore.outputs) lateness.push("no data came");
   const wrong = judge?.(seen);
-  return { seen, faults: wrong === undefined ? faults : [...faults, wrong] };
+  if (wrong !== undefined) lateness.push(wrong);
+  return { seen, faults, lateness };
 }
 
 function total(state: ScannerState, key: "received" | "lost" | "duplicates" | "outOfOrder" | "timeouts"): number {

@@ -10,6 +10,8 @@ export interface Outage {
   /** From the end of the outage until all connections had inputs again. */
   readonly recoveryMs: number;
   readonly faults: readonly string[];
+  /** What a machine that keeps up would have made better; may be its fault. */
+  readonly lateness: readonly string[];
 }
 
 /** What runs between two processes takes a little: the relay notes a datagram before the device has it, a poll comes after. */
@@ -36,23 +38,23 @@ export async function outage(
   { down, up }: { readonly down: () => Promise<void>; readonly up: () => Promise<void> },
   atLeastMs: number,
 ): Promise<Outage> {
-  const faults: string[] = [];
+  const [faults, lateness]: [string[], string[]] = [[], []];
   const before = new Set((await parties.device()).timeouts.map(({ atMs }) => atMs));
   const began = performance.now();
   await down();
   const fresh = ({ timeouts }: DeviceState) => timeouts.filter(({ atMs }) => !before.has(atMs));
   const noticed = await until(parties.device, (state) => fresh(state).length >= connections, timeoutMs + 2000);
   if (!noticed.isMet)
-    faults.push(`only ${fresh(noticed.value).length} of ${connections} outputs took their fault state`);
-  if (noticed.value.connections > 0) faults.push(`the device still has ${noticed.value.connections} connections`);
+    lateness.push(`only ${fresh(noticed.value).length} of ${connections} outputs took their fault state`);
+  if (noticed.value.connections > 0) lateness.push(`the device still has ${noticed.value.connections} connections`);
   const { lastToDeviceMs } = await parties.relay();
   const took = fresh(noticed.value).map(({ atMs }) => atMs - lastToDeviceMs);
   const [slowestFaultMs, fastestFaultMs] = [Math.max(0, ...took), Math.min(Infinity, ...took)];
   if (slowestFaultMs > timeoutMs + rpiMs)
-    faults.push(`an output took its fault state after ${slowestFaultMs.toFixed(1)} ms`);
+    lateness.push(`an output took its fault state after ${slowestFaultMs.toFixed(1)} ms`);
   // The connections' last packets reach the device in one turn of the sender: at most an interval apart.
   if (fastestFaultMs < timeoutMs - rpiMs - earlyMs)
-    faults.push(`an output took its fault state after ${fastestFaultMs.toFixed(1)} ms already`);
+    lateness.push(`an output took its fault state after ${fastestFaultMs.toFixed(1)} ms already`);
   for (const { instance, octets } of fresh(noticed.value))
     if (octets !== faultOctets) faults.push(`output ${instance} is ${octets} in its fault state`);
   const stopped = await until(
@@ -60,13 +62,13 @@ export async function outage(
     ({ connections: all }) => all.every(({ state }) => state !== "running"),
     timeoutMs + 2000,
   );
-  if (!stopped.isMet) faults.push("the scanner did not notice");
+  if (!stopped.isMet) lateness.push("the scanner did not notice");
   await sleep(Math.max(0, atLeastMs - (performance.now() - began)));
   const isUp = performance.now();
   await up();
   const recovered = await until(parties.scanner, allRun, recoveryBoundMs);
-  if (!recovered.isMet) faults.push(`not back after ${recoveryBoundMs} ms: ${wordsOf(recovered.value)}`);
-  return { slowestFaultMs, fastestFaultMs, recoveryMs: performance.now() - isUp, faults };
+  if (!recovered.isMet) lateness.push(`not back after ${recoveryBoundMs} ms: ${wordsOf(recovered.value)}`);
+  return { slowestFaultMs, fastestFaultMs, recoveryMs: performance.now() - isUp, faults, lateness };
 }
 
 /** States and reasons of connections that do not run. */
