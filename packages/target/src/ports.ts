@@ -5,6 +5,7 @@ import {
   type Channel,
   type ChannelFacts,
   type Clock,
+  type DtlsListener,
   type IoPort,
   type Listener,
   type RefusedEvent,
@@ -51,6 +52,7 @@ type Name = (typeof names)[number];
 interface Opened {
   readonly listener?: Listener;
   readonly io?: IoPort;
+  readonly dtls?: DtlsListener;
   readonly close: () => Promise<void>;
 }
 
@@ -79,6 +81,11 @@ export class Ports implements AsyncDisposable {
   /** The port of class 0 and 1 data, while it shall be open. */
   get io(): IoPort | undefined {
     return this.#wanted.io ? this.#open.get("io")?.io : undefined;
+  }
+
+  /** Datagrams that came to the DTLS port and were no association's: altered, replayed, strangers'. They changed nothing. */
+  get dtlsDropped(): number {
+    return this.#open.get("eipd")?.dtls?.dropped ?? 0;
   }
 
   /** Number of an open port; it differs from the description where that says 0 (any free port). */
@@ -168,7 +175,7 @@ export class Ports implements AsyncDisposable {
       ...(keyLog === undefined ? {} : { keyLog }),
     });
     this.#numbers.set("eipd", listener.port);
-    return { listener, close: () => listener.close() };
+    return { listener, dtls: listener, close: () => listener.close() };
   }
 
   async #startIo(port: number): Promise<Opened> {

@@ -66,6 +66,8 @@ export interface Target extends AsyncDisposable {
   readonly assemblies: AssemblyData;
   /** Class 0 and 1 connections that are open, and what came to the I/O port and was dropped. */
   readonly io: { readonly connections: number; readonly dropped: DroppedDatagrams };
+  /** DTLS associations that are open, and datagrams that came to their port and were none's: altered, replayed or a stranger's. */
+  readonly dtls: { readonly associations: number; readonly dropped: number };
   /** Tags, for the application; they keep their values over a restart. Missing where the description has none. */
   readonly tags?: Tags;
   /** Stops the device: listeners, sessions, timers. */
@@ -126,6 +128,9 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
     assemblies,
     get io() {
       return device.io;
+    },
+    get dtls() {
+      return device.dtls;
     },
     ...(tags === undefined ? {} : { tags }),
     stop,
@@ -235,6 +240,10 @@ class Device {
 
   get io(): Target["io"] {
     return { connections: this.#engine.connections.length, dropped: { ...this.#engine.dropped } };
+  }
+
+  get dtls(): Target["dtls"] {
+    return { associations: this.#associations.size, dropped: this.#ports.dtlsDropped };
   }
 
   async stop(): Promise<void> {

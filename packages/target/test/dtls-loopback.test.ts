@@ -163,7 +163,7 @@ test("replayed, altered and strangers' datagrams change nothing; the association
     channel.send(writer.next());
   }
   await expect.poll(() => io.told).toEqual(["run 01010101", "run 02020202"]);
-  const before = { dropped: io.target.io.dropped, told: [...io.told] };
+  const before = { refused: io.target.dtls.dropped, dropped: io.target.io.dropped, told: [...io.told] };
   const [open, ...packets] = seen.slice(-3);
   const altered = packets.map((packet) => {
     const copy = Buffer.from(packet);
@@ -180,6 +180,8 @@ test("replayed, altered and strangers' datagrams change nothing; the association
   }
   await sleep(300);
   expect(io.told).toEqual(before.told);
+  expect(io.target.dtls.associations).toBe(1);
+  expect(io.target.dtls.dropped).toBeGreaterThan(before.refused + 6);
   expect(io.target.io).toEqual({ connections: 1, dropped: before.dropped });
   writer.setData(hex("03030303"));
   channel.send(writer.next());
