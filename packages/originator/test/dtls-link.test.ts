@@ -1,5 +1,6 @@
 import { Identity } from "@cipsec/objects";
 import { PeerError, Service, TransportError, noOctets, objectPath, type Request } from "@cipsec/wire";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Session, type SessionOptions } from "../src/index.ts";
 import { FakeAssociation, HandClock, requestIn, responseTo } from "./fake-association.ts";
@@ -87,7 +88,7 @@ test("an answer to a resend counts once; late answers and doubles are dropped", 
 });
 
 test.each([
-  { name: "another transaction", spoil: (id: number) => responseTo(id + 1, { service: 0x0e }) },
+  { name: "another transaction", spoil: (id: number) => responseTo((id + 1) >>> 0, { service: 0x0e }) },
   { name: "a request, not a response", spoil: (id: number) => responseTo(id, { service: 0x0e }, { type: 1 }) },
   { name: "a reserved message type", spoil: (id: number) => responseTo(id, { service: 0x0e }, { type: 0x8000 }) },
   { name: "two items", spoil: (id: number) => responseTo(id, { service: 0x0e }, { twice: true }) },
@@ -182,4 +183,22 @@ test("closing closes the association; a request after it is refused", async () =
   await session.close();
   expect(await association.closed).toEqual({ clean: true });
   await expect(session.request(serial)).rejects.toMatchObject({ code: "usage/state" });
+});
+
+test("no octets that a peer may send end the session or answer what was not asked", async () => {
+  const { session, association } = await sessionWith();
+  const asked = session.request(serial);
+  await turn();
+  const [id] = sentIds(association);
+  const good = responseTo(id!, { service: 0x0e, data: Uint8Array.of(7) });
+  const other = responseTo((id! ^ 1) >>> 0, { service: 0x0e });
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(other.length), (noise, at) => {
+      association.deliver(noise);
+      association.deliver(Buffer.concat([other.subarray(0, at), noise]));
+    }),
+  );
+  expect(session.isConnected).toBe(true);
+  association.deliver(good);
+  expect((await asked).data).toEqual(Uint8Array.of(7));
 });
