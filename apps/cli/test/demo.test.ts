@@ -20,6 +20,7 @@ const proofNames = [
   "no-certificate-refused",
   "stranger-refused",
   "integrity-only-refused",
+  "io-protected",
   "revoked-refused",
   "power-cut-survived",
 ];

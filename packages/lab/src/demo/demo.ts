@@ -16,6 +16,7 @@ import { BugError } from "@cipsec/wire";
 import { startLab, type Lab, type LabDevice } from "../lab.ts";
 import { mixedPlant } from "../plant.ts";
 import { anchorsOf, makeAuthority, makeCaller, makePsk, signer, type Caller, type Psk } from "./authority.ts";
+import { proveIo } from "./io-proof.ts";
 import { proveAccepted, proveRefused, type Proof } from "./proofs.ts";
 
 /** What the demonstration tells while it runs. */
@@ -269,6 +270,7 @@ async function prove(device: LabDevice, cast: Cast): Promise<Proof[]> {
       ...trusted,
       suites: psks === undefined ? integrityOnly.certificate : integrityOnly.psk,
     }),
+    await proveIo(device.description, trusted),
   ];
 }
 
