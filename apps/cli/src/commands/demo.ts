@@ -60,7 +60,7 @@ export function addDemo(program: Command, shell: Shell): void {
 
 function showPostures(output: Output, when: "before" | "after", postures: readonly Posture[]): void {
   output.table(
-    ["address", `CIP Security ${when}`, "certificate from", "suites", "clients proven", "open ports", "high risks"],
+    ["address", `state ${when}`, "certificate from", "suites", "clients", "open ports", "high risks"],
     postures.map((posture) => [
       posture.address,
       posture.security?.cipState ?? "none",
@@ -72,7 +72,7 @@ function showPostures(output: Output, when: "before" | "after", postures: readon
           ? "by certificate"
           : posture.preSharedKeys.length > 0
             ? "by key"
-            : "no",
+            : "unproven",
       openPorts(portsOf(posture)),
       String(posture.findings.filter(({ severity }) => severity === "high").length),
     ]),
