@@ -1,6 +1,6 @@
 import { Identity } from "@cipsec/objects";
 import { PeerError, Service, TransportError, noOctets, objectPath, type Request } from "@cipsec/wire";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { Session, type SessionOptions } from "../src/index.ts";
 import { FakeAssociation, HandClock, requestIn, responseTo } from "./fake-association.ts";
