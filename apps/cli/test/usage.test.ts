@@ -25,7 +25,7 @@ const wrong: readonly { words: readonly string[]; names: string; fix: string }[]
   { words: ["get", "a", "0x64/1", "--all"], names: "--all needs a class that cipsec knows", fix: "by number" },
   { words: ["get", "a:99999", "1/1/1"], names: "port '99999'", fix: "HOST:PORT" },
   { words: ["get", "http://a", "1/1/1"], names: "'http://' is not a scheme", fix: "eips://" },
-  { words: ["get", "eipd://127.28.10.1", "1/1/1"], names: "eipd://127.28.10.1", fix: "eips://" },
+  { words: ["get", "eipd://127.28.10.1", "1/1/1"], names: "eipd://127.28.10.1", fix: "--ca" },
   { words: ["get", "a", "1/1/1", "--cert", "x.pem"], names: "--cert and --key go together", fix: "both" },
   { words: ["get", "a", "1/1/1", "--psk-identity", "x"], names: "--psk-identity and --psk-file", fix: "both" },
   {
