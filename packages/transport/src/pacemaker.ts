@@ -89,12 +89,18 @@ class Pacemaker {
     this.#isRunning = !this.#isLost;
     this.#listen();
     const now = monotonicMs();
-    const due = this.#alarms.filter((alarm) => alarm.due <= now + 0.05);
+    const due = this.#alarms.filter((alarm) => alarm.due <= now + 0.05).sort((a, b) => a.due - b.due);
     for (const alarm of due) this.#alarms.splice(this.#alarms.indexOf(alarm), 1);
     deadline[0] = Infinity;
+    let next = 0;
     try {
-      for (const { run } of due) run();
+      for (const { run } of due) {
+        next += 1;
+        run();
+      }
     } finally {
+      // Those behind one that threw come with the next beat.
+      this.#alarms.push(...due.slice(next));
       this.#order();
     }
   }
