@@ -197,8 +197,9 @@ describe("replies", () => {
           if (isFrame) return [good.subarray(0, cut), noise, good.subarray(cut)];
           return [frame(f.command, { session: handle, context: f.context, data: noise })];
         });
-        await using session = await open(fake, { requestTimeoutMs: 100 });
-        const result = await vendorId(session).catch((error: unknown) => error);
+        await using session = await open(fake);
+        const asked = session.object(Identity, 1).get("vendorId", { timeoutMs: 100 });
+        const result = await asked.catch((error: unknown) => error);
         expect(typeof result === "number" || (result as { code: string }).code).toBeTruthy();
       }),
       { numRuns: 60, seed: 7 },
