@@ -198,7 +198,7 @@ function runOf(format: RealTimeFormat, header: number | undefined, data: Uint8Ar
 }
 
 function u16(bytes: Uint8Array, at: number): number {
-  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+  return Number(bytes[at]) | (Number(bytes[at + 1]) << 8);
 }
 
 function u32(bytes: Uint8Array, at: number): number {

@@ -122,3 +122,19 @@ test("data that no datagram carries is refused", () => {
     expect.objectContaining({ code: "wire/length" }),
   );
 });
+
+test("a writer without data has none; class 0 has no count; data that is too long is cut to its size", () => {
+  const empty = new IoWriter({ connectionId: 1, transportClass: 1, format: "modeless", size: 0 });
+  expect(empty.data).toHaveLength(0);
+  const writer = new IoWriter({ connectionId: 1, transportClass: 0, format: "modeless", size: 2 });
+  writer.setData(Uint8Array.of(1, 2, 3));
+  expect([...writer.data]).toEqual([1, 2]);
+  expect([...writer.next().subarray(-2)]).toEqual([1, 2]);
+  writer.setData(Uint8Array.of(4, 5));
+  writer.setData(Uint8Array.of(6, 7));
+  expect([...writer.next().subarray(-2)]).toEqual([6, 7]);
+  writer.setRun(true);
+  writer.setRun(false);
+  writer.setRun(false);
+  expect([...writer.next().subarray(-2)]).toEqual([6, 7]);
+});
