@@ -1,11 +1,9 @@
 import { parseArgs } from "node:util";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { readCorpus } from "./fuzz/corpus.ts";
 import { allDecoders } from "./fuzz/decoders.ts";
 import { Findings, readFound } from "./fuzz/findings.ts";
 import { replayLive } from "./fuzz/replay.ts";
-import { runDecoders, tryDecoder, type DecoderReport } from "./fuzz/run-decoders.ts";
+import { exposeCollector, runDecoders, tryDecoder, type DecoderReport } from "./fuzz/run-decoders.ts";
 import { runLive, type LiveReport } from "./fuzz/run-live.ts";
 import { seededRandom } from "./fuzz/random.ts";
 
@@ -114,12 +112,6 @@ function text({ seed, inputs, decoders, live }: FuzzReport, findings: Findings):
   for (const { where, what, file } of findings.all)
     lines.push(`  ${where}: ${what}\n    again with: npm run fuzz -- --replay ${file}`);
   return lines.join("\n");
-}
-
-/** Lets memory be measured after a collection, without an option to Node. */
-function exposeCollector(): void {
-  setFlagsFromString("--expose-gc");
-  globalThis.gc = runInNewContext("gc") as NodeJS.GCFunction;
 }
 
 process.exitCode = await main();

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { isStackError } from "@cipsec/wire";
 import { readCorpus } from "./corpus.ts";
 import { allDecoders, type Decoder } from "./decoders.ts";
@@ -51,8 +53,7 @@ export async function runDecoders(seed: number, inputs: number, findings: Findin
   }
   const seconds = (performance.now() - began) / 1000;
   const end = heapMib();
-  // Without a collection before it, a reading of the heap says nothing.
-  if (globalThis.gc !== undefined && end - early > maxGrowthMib)
+  if (end - early > maxGrowthMib)
     findings.add({ where: "decoders", what: `heap grew from ${early} to ${end} MiB`, seed, inputs: [] });
   return { decoders: decoders.length, inputs, ...counts, seconds, slowestMs, slowest, heapMib: { early, end } };
 }
@@ -71,12 +72,20 @@ export function tryDecoder(
   }
 }
 
-/** The heap in MiB, after a collection where the process was started with `--expose-gc`. */
+/** The heap in MiB, after a collection: without one the reading says nothing. */
 function heapMib(): number {
+  exposeCollector();
   globalThis.gc?.();
   return Math.round((process.memoryUsage().heapUsed / 1024 / 1024) * 10) / 10;
 }
 
 function hexText(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
+}
+
+/** Lets memory be measured after a collection, without an option to Node. */
+export function exposeCollector(): void {
+  if (globalThis.gc !== undefined) return;
+  setFlagsFromString("--expose-gc");
+  globalThis.gc = runInNewContext("gc") as NodeJS.GCFunction;
 }

@@ -9,14 +9,14 @@ test(
   async () => {
     const told: string[] = [];
     const { deviceRounds, toolRounds, faults } = await runCampaign({
-      rounds: 4,
-      toolRounds: 1,
+      rounds: 5,
+      toolRounds: 2,
       seed: 2,
       address: "127.28.30.1",
       tell: (text) => void told.push(text),
     });
     expect(faults, told.join("\n")).toEqual([]);
-    expect([deviceRounds.length, toolRounds.length]).toEqual([4, 1]);
+    expect([deviceRounds.length, toolRounds.length]).toEqual([5, 2]);
   },
 );
 
