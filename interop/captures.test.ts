@@ -31,7 +31,15 @@ interface Difference {
   readonly holds: (ours: Summary, theirs: Summary, rows: ReturnType<typeof differences>) => boolean;
 }
 
-/** The captures that hold nothing but DTLS are left out: `cipsec decode` does not open DTLS yet. */
+/** Two encapsulation frames and three of I/O in each. */
+const dtlsCaptures = [
+  "gen_dtls2221_ECDHE-ECDSA-AES128-SHA256.pcap",
+  "gen_dtls2221_ECDHE-ECDSA-NULL-SHA.pcap",
+  "gen_dtls2221_ECDHE-PSK-AES128-CBC-SHA256.pcap",
+  "gen_dtls2221_ECDHE-PSK-NULL-SHA256.pcap",
+];
+
+/** The capture with connection ids is left out: its secret was not kept, and nobody can open it. */
 const captures: readonly SharedCapture[] = [
   { name: "ITI__EIP-SoftwareUpload.pcap", frames: 791 },
   { name: "ITI__EthernetIP-CIP.pcap", frames: 7917 },
@@ -41,6 +49,18 @@ const captures: readonly SharedCapture[] = [
   { name: "gen_opener_csdev_listidentity_bad_length.pcap", frames: 8 },
   { name: "gen_opener_csdev_objects.pcap", frames: 434 },
   { name: "gen_tls2221_eip_c023_c006.pcap", frames: 20, keys: "gen_tls2221_eip_c023_c006.keys" },
+  ...dtlsCaptures.map((name) => ({
+    name,
+    frames: 5,
+    keys: "gen_dtls2221.keys",
+    differs: {
+      frames: 2,
+      why: "encapsulation frames inside DTLS, which tshark takes for items: on this port they have no header",
+      holds: (_: Summary, __: Summary, rows: ReturnType<typeof differences>) =>
+        rows.map(({ ours }) => ours.slice(0, 11)).join() === "commands 63,commands 6f" &&
+        rows.every(({ theirs }) => theirs.startsWith("commands ;")),
+    },
+  })),
   { name: "tonylturner__baseline_churn_adapter.pcap", frames: 1764 },
   {
     name: "gopacket__cip.pcap",

@@ -78,7 +78,8 @@ export interface DissectOptions {
 
 /**
  * Reads EtherNet/IP messages out of a capture's events, in frame order. Lines with an `error` still say what was read before it;
- * datagrams that are protected by DTLS and not opened give a line with the error `dtls/not-opened`.
+ * datagrams of DTLS that stay closed give a line with the error `dtls/not-opened`, `dtls/replayed` (a copy of one that was opened),
+ * `dtls/unauthentic` (altered, or under another key) or `dtls/malformed`.
  */
 export function* dissect(
   events: Iterable<CaptureEvent>,
@@ -90,11 +91,12 @@ export function* dissect(
   for (const event of events) {
     const direction = `${event.flow} ${event.src.address} ${event.src.port}`;
     if (event.kind === "gap" || event.kind === "reset" || event.kind === "closed") streams.delete(direction);
-    if (event.kind !== "data" || event.transport === "none") continue;
     const isMessage = uses(event, messagePorts);
+    if (event.kind === "sealed" && (isMessage || uses(event, ioPorts)))
+      yield { ...start(event, "dtls"), error: { code: `dtls/${event.reason}`, offset: 0 } };
+    if (event.kind !== "data" || event.transport === "none") continue;
     if (event.transport === "dtls") {
-      if (isMessage || uses(event, ioPorts))
-        yield { ...start(event, "dtls"), error: { code: "dtls/not-opened", offset: 0 } };
+      if (isMessage || uses(event, ioPorts)) yield isFrame(event.bytes) ? datagram(event) : bare(event, "dtls");
     } else if (event.transport === "udp") {
       if (uses(event, ioPorts)) yield isEncapsulated(event.bytes) ? datagram(event, true) : bare(event, "udp");
       else if (isMessage) yield datagram(event);
@@ -109,6 +111,11 @@ export function* dissect(
 /** Some devices send I/O with an encapsulation header; its command, read as an item count, is out of bounds. */
 function isEncapsulated(bytes: Uint8Array): boolean {
   return bytes.length >= 24 && bytes[0] === Command.sendUnitData && bytes[1] === 0;
+}
+
+/** Whether octets out of DTLS are an encapsulation frame, as on 44818: its length, read as an item type, is none. */
+function isFrame(bytes: Uint8Array): boolean {
+  return bytes.length >= 24 && (bytes[2] ?? 0) + 256 * (bytes[3] ?? 0) === bytes.length - 24;
 }
 
 /** A message without encapsulation header: I/O on UDP 2222, or anything inside DTLS. */
@@ -139,7 +146,7 @@ function* streamed(
 }
 
 function datagram(event: CaptureEvent, isIo = false): MessageLine {
-  const line = start(event, "udp");
+  const line = start(event, event.transport === "dtls" ? "dtls" : "udp");
   try {
     return message(line, decode(Encapsulation, event.bytes), isIo);
   } catch (error) {

@@ -10,13 +10,13 @@ export interface EventBase {
   readonly src: Endpoint;
   readonly dst: Endpoint;
   /**
-   * `tls`: octets out of verified records (but see `authenticated`); `dtls`: datagrams still protected, not decoded here;
+   * `tls` and `dtls`: octets out of verified records (but see `authenticated`);
    * `none`: the event is about a frame or the file, and `src` and `dst` are {@link nowhere}.
    */
   readonly transport: "tcp" | "udp" | "tls" | "dtls" | "none";
   /** Number of the TCP connection, or of the UDP pair of endpoints, from 1; 0 where there is none. */
   readonly flow: number;
-  /** Payload of a `data` event; empty in all others. */
+  /** Payload of a `data` or `sealed` event; empty in all others. */
   readonly bytes: Uint8Array;
 }
 
@@ -25,8 +25,10 @@ export type CaptureEvent = EventBase & EventDetail;
 
 /** What an event is about. */
 export type EventDetail =
-  /** Payload, `src` to `dst`. `authenticated` is there for `tls` only; false: a NULL suite read without its key. */
+  /** Payload, `src` to `dst`. `authenticated` is there for `tls` and `dtls`; false: a NULL suite read without its key. */
   | { readonly kind: "data"; readonly authenticated?: boolean }
+  /** A datagram of DTLS, or of its port, with something in it that stays closed; `bytes` is all of it. */
+  | { readonly kind: "sealed"; readonly reason: SealedReason }
   /** Octets that were sent but not captured. */
   | { readonly kind: "gap"; readonly octets: number }
   /** `src` reset the connection. */
@@ -35,6 +37,9 @@ export type EventDetail =
   | { readonly kind: "closed" }
   | { readonly kind: "notice" | "error"; readonly message: string }
   | { readonly kind: "tls-info"; readonly info: TlsInfo };
+
+/** Why a datagram stays closed: no secret for it, seen before, altered or of another key, or no octets of DTLS. */
+export type SealedReason = "not-opened" | "replayed" | "unauthentic" | "malformed";
 
 /** Stands for the endpoints of an event that has none. */
 export const nowhere: Endpoint = { address: "", port: 0 };

@@ -1,6 +1,7 @@
 import { WireError } from "@cipsec/wire";
 import { Connection, securePort } from "./connection.ts";
 import type { Mark } from "./connection.ts";
+import { DtlsFlows } from "./dtls-flows.ts";
 import { noOctets, nowhere } from "./events.ts";
 import type { CaptureEvent, EventDetail } from "./events.ts";
 import { FragmentStore } from "./fragments.ts";
@@ -8,6 +9,7 @@ import { openIp } from "./ip.ts";
 import { KeyLog } from "./key-log.ts";
 import type { SecretSource } from "./key-log.ts";
 import { isKnownLinkType, unwrapLink } from "./link.ts";
+import { pairKey } from "./pair-key.ts";
 import { readRecords } from "./pcap.ts";
 import type { CapturedFrame } from "./pcap.ts";
 import { openSegment } from "./segments.ts";
@@ -16,7 +18,7 @@ import type { HeldOctets } from "./tcp-stream.ts";
 
 /** How a capture is read. */
 export interface ReadOptions {
-  /** Secrets of its TLS sessions; key logs embedded in a pcapng file are used as well. */
+  /** Secrets of its TLS and DTLS sessions; key logs embedded in a pcapng file are used as well. */
   readonly keyLog?: KeyLog;
 }
 
@@ -28,7 +30,7 @@ const maxUdpFlows = 65_536;
 
 /**
  * Reads a capture file into transport payloads and what happened around them, in frame order: TCP put in order, TLS
- * opened with the key log, UDP datagrams as they are. Everything on any port is given; the caller picks.
+ * and DTLS opened with the key log, other UDP datagrams as they are. Everything on any port is given; the caller picks.
  *
  * @param bytes The whole file, pcap or pcapng.
  * @throws {WireError} `wire/value`, `wire/truncated` or `wire/length` where the file itself, not what it carries, is
@@ -73,12 +75,14 @@ class CaptureReader {
   /** In the order of their last segment. */
   readonly #connections = new Map<string, Connection>();
   readonly #udpFlows = new Map<string, number>();
+  readonly #dtls: DtlsFlows;
   readonly #unknownLinkTypes = new Set<number>();
   #flows = 0;
   #last: Mark = { n: 0, time: "0.000000000" };
 
   constructor(secrets: SecretSource) {
     this.#secrets = secrets;
+    this.#dtls = new DtlsFlows(secrets);
   }
 
   *frame({ n, time, linkType, bytes }: CapturedFrame): Generator<CaptureEvent> {
@@ -147,7 +151,9 @@ class CaptureReader {
   }
 
   *#udp({ src, dst, payload, missing }: UdpSegment): Generator<CaptureEvent> {
-    const transport = src.port === securePort || dst.port === securePort || looksLikeDtls(payload) ? "dtls" : "udp";
+    const read = this.#dtls.take(src, dst, payload);
+    const isDtls = read !== undefined || src.port === securePort || dst.port === securePort;
+    const transport = isDtls ? "dtls" : "udp";
     const base = { ...this.#last, src, dst, transport, flow: this.#udpFlow(src, dst), bytes: noOctets } as const;
     if (missing > 0) {
       const detail: EventDetail = {
@@ -156,7 +162,9 @@ class CaptureReader {
       };
       yield { ...base, ...detail };
     }
-    yield { ...base, kind: "data", bytes: payload };
+    if (!isDtls) yield { ...base, kind: "data", bytes: payload };
+    else if (read === undefined) yield { ...base, kind: "sealed", reason: "not-opened", bytes: payload };
+    else for (const { bytes = noOctets, ...detail } of read) yield { ...base, ...detail, bytes };
   }
 
   #udpFlow(src: Endpoint, dst: Endpoint): number {
@@ -167,24 +175,4 @@ class CaptureReader {
     this.#udpFlows.set(key, ++this.#flows);
     return this.#flows;
   }
-}
-
-/** The same for both directions. */
-function pairKey(a: Endpoint, b: Endpoint): string {
-  const [first, second] = [`${a.address} ${a.port}`, `${b.address} ${b.port}`];
-  return first < second ? `${first} ${second}` : `${second} ${first}`;
-}
-
-/** A DTLS record on another port, as StartDTLS makes them on 44818: type, version fe.., and a length that fits. */
-function looksLikeDtls(bytes: Uint8Array): boolean {
-  const [type = 0, major = 0, minor = 0] = bytes;
-  const length = ((bytes[11] ?? 0) << 8) | (bytes[12] ?? 0);
-  return (
-    bytes.length >= 13 &&
-    type >= 0x14 &&
-    type <= 0x19 &&
-    major === 0xfe &&
-    (minor === 0xff || minor === 0xfd) &&
-    13 + length <= bytes.length
-  );
 }

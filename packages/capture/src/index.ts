@@ -1,7 +1,7 @@
 export { readCapture } from "./flows.ts";
 export type { ReadOptions } from "./flows.ts";
 export { nowhere } from "./events.ts";
-export type { CaptureEvent, EventBase, EventDetail } from "./events.ts";
+export type { CaptureEvent, EventBase, EventDetail, SealedReason } from "./events.ts";
 export { KeyLog } from "./key-log.ts";
 export type { KeyLogProblem, SecretLabel, SecretSource } from "./key-log.ts";
 export { readRecords } from "./pcap.ts";

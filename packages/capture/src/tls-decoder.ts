@@ -17,7 +17,7 @@ export type TlsInfo =
   | { readonly fact: "client-hello"; readonly suites: readonly string[]; readonly serverName: string | undefined }
   | {
       readonly fact: "negotiated";
-      /** `TLSv1.2` or `TLSv1.3`. */
+      /** `TLSv1.2`, `TLSv1.3` or `DTLSv1.2`. */
       readonly version: string;
       /** IANA name. */
       readonly suite: string;

@@ -342,7 +342,12 @@ describe("datagrams", () => {
 
   test("DTLS that is not opened is a line that says so, on message and I/O ports", () => {
     for (const dst of [{ ...device, port: 2221 }, ioDevice]) {
-      expect(only(data(hex("16feff"), { transport: "dtls", dst }))).toMatchObject({
+      const event = {
+        ...data(hex("17fefd"), { transport: "dtls", dst }),
+        kind: "sealed",
+        reason: "not-opened",
+      } as const;
+      expect(only(event)).toMatchObject({
         transport: "dtls",
         command: null,
         error: { code: "dtls/not-opened", offset: 0 },

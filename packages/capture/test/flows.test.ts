@@ -8,7 +8,7 @@ import { captureFiles, conversation, hex, ipFrame, missing, pcapOf, readShared, 
 
 const show = (event: CaptureEvent): string => {
   const detail =
-    event.kind === "data"
+    event.kind === "data" || event.kind === "sealed"
       ? toHex(event.bytes)
       : event.kind === "gap"
         ? event.octets
@@ -129,11 +129,11 @@ const udp = (ports: string, payload: string): Uint8Array =>
 
 test.each([
   { name: "class 1 I/O", frame: udp("08ae08ae", "0200"), is: ["1 udp data 2222 0200"] },
-  { name: "port 2221", frame: udp("08ad08ad", "00"), is: ["1 dtls data 2221 00"] },
+  { name: "port 2221", frame: udp("08ad08ad", "00"), is: ["1 dtls sealed 2221 00"] },
   {
     name: "StartDTLS on 44818",
-    frame: udp("af12af12", "16 fefd 0000 000000000000 0001 ff"),
-    is: ["1 dtls data 44818 16fefd00000000000000000001ff"],
+    frame: udp("af12af12", "17 fefd 0001 000000000000 0001 ff"),
+    is: ["1 dtls sealed 44818 17fefd00010000000000000001ff"],
   },
   {
     name: "damaged",

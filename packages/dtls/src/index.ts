@@ -18,6 +18,8 @@ export { judgeHello } from "./gate.ts";
 export type { GateVerdict } from "./gate.ts";
 export { groups } from "./groups.ts";
 export type { EphemeralKey, Group } from "./groups.ts";
+export { Observer } from "./observer.ts";
+export type { ObservedEnd, ObservedEvent } from "./observer.ts";
 export type { Remote } from "./peers.ts";
 export { dropReasons } from "./record/layer.ts";
 export type { DropReason } from "./record/layer.ts";

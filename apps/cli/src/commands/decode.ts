@@ -14,7 +14,7 @@ export function addDecode(program: Command, shell: Shell): void {
     program,
     shell,
     "decode",
-    "show every EtherNet/IP message of a capture: plain, and TLS with a key log",
+    "show every EtherNet/IP message of a capture: plain, and TLS and DTLS with a key log",
     async (context, options, args) => {
       const { output, signal } = context;
       const keyLogFile = textOption(options, "keylog");
@@ -42,7 +42,7 @@ export function addDecode(program: Command, shell: Shell): void {
     },
   )
     .argument("<file>", "capture in the form of pcap or pcapng")
-    .option("--keylog <file>", "session secrets in the form of SSLKEYLOGFILE, to open TLS");
+    .option("--keylog <file>", "session secrets in the form of SSLKEYLOGFILE, to open TLS and DTLS");
   addNotes(command, {
     json:
       'a line for each message: {n, time, src, dst, transport: "tcp" | "udp" | "tls" | "dtls", command, session, status, ' +
@@ -50,7 +50,7 @@ export function addDecode(program: Command, shell: Shell): void {
       "cip: [{service, response, class, instance, attribute, status, extended, dataHex}], error: {code, offset} | null}",
     examples: [
       ["cipsec decode plant.pcapng", "a line for each message"],
-      ["cipsec decode secured.pcap --keylog keys.log --json", "opens TLS, a JSON document for each message"],
+      ["cipsec decode secured.pcap --keylog keys.log --json", "opens TLS and DTLS, a JSON document for each message"],
     ],
   });
 }
