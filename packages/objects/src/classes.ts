@@ -10,6 +10,7 @@ import { Identity } from "./identity.ts";
 import { LldpManagement } from "./lldp-management.ts";
 import { SymbolObject, TemplateObject } from "./logix.ts";
 import { MessageRouter } from "./message-router.ts";
+import { Parameter } from "./parameter.ts";
 import { PortObject } from "./port.ts";
 import { Qos } from "./qos.ts";
 import { TcpIpInterface } from "./tcp-ip-interface.ts";
@@ -20,6 +21,7 @@ export const allClasses: readonly ObjectClass[] = [
   MessageRouter,
   Assembly,
   ConnectionManager,
+  Parameter,
   FileObject,
   Qos,
   CipSecurity,

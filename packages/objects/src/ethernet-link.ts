@@ -1,6 +1,13 @@
 import { DWORD, REST, SHORT_STRING, UDINT, USINT, octets } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-import { InterfaceCapability, InterfaceControl, InterfaceCounters, MediaCounters } from "./layouts.ts";
+import {
+  HighInterfaceCounters,
+  HighMediaCounters,
+  InterfaceCapability,
+  InterfaceControl,
+  InterfaceCounters,
+  MediaCounters,
+} from "./layouts.ts";
 
 /** Single bits of Ethernet Link `interfaceFlags`; bits 2 to 4 hold the {@link NegotiationStatus}. */
 export const InterfaceFlag = {
@@ -112,6 +119,22 @@ export const EthernetLink = objectClass({
       doc: "Name on the port, at most 64 characters.",
     },
     interfaceCapability: { id: 11, type: InterfaceCapability, access: "get", doc: "Speeds and modes of the port." },
+    highInterfaceCounters: {
+      id: 12,
+      type: HighInterfaceCounters,
+      access: "get",
+      optional: true,
+      doc: "Octets and packets in and out, in 64 bits.",
+    },
+    highMediaCounters: {
+      id: 13,
+      type: HighMediaCounters,
+      access: "get",
+      optional: true,
+      doc: "Errors of the medium, in 64 bits.",
+    },
+    ethernetErrors: { id: 14, type: UDINT, access: "get", optional: true, doc: "Frames with an error, in and out." },
+    linkDownCounter: { id: 15, type: UDINT, access: "get", optional: true, doc: "Times that the link went down." },
   },
   services: {
     getAndClear: {

@@ -16,6 +16,7 @@ import {
   LINT,
   LREAL,
   LWORD,
+  PACKED_EPATH,
   PADDED_STRING,
   PathList,
   PskList,
@@ -82,7 +83,7 @@ const formats: ReadonlyMap<Codec<unknown>, Format<unknown>> = new Map<Codec<unkn
   entry(Revision, { describe: ({ major, minor }) => `${major}.${minor}`, parse: revision }),
   entry(CipherSuiteId, { describe: suiteName, parse: suiteId }),
   entry(CipherSuiteList, { describe: (ids) => ids.map(suiteName), parse: (text) => listed(text).map(suiteId) }),
-  ...[EPATH, COUNTED_EPATH, WordCountedPath].map((codec) => entry(codec, path)),
+  ...[EPATH, PACKED_EPATH, COUNTED_EPATH, WordCountedPath].map((codec) => entry(codec, path)),
   ...[PathList, CrlPaths, CrlPathOld].map((codec) => entry(codec, paths)),
   ...[PskList, PskListNew, PskListOld].map((codec) => entry(codec, psks)),
   entry(CertificateSlot, {

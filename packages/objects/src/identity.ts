@@ -1,4 +1,4 @@
-import { SHORT_STRING, STRINGI, Revision, UDINT, UINT, USINT, WORD, optional } from "@cipsec/wire";
+import { SHORT_STRING, STRINGI, Revision, UDINT, UINT, USINT, WORD, octets, optional } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
 
 /** Values of Identity `state`. */
@@ -57,6 +57,23 @@ export const Identity = objectClass({
       access: "get",
       optional: true,
       doc: "Changes with every change of the configuration.",
+    },
+    heartbeatInterval: {
+      id: 10,
+      type: USINT,
+      access: "get/set",
+      nonVolatile: true,
+      optional: true,
+      unit: "s",
+      doc: "Time between two heartbeat messages, on networks that have them; 0 is none.",
+    },
+    activeLanguage: {
+      id: 11,
+      type: octets(3),
+      access: "get/set",
+      nonVolatile: true,
+      optional: true,
+      doc: "Language of texts, three letters.",
     },
     internationalProductName: {
       id: 13,

@@ -45,12 +45,15 @@ export type {
   MadeDirection,
   MadeMember,
   MadeParam,
+  MadeParamClass,
   MadePort,
+  MadeScaling,
   MadeStamp,
 } from "./eds/description.ts";
 export type { EdsCapacity, EdsClass, EdsPort, EdsTraffic } from "./eds/device-parts.ts";
 export type { EdsDevice, EdsFile, EdsStamp } from "./eds/identity.ts";
 export { makeEds } from "./eds/make.ts";
+export { paramDescriptor } from "./eds/make-io.ts";
 export type {
   EdsDate,
   EdsEntry,
@@ -82,6 +85,7 @@ export { LldpDatastore, LldpManagement } from "./lldp-management.ts";
 export { SymbolObject, TemplateObject } from "./logix.ts";
 export { MessageRouter } from "./message-router.ts";
 export { bitNames, hexNumber, nameOf, valueOf } from "./names.ts";
+export { Parameter, ParameterClassDescriptor } from "./parameter.ts";
 export { PortObject, PortType } from "./port.ts";
 export { Qos } from "./qos.ts";
 export { classReference, referencePages } from "./reference.ts";

@@ -1,10 +1,12 @@
 import {
+  COUNTED_EPATH,
   DWORD,
   EPATH,
   PACKED_EPATH,
   PADDED_STRING,
   UDINT,
   UINT,
+  ULINT,
   USINT,
   WORD,
   WireError,
@@ -93,6 +95,28 @@ export const MediaCounters = struct("UDINT[12]", {
   macReceiveErrors: UDINT,
 });
 
+/** As {@link InterfaceCounters} in 64 bits, with multicast and broadcast apart. */
+export const HighInterfaceCounters = struct("ULINT[8]", {
+  inOctets: ULINT,
+  inUnicast: ULINT,
+  inMulticast: ULINT,
+  inBroadcast: ULINT,
+  outOctets: ULINT,
+  outUnicast: ULINT,
+  outMulticast: ULINT,
+  outBroadcast: ULINT,
+});
+
+/** Faults of an Ethernet port's medium in 64 bits. */
+export const HighMediaCounters = struct("ULINT[6]", {
+  alignmentErrors: ULINT,
+  fcsErrors: ULINT,
+  macTransmitErrors: ULINT,
+  tooLong: ULINT,
+  macReceiveErrors: ULINT,
+  symbolErrors: ULINT,
+});
+
 /** Wanted link settings: bit 0 of `control` negotiates, bit 1 forces full duplex; `speed` in Mbit/s. */
 export const InterfaceControl = struct("WORD, UINT", { control: WORD, speed: UINT });
 
@@ -104,6 +128,12 @@ export const InterfaceCapability = struct("DWORD, USINT n, (UINT, USINT)[n]", {
 
 /** Elements of a tag in each of three dimensions. */
 export const SymbolDimensions = struct("UDINT[3]", { first: UDINT, second: UDINT, third: UDINT });
+
+/** Least and greatest node address of a port. */
+export const NodeRange = struct("UINT, UINT", { minimum: UINT, maximum: UINT });
+
+/** Paths of objects: a USINT count, then each behind its USINT count of words. */
+export const ObjectPaths = list(USINT, COUNTED_EPATH, 32);
 
 /** What kind of port there is in each instance from 0 on; none is 0, 0. */
 export const PortInstances = repeated(struct("UINT, UINT", { type: UINT, number: UINT }), 256);

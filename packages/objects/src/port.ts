@@ -1,6 +1,6 @@
-import { EPATH, SHORT_STRING, UINT } from "@cipsec/wire";
+import { DWORD, EPATH, PACKED_EPATH, SHORT_STRING, UINT } from "@cipsec/wire";
 import { objectClass } from "./declare.ts";
-import { PortInstances, WordCountedPath } from "./layouts.ts";
+import { NodeRange, ObjectPaths, PortInstances, WordCountedPath } from "./layouts.ts";
 
 /** Values of Port attribute 1; 100 to 199 are the vendor's. */
 export const PortType = {
@@ -44,6 +44,28 @@ export const PortObject = objectClass({
       type: EPATH,
       access: "get",
       doc: "Number of the port and address of the device there, as a port segment.",
+    },
+    nodeRange: { id: 8, type: NodeRange, access: "get", optional: true, doc: "Node addresses that the port takes." },
+    chassisIdentity: {
+      id: 9,
+      type: PACKED_EPATH,
+      access: "get",
+      optional: true,
+      doc: "Electronic key of the chassis that the port leads to.",
+    },
+    routingCapabilities: {
+      id: 10,
+      type: DWORD,
+      access: "get",
+      optional: true,
+      doc: "Requests that can be routed through the port.",
+    },
+    communicationObjects: {
+      id: 11,
+      type: ObjectPaths,
+      access: "get",
+      optional: true,
+      doc: "Objects of the network behind the port.",
     },
   },
   services: {},

@@ -1,4 +1,4 @@
-import { encode, EPATH, UINT } from "@cipsec/wire";
+import { encode, EPATH, UINT, objectPath } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
 import {
   Assembly,
@@ -9,6 +9,7 @@ import {
   FileObject,
   Identity,
   MessageRouter,
+  Parameter,
   Qos,
   TcpIpInterface,
   connectionRequest,
@@ -329,4 +330,24 @@ test.each<{ name: string; change: Partial<EdsDescription>; message: string }>([
       fix: expect.stringMatching(/./),
     }),
   );
+});
+
+test("scaled and monitored parameters, and the class that holds them", () => {
+  const scaling = { multiplier: 10, divisor: 3, base: 1, offset: -40 };
+  const path = objectPath(Parameter.classId, 1, 1);
+  const text = makeEds({
+    ...least,
+    params: [{ name: "Heat", dataType: 0xc3, default: 20, path, scaling, decimals: 1, isMonitored: true }],
+    paramClass: { maxInstance: 1, descriptor: 0x000b, configurationAssembly: 151 },
+  });
+  const eds = parseEds(text, { strict: true });
+  expect(eds.problems).toEqual([]);
+  expect(eds.params.get(1)).toMatchObject({
+    descriptor: 0x24,
+    scaling,
+    decimals: 1,
+    path: { text: "20 0F 24 01 30 01" },
+  });
+  expect(eds.classes).toMatchObject([{ section: "ParamClass", classId: 0x0f, maxInstance: 1 }]);
+  expect(text).toMatch(/Descriptor = 0x000B;\s+CfgAssembly = 151;/);
 });

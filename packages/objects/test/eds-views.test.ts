@@ -155,7 +155,7 @@ describe("the sample", () => {
       column: 1,
     });
     expect(eds.classes.map(({ classId }) => classId)).toEqual([0x0f, 0x04, 0x06, 0xf4, 0xf5, 0x5d]);
-    expect(eds.classes[0]?.name).toBe("ParamClass");
+    expect(eds.classes[0]?.name).toBe("Parameter");
   });
 
   test("what is unknown is kept", () => {

@@ -30,6 +30,8 @@ export interface EdsDescription {
     readonly catalog?: string;
   };
   readonly params?: readonly MadeParam[];
+  /** Where the device hosts the Parameter Object. */
+  readonly paramClass?: MadeParamClass;
   readonly assemblies?: readonly MadeAssembly[];
   readonly connections?: readonly MadeConnection[];
   readonly capacity?: Partial<Omit<EdsCapacity, "traffic">> & { readonly traffic?: readonly EdsTraffic[] };
@@ -55,8 +57,31 @@ export interface MadeParam {
   /** Where the value can be read and, unless `isReadOnly`, written. */
   readonly path?: readonly Segment[];
   readonly isReadOnly?: boolean;
+  /** The device changes the value by itself. */
+  readonly isMonitored?: boolean;
+  /** How the value is shown: `(value + offset) × multiplier × base ÷ (divisor × 10^decimals)`. */
+  readonly scaling?: MadeScaling;
+  /** Digits behind the point. */
+  readonly decimals?: number;
   /** Names of the values. */
   readonly choices?: readonly { readonly value: number; readonly text: string }[];
+}
+
+/** Numbers of a scaled parameter; all 1 but `offset`, which is 0, change nothing. */
+export interface MadeScaling {
+  readonly multiplier: number;
+  readonly divisor: number;
+  readonly base: number;
+  readonly offset: number;
+}
+
+/** The Parameter Object's class attributes. */
+export interface MadeParamClass {
+  /** Highest instance, which can be below the number of `params`: what only the EDS needs has none. */
+  readonly maxInstance: number;
+  readonly descriptor: number;
+  /** Instance of the configuration assembly; 0 where there is none. */
+  readonly configurationAssembly: number;
 }
 
 /** AssemN, where N is the instance of the Assembly Object. */

@@ -95,14 +95,12 @@ export function connectionEntries(
 }
 
 function paramFields(param: MadeParam): readonly Field[] {
-  const { name, units = "", help = "", minimum, maximum, path, isReadOnly = false, choices = [] } = param;
-  const descriptor =
-    (isReadOnly ? ParamDescriptor.readOnly : 0) | (choices.length > 0 ? ParamDescriptor.enumerated : 0);
+  const { name, units = "", help = "", minimum, maximum, path, scaling, decimals } = param;
   return [
     field("0", "reserved"),
     field(path === undefined ? "" : String(encode(PACKED_EPATH, path).length), "link path size"),
     field(path === undefined ? "" : pathLiteral(path, PACKED_EPATH), "link path"),
-    field(hex(descriptor, 4), "descriptor"),
+    field(hex(paramDescriptor(param), 4), "descriptor"),
     field(hex(param.dataType, 2), "data type"),
     field(String(sizeOf(param)), "data size"),
     field(textLiteral(name), "name"),
@@ -111,10 +109,27 @@ function paramFields(param: MadeParam): readonly Field[] {
     field(String(minimum ?? ""), "minimum"),
     field(String(maximum ?? ""), "maximum"),
     field(String(param.default), "default"),
-    ...["multiplier", "divisor", "base", "offset"].map((what) => field("", what)),
-    ...["multiplier", "divisor", "base", "offset"].map((what) => field("", `link of ${what}`)),
-    field("", "decimals"),
+    ...scalingNames.map((what) => field(String(scaling?.[what] ?? ""), what)),
+    ...scalingNames.map((what) => field("", `link of ${what}`)),
+    field(String(decimals ?? ""), "decimals"),
   ];
+}
+
+const scalingNames = ["multiplier", "divisor", "base", "offset"] as const;
+
+/** The descriptor that follows from what a parameter has. @see reference ethernet-ip.md 7.5 */
+export function paramDescriptor({
+  isReadOnly = false,
+  isMonitored = false,
+  choices = [],
+  scaling,
+}: Pick<MadeParam, "isReadOnly" | "isMonitored" | "choices" | "scaling">): number {
+  return (
+    (isReadOnly ? ParamDescriptor.readOnly : 0) |
+    (isMonitored ? ParamDescriptor.monitored : 0) |
+    (choices.length > 0 ? ParamDescriptor.enumerated : 0) |
+    (scaling === undefined ? 0 : ParamDescriptor.scaled)
+  );
 }
 
 function memberFields(

@@ -2,7 +2,7 @@ import { UsageError } from "@cipsec/wire";
 import { assemblyEntries, connectionEntries, paramEntries, paramsWithRpis } from "./make-io.ts";
 import { classEntries } from "./make-class.ts";
 import { capacityKeys, classSections } from "./device-parts.ts";
-import type { EdsDescription, MadePort, MadeStamp } from "./description.ts";
+import type { EdsDescription, MadeParamClass, MadePort, MadeStamp } from "./description.ts";
 import { parseEds } from "./parse.ts";
 import { pathLiteral, textLiteral } from "./value.ts";
 import { writeEds, type WritableEntry, type WritableSection } from "./write.ts";
@@ -30,9 +30,19 @@ function refusal(message: string, facts: { line?: number }, fix = "Change the de
 }
 
 function sectionsOf(description: EdsDescription): readonly WritableSection[] {
-  const { file, device, assemblies = [], connections = [], capacity, ports = [], classes = [] } = description;
+  const {
+    file,
+    device,
+    assemblies = [],
+    connections = [],
+    paramClass,
+    capacity,
+    ports = [],
+    classes = [],
+  } = description;
   const params = paramsWithRpis(description);
-  const own = new Map([
+  const own = new Map<number, readonly WritableEntry[]>([
+    [0x0f, paramClass === undefined ? [] : paramClassEntries(paramClass)],
     [0x04, assemblyEntries(assemblies, params)],
     [0x06, connectionEntries(connections, assemblies, params)],
     [0xf4, ports.flatMap(portEntry)],
@@ -102,6 +112,19 @@ function capacityEntries({
       key: `TSpec${i + 1}`,
       fields: [{ raw: direction }, { raw: String(size) }, { raw: String(packetsPerSecond) }],
     })),
+  ];
+}
+
+/** The section of the Parameter Object has entries of its own. */
+function paramClassEntries({
+  maxInstance,
+  descriptor,
+  configurationAssembly,
+}: MadeParamClass): readonly WritableEntry[] {
+  return [
+    entry("MaxInst", String(maxInstance)),
+    entry("Descriptor", `0x${descriptor.toString(16).toUpperCase().padStart(4, "0")}`),
+    entry("CfgAssembly", String(configurationAssembly)),
   ];
 }
 
