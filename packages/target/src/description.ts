@@ -3,6 +3,7 @@ import { UsageError } from "@cipsec/wire";
 import { Fields, asLatin1, wrong } from "./fields.ts";
 import type { DeviceIdentity } from "./identity.ts";
 import { readAction, readConnections, type ConnectionDescription, type OutputAction } from "./io/description.ts";
+import { readParameters, type ParametersDescription } from "./parameters/description.ts";
 import { readTags, type TagsDescription } from "./tags/description.ts";
 
 /** Ports a device listens on; `null` never opens. */
@@ -76,6 +77,8 @@ export interface DeviceDescription {
   readonly tags?: TagsDescription;
 }
 
+  /** Parameters, as tools and panels show them. */
+  readonly parameters?: ParametersDescription;
 /**
  * Reads a device description: JSON text as `docs/device-description.md` says. What is left out takes the default that stands there.
  *
@@ -122,6 +125,7 @@ export function readDescription(json: unknown): DeviceDescription {
     ...readTags(at),
   };
   at.end();
+    ...readParameters(at, assemblies),
   return description;
 }
 

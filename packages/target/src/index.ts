@@ -16,6 +16,8 @@ export { AssemblyData } from "./objects/assembly.ts";
 export type { OutputHandler, OutputState } from "./objects/assembly.ts";
 export type { ConnectionDescription, OutputAction } from "./io/description.ts";
 export type { DroppedDatagrams } from "./io/engine.ts";
+export type { ParameterDescription, ParameterSource, ParametersDescription } from "./parameters/description.ts";
+export type { ParameterValue, Parameters } from "./parameters/table.ts";
 export { Refusal, refuse } from "./refusal.ts";
 export { Router } from "./router.ts";
 export type { RouterObserver } from "./router.ts";

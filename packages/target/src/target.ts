@@ -28,9 +28,11 @@ import { hostIdentity, identityStatus, ioStatus } from "./objects/identity.ts";
 import { hostLldp } from "./objects/lldp.ts";
 import { hostMessageRouter } from "./objects/message-router.ts";
 import { hostPort } from "./objects/port.ts";
+import { hostParameters } from "./objects/parameter.ts";
 import { hostQos, type QosSettings } from "./objects/qos.ts";
 import { hostTcpIpInterface } from "./objects/tcp-ip-interface.ts";
 import { Ports, type OpenPorts } from "./ports.ts";
+import { ParameterTable, type Parameters } from "./parameters/table.ts";
 import { Router } from "./router.ts";
 import { createSecurity, type Security } from "./security/security.ts";
 import { serveDatagrams } from "./serve-datagrams.ts";
@@ -70,6 +72,8 @@ export interface Target extends AsyncDisposable {
   readonly dtls: { readonly associations: number; readonly dropped: number };
   /** Tags, for the application; they keep their values over a restart. Missing where the description has none. */
   readonly tags?: Tags;
+  /** Parameters, for the application; settings among them are saved. Missing where the description has none. */
+  readonly parameters?: Parameters;
   /** Stops the device: listeners, sessions, timers. */
   stop(): Promise<void>;
 }
@@ -101,7 +105,9 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
   const event = options.onEvent ?? (() => undefined);
   const tags = options.description.tags === undefined ? undefined : new TagTable(options.description.tags);
   const assemblies = new AssemblyData(options.description.assemblies);
-  let device = await Device.boot(options, assemblies, tags, restart);
+  const parameters = options.description.parameters && new ParameterTable(options.description.parameters, assemblies);
+  const shared = { assemblies, tags, parameters };
+  let device = await Device.boot(options, shared, restart);
   let isStopped = false;
   let turn: Promise<void> = Promise.resolve();
 
@@ -110,7 +116,7 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
       if (isStopped) return;
       event({ name: "restart", facts: { device: options.description.name } });
       await device.stop();
-      device = await Device.boot(options, assemblies, tags, restart);
+      device = await Device.boot(options, shared, restart);
     });
     turn = turn.catch((error: unknown) => event(failed("restart", error)));
   }
@@ -134,12 +140,20 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
     },
     ...(tags === undefined ? {} : { tags }),
     stop,
+    ...(parameters === undefined ? {} : { parameters }),
     [Symbol.asyncDispose]: stop,
   };
 }
 
 /** A device between two restarts. */
 class Device {
+/** What lasts over the restarts of a device. */
+interface Shared {
+  readonly assemblies: AssemblyData;
+  readonly tags: TagTable | undefined;
+  readonly parameters: ParameterTable | undefined;
+}
+
   readonly #options: TargetOptions;
   readonly #clock: Clock;
   readonly #restart: () => void;
@@ -154,10 +168,11 @@ class Device {
   readonly #assemblies: AssemblyData;
   readonly #engine: IoEngine;
   #qos: QosSettings | undefined;
+  readonly #parameters: ParameterTable | undefined;
   #security: Security | undefined;
   #isStopped = false;
 
-  private constructor(options: TargetOptions, assemblies: AssemblyData, restart: () => void) {
+  private constructor(options: TargetOptions, { assemblies, parameters }: Shared, restart: () => void) {
     const { description } = options;
     this.#options = options;
     this.#restart = restart;
@@ -167,6 +182,7 @@ class Device {
     this.#assemblies = assemblies;
     assemblies.reset();
     this.#engine = new IoEngine({
+    this.#parameters = parameters;
       connections: description.connections,
       assemblies,
       limits: ioLimits,
@@ -210,13 +226,9 @@ class Device {
   }
 
   /** Brings a device up from its saved state; nothing stays behind when that fails. */
-  static async boot(
-    options: TargetOptions,
-    assemblies: AssemblyData,
-    tags: TagTable | undefined,
-    restart: () => void,
-  ): Promise<Device> {
-    const device = new Device(options, assemblies, restart);
+  static async boot(options: TargetOptions, shared: Shared, restart: () => void): Promise<Device> {
+    const device = new Device(options, shared, restart);
+    const { tags } = shared;
     if (tags !== undefined) hostTags(device.#router, tags, options.description.identity.productName);
     try {
       await device.#start(await openStore(join(options.stateDir)));
@@ -267,9 +279,7 @@ class Device {
     });
     hostMessageRouter(this.#router, this.#connections.capacity, () => this.#connections.connections.length);
     hostConnectionManager(this.#router, this.#connections);
-    hostAssemblies(this.#router, description.assemblies, this.#assemblies, (instance) =>
-      this.#engine.isOwned(instance),
-    );
+    this.#hostData(store);
     this.#qos = hostQos(this.#router, store);
     hostEthernetLink(this.#router, address);
     hostPort(this.#router, address);
@@ -297,6 +307,17 @@ class Device {
   async #startPlain(store: Store): Promise<void> {
     const { address, hostName } = this.#options.description;
     const saved = store.read("inactivityTimeoutS");
+  /** Assemblies and parameters, each of which can show the other's data. */
+  #hostData(store: Store): void {
+    const { assemblies, parameters } = this.#options.description;
+    const isOwned = (instance: number): boolean => this.#engine.isOwned(instance);
+    hostAssemblies(this.#router, assemblies, this.#assemblies, isOwned, parameters?.parameters);
+    if (this.#parameters === undefined) return;
+    const configurations = assemblies.filter(({ kind }) => kind === "configuration").map(({ instance }) => instance);
+    this.#parameters.load(store, (instance) => configurations.includes(instance));
+    hostParameters(this.#router, this.#parameters, isOwned, configurations[0] ?? 0);
+  }
+
     let inactivityS = typeof saved === "number" ? saved : defaultInactivityS;
     this.#inactivityS = () => inactivityS;
     hostTcpIpInterface(this.#router, {

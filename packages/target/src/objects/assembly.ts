@@ -1,7 +1,9 @@
-import { Assembly } from "@cipsec/objects";
-import { Status } from "@cipsec/wire";
+import { Assembly, Parameter, type AttributeValue } from "@cipsec/objects";
+import { Status, objectPath } from "@cipsec/wire";
 import type { AssemblyDescription } from "../description.ts";
+import type { InstanceHandlers } from "../hosting.ts";
 import type { OutputAction } from "../io/description.ts";
+import { membersOf, type ParameterDescription } from "../parameters/description.ts";
 import { refuse, stateConflict } from "../refusal.ts";
 import type { Router } from "../router.ts";
 
@@ -69,6 +71,16 @@ export class AssemblyData {
     this.#handlers.set(instance, [...(this.#handlers.get(instance) ?? []), handler]);
   }
 
+  /**
+   * Sets data in part: an output as an explicit message does, an input as {@link setInput} does. Without anybody told where nothing
+   * differs.
+   */
+  change(instance: number, octets: Uint8Array): void {
+    if (isSame(this.get(instance), octets)) return;
+    if (this.#descriptions.get(instance)?.kind === "input") this.setInput(instance, octets);
+    else this.set(instance, octets);
+  }
+
   /** Whom {@link setInput} tells: the I/O engine of the device that runs. */
   listen(listener: InputListener): void {
     this.#inputListener = listener;
@@ -119,6 +131,7 @@ export function hostAssemblies(
   assemblies: readonly AssemblyDescription[],
   data: AssemblyData,
   isOwned: (instance: number) => boolean = () => false,
+  parameters: readonly ParameterDescription[] = [],
 ): void {
   for (const { instance, kind } of assemblies) {
     const get = (): Uint8Array => data.get(instance);
@@ -129,8 +142,38 @@ export function hostAssemblies(
     router.host(Assembly, instance, {
       data: kind === "input" ? { get } : { get, set },
       size: { get: () => get().length },
+      ...memberHandlers(memberList(parameters, instance, data.get(instance).length)),
     });
   }
+}
+
+type Members = AttributeValue<typeof Assembly, "memberList">;
+
+/** An assembly that parameters are bound to tells its members: their values, and what is between them without a path. */
+function memberList(parameters: readonly ParameterDescription[], instance: number, size: number): Members {
+  const places = membersOf(parameters, instance);
+  if (places.length === 0) return [];
+  const members: Members[number][] = [];
+  let at = 0;
+  const pad = (to: number): void => {
+    for (; at < to; at += Math.min(to - at, maxPadding))
+      members.push({ bits: Math.min(to - at, maxPadding), path: [] });
+  };
+  for (const { index, from, bits } of places) {
+    pad(from);
+    members.push({ bits, path: objectPath(Parameter.classId, index + 1, Parameter.attributes.value.id) });
+    at = from + bits;
+  }
+  pad(8 * size);
+  return members;
+}
+
+/** A member's bits have 16 bits; whole octets are kept together. */
+const maxPadding = 0xfff8;
+
+function memberHandlers(members: Members): Pick<InstanceHandlers<typeof Assembly>, "memberList" | "numberOfMembers"> {
+  if (members.length === 0) return {};
+  return { memberList: { get: () => members }, numberOfMembers: { get: () => members.length } };
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
