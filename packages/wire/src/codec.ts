@@ -76,7 +76,9 @@ export function list<T>(count: Codec<number>, item: Codec<T>, max: number): Code
     read(r) {
       const n = count.read(r);
       if (n > max) throw tooMany(item.type, n, max);
-      return Array.from({ length: n }, () => item.read(r));
+      const values: T[] = [];
+      while (values.length < n) values.push(item.read(r));
+      return values;
     },
     write(w, values) {
       if (values.length > max) throw tooMany(item.type, values.length, max);

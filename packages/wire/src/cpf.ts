@@ -40,10 +40,10 @@ export const Cpf: Codec<readonly CpfItem[]> = {
   type: "CPF",
   read(r) {
     const count = r.u16("item count", maxItems);
-    return Array.from({ length: count }, () => ({
-      type: r.u16("item type"),
-      data: r.octets(r.u16("item length"), "item data"),
-    }));
+    const items: CpfItem[] = [];
+    while (items.length < count)
+      items.push({ type: r.u16("item type"), data: r.octets(r.u16("item length"), "item data") });
+    return items;
   },
   write(w, items) {
     if (items.length > maxItems) {

@@ -1,9 +1,9 @@
 import type { Codec } from "./codec.ts";
-import { struct } from "./codec.ts";
-import { Reader, Writer } from "./cursor.ts";
-import { Cpf } from "./cpf.ts";
+import { encode, struct } from "./codec.ts";
+import { Reader, type Writer } from "./cursor.ts";
+import { Cpf, type CpfItem } from "./cpf.ts";
 import { WireError } from "./errors.ts";
-import { UDINT, UINT } from "./types.ts";
+import { UINT } from "./types.ts";
 
 /** Encapsulation commands. @see CIP Vol 2, 2-3.2 */
 export const Command = {
@@ -66,18 +66,7 @@ export const FrameHeader: Codec<FrameHeader> = {
     const context = r.octets(8, "sender context");
     return { command, length, session, status, context, options: r.u32("options") };
   },
-  write(w, header) {
-    w.u16(header.command);
-    w.u16(header.length);
-    w.u32(header.session);
-    w.u32(header.status);
-    if (header.context.length !== 8)
-      throw new WireError("wire/length", "sender context: exactly 8 octets needed", {
-        facts: { given: header.context.length },
-      });
-    w.octets(header.context);
-    w.u32(header.options);
-  },
+  write: (w, header) => writeHeader(w, header, header.length),
 };
 
 /**
@@ -89,8 +78,8 @@ export const FrameHeader: Codec<FrameHeader> = {
 export const Encapsulation: Codec<Frame> = {
   type: "encapsulation message",
   read(r) {
-    const { length, ...header } = FrameHeader.read(r);
-    return { ...header, data: r.octets(length, "encapsulation data") };
+    const { command, length, session, status, context, options } = FrameHeader.read(r);
+    return { command, session, status, context, options, data: r.octets(length, "encapsulation data") };
   },
   write(w, frame) {
     if (frame.data.length > maxFrameData) {
@@ -100,7 +89,7 @@ export const Encapsulation: Codec<Frame> = {
         { facts: { length: frame.data.length, max: maxFrameData } },
       );
     }
-    FrameHeader.write(w, { ...frame, length: frame.data.length });
+    writeHeader(w, frame, frame.data.length);
     w.octets(frame.data);
   },
 };
@@ -108,8 +97,26 @@ export const Encapsulation: Codec<Frame> = {
 /** Data of RegisterSession, both ways. @see CIP Vol 2, 2-4.4 */
 export const RegisterSession = struct("RegisterSession", { version: UINT, options: UINT });
 
-/** Data of SendRRData and SendUnitData: interface handle (0 is CIP), timeout in seconds, then CPF. @see CIP Vol 2, 2-4.7 */
-export const SendData = struct("SendRRData", { interfaceHandle: UDINT, timeoutS: UINT, items: Cpf });
+/** Data of SendRRData and SendUnitData. */
+export interface SendData {
+  /** 0 is CIP. */
+  readonly interfaceHandle: number;
+  readonly timeoutS: number;
+  readonly items: readonly CpfItem[];
+}
+
+/** Interface handle, timeout in seconds, then CPF. @see CIP Vol 2, 2-4.7 */
+export const SendData: Codec<SendData> = {
+  type: "SendRRData",
+  read(r) {
+    return { interfaceHandle: r.u32("interface handle"), timeoutS: r.u16("timeout"), items: Cpf.read(r) };
+  },
+  write(w, { interfaceHandle, timeoutS, items }) {
+    w.u32(interfaceHandle);
+    w.u16(timeoutS);
+    Cpf.write(w, items);
+  },
+};
 
 /** No octets. */
 export const noOctets = new Uint8Array(0);
@@ -119,21 +126,25 @@ export const zeroContext = new Uint8Array(8);
 
 /** Encodes a frame from the fields that differ from their usual zero. */
 export function frame(command: number, fields: Partial<Omit<Frame, "command">> = {}): Uint8Array {
-  const w = new Writer(headerSize + (fields.data?.length ?? 0));
-  Encapsulation.write(w, {
-    command,
-    session: 0,
-    status: 0,
-    context: zeroContext,
-    options: 0,
-    data: noOctets,
-    ...fields,
-  });
-  return w.finish();
+  const { session = 0, status = 0, context = zeroContext, options = 0, data = noOctets } = fields;
+  return encode(Encapsulation, { command, session, status, context, options, data });
 }
 
 /** Largest random delay in milliseconds that a broadcast ListIdentity request allows: octets 0 and 1 of its context, with the standard's bounds. */
 export function maxResponseDelayMs(request: Frame): number {
   const asked = new Reader(request.context).u16("maximum response delay");
   return asked === 0 ? 2000 : Math.max(asked, 500);
+}
+
+function writeHeader(w: Writer, header: Omit<FrameHeader, "length">, length: number): void {
+  w.u16(header.command);
+  w.u16(length);
+  w.u32(header.session);
+  w.u32(header.status);
+  if (header.context.length !== 8)
+    throw new WireError("wire/length", "sender context: exactly 8 octets needed", {
+      facts: { given: header.context.length },
+    });
+  w.octets(header.context);
+  w.u32(header.options);
 }

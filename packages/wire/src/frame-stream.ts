@@ -1,6 +1,7 @@
 import { Reader } from "./cursor.ts";
 import { FrameHeader, headerSize, maxFrameData, noOctets, type Frame } from "./encapsulation.ts";
 import { WireError } from "./errors.ts";
+import { u16At } from "./octets.ts";
 
 /** What a stream yields: a whole frame, or the header of one that is larger than the receiver takes. */
 export type StreamEvent =
@@ -13,13 +14,14 @@ export type StreamEvent =
  * A frame with more data than `maxData` is announced by its header once and its octets are drained, never stored.
  * A length above the protocol's own bound means that the stream is out of step: it is done, and `push` throws from then on.
  *
- * Memory held is at most twice the octets that arrived of one frame, and at most 24 and `maxData`: a header that claims
- * much reserves nothing. Every octet is copied at most three times, however small the chunks.
+ * What came whole in a chunk is a view on it; of a frame in pieces, the pieces are kept. Memory held for them is at most twice
+ * the octets that arrived, and at most 24 and `maxData`: a header that claims much reserves nothing. Every octet is copied at
+ * most three times, however small the chunks.
  */
 export class FrameStream {
   readonly #maxData: number;
-  /** The header, or the data behind it, as far as it arrived. */
-  #part: Uint8Array = new Uint8Array(headerSize);
+  /** Octets of a header, or of the data behind it, that came without the rest. */
+  #part: Uint8Array = noOctets;
   #held = 0;
   #header: FrameHeader | undefined;
   #drain = 0;
@@ -45,68 +47,83 @@ export class FrameStream {
   }
 
   /**
-   * Takes the octets that arrived and returns what they complete. Frames own their octets.
+   * Takes the octets that arrived and returns what they complete. The caller must not change `bytes` while it uses the frames.
    *
    * @throws {WireError} `wire/length` when a header claims more than 65,511 octets. Frames before it in the same chunk are
    * returned first; then {@link isOutOfStep} is true and every further call throws.
    */
-  push(chunk: Uint8Array): readonly StreamEvent[] {
+  push(bytes: Uint8Array): readonly StreamEvent[] {
+    const chunk = plain(bytes);
     const events: StreamEvent[] = [];
     let at = 0;
     for (;;) {
       const skipped = Math.min(this.#drain, chunk.length - at);
       this.#drain -= skipped;
       at += skipped;
-      const needed = this.#header?.length ?? headerSize;
-      at += this.#fill(chunk.subarray(at), needed);
-      if (this.#drain > 0 || this.#held < needed) return events;
-      if (this.#header !== undefined) events.push(this.#finish(this.#header));
-      else if (claimed(this.#part) <= maxFrameData) events.push(...this.#start());
-      else if (events.length > 0) return events;
-      else throw this.error;
+      const missing = (this.#header?.length ?? headerSize) - this.#held;
+      if (this.#drain > 0 || chunk.length - at < missing) {
+        this.#keep(chunk.subarray(at));
+        return events;
+      }
+      const part = this.#complete(chunk.subarray(at, at + missing));
+      at += missing;
+      if (this.#header !== undefined) events.push(this.#finish(this.#header, part));
+      else if (claimed(part) <= maxFrameData) this.#start(FrameHeader.read(new Reader(part)), events);
+      else {
+        this.#keep(part);
+        if (events.length > 0) return events;
+        throw outOfStep(claimed(part));
+      }
     }
   }
 
-  /** Keeps what is missing of the part, growing as octets arrive; returns how many it took. */
-  #fill(chunk: Uint8Array, needed: number): number {
-    const taken = Math.min(needed - this.#held, chunk.length);
-    const filled = this.#held + taken;
+  /** Keeps octets whose part is not whole, growing as they arrive. */
+  #keep(octets: Uint8Array): void {
+    const filled = this.#held + octets.length;
     if (filled > this.#part.length) {
-      const grown = new Uint8Array(Math.min(needed, Math.max(filled, 2 * this.#part.length)));
+      const whole = this.#header?.length ?? headerSize;
+      const grown = new Uint8Array(Math.min(whole, Math.max(filled, 2 * this.#part.length)));
       grown.set(this.#part.subarray(0, this.#held));
       this.#part = grown;
     }
-    this.#part.set(chunk.subarray(0, taken), this.#held);
+    this.#part.set(octets, this.#held);
     this.#held = filled;
-    return taken;
   }
 
-  #start(): readonly StreamEvent[] {
-    const header = FrameHeader.read(new Reader(this.#part));
-    this.#held = 0;
-    if (header.length > this.#maxData) {
-      this.#drain = header.length;
-      this.#part = new Uint8Array(headerSize);
-      return [{ type: "oversize", header }];
-    }
-    this.#header = header;
+  /** The whole part that ends with these octets; nothing is held any more. */
+  #complete(octets: Uint8Array): Uint8Array {
+    if (this.#held === 0) return octets;
+    this.#keep(octets);
+    const part = this.#part;
     this.#part = noOctets;
-    return [];
+    this.#held = 0;
+    return part;
   }
 
-  /** The data has grown to exactly its length. */
-  #finish({ length: _, ...header }: FrameHeader): StreamEvent {
-    const data = this.#part;
-    this.#header = undefined;
-    this.#held = 0;
-    this.#part = new Uint8Array(headerSize);
-    return { type: "frame", frame: { ...header, data } };
+  /** The data of this header is next; of a frame that is too large it is skipped. */
+  #start(header: FrameHeader, events: StreamEvent[]): void {
+    if (header.length <= this.#maxData) {
+      this.#header = header;
+      return;
+    }
+    this.#drain = header.length;
+    events.push({ type: "oversize", header });
   }
+
+  #finish({ command, session, status, context, options }: FrameHeader, data: Uint8Array): StreamEvent {
+    this.#header = undefined;
+    return { type: "frame", frame: { command, session, status, context, options, data } };
+  }
+}
+
+/** Views on a `Buffer` would be such, whose `slice` does not copy. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** The length field of a whole header. */
 function claimed(header: Uint8Array): number {
-  return new DataView(header.buffer).getUint16(2, true);
+  return u16At(header, 2);
 }
 
 function outOfStep(length: number): WireError {

@@ -1,6 +1,7 @@
 import { ItemType } from "./cpf.ts";
 import { WireError } from "./errors.ts";
 import { noOctets } from "./encapsulation.ts";
+import { u16At, u32At } from "./octets.ts";
 
 /**
  * How application data lies behind the sequence count, and how idle shows. The wire does not say which one is used: both ends
@@ -47,16 +48,16 @@ const shortPrefix = 14;
  * @see CIP Vol 2, 3-2; reference ethernet-ip.md 2.7
  */
 export function readIo(bytes: Uint8Array): IoFrame | undefined {
-  if (bytes.length < shortPrefix || u16(bytes, 0) !== 2) return undefined;
-  const type = u16(bytes, 2);
-  const isSequenced = type === ItemType.sequencedAddress && u16(bytes, 4) === 8;
-  if (!isSequenced && !(type === ItemType.connectedAddress && u16(bytes, 4) === 4)) return undefined;
+  if (bytes.length < shortPrefix || u16At(bytes, 0) !== 2) return undefined;
+  const type = u16At(bytes, 2);
+  const isSequenced = type === ItemType.sequencedAddress && u16At(bytes, 4) === 8;
+  if (!isSequenced && !(type === ItemType.connectedAddress && u16At(bytes, 4) === 4)) return undefined;
   const start = isSequenced ? prefix : shortPrefix;
-  if (bytes.length < start || u16(bytes, start - 4) !== ItemType.connectedData) return undefined;
-  if (u16(bytes, start - 2) !== bytes.length - start) return undefined;
+  if (bytes.length < start || u16At(bytes, start - 4) !== ItemType.connectedData) return undefined;
+  if (u16At(bytes, start - 2) !== bytes.length - start) return undefined;
   return {
-    connectionId: u32(bytes, 6),
-    sequence: isSequenced ? u32(bytes, 10) : undefined,
+    connectionId: u32At(bytes, 6),
+    sequence: isSequenced ? u32At(bytes, 10) : undefined,
     data: bytes.subarray(start),
   };
 }
@@ -71,10 +72,10 @@ export function readIoData(data: Uint8Array, transportClass: 0 | 1, format: Real
   const behindCount = transportClass === 1 ? 2 : 0;
   const start = behindCount + (format === "run-idle-32" ? 4 : 0);
   if (data.length < start) return undefined;
-  const header = format === "run-idle-32" ? u32(data, behindCount) : undefined;
+  const header = format === "run-idle-32" ? u32At(data, behindCount) : undefined;
   const rest = data.subarray(start);
   return {
-    count: transportClass === 1 ? u16(data, 0) : undefined,
+    count: transportClass === 1 ? u16At(data, 0) : undefined,
     run: runOf(format, header, rest),
     header,
     data: rest,
@@ -195,12 +196,4 @@ export class IoWriter {
 function runOf(format: RealTimeFormat, header: number | undefined, data: Uint8Array): boolean | undefined {
   if (header !== undefined) return (header & RunIdleBit.run) !== 0;
   return format === "zero-length" ? data.length > 0 : undefined;
-}
-
-function u16(bytes: Uint8Array, at: number): number {
-  return Number(bytes[at]) | (Number(bytes[at + 1]) << 8);
-}
-
-function u32(bytes: Uint8Array, at: number): number {
-  return (u16(bytes, at) | (u16(bytes, at + 2) << 16)) >>> 0;
 }

@@ -71,7 +71,8 @@ export const MessageRouterReply: Codec<Reply> = {
     r.zero("reserved octet of a reply");
     const status = r.u8("general status");
     const count = r.u8("extended status size", maxExtendedWords);
-    const extended = Array.from({ length: count }, () => r.u16("extended status"));
+    const extended: number[] = [];
+    while (extended.length < count) extended.push(r.u16("extended status"));
     return { service: service & 0x7f, status, extended, data: r.rest() };
   },
   write(w, reply) {

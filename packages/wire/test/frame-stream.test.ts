@@ -29,11 +29,20 @@ describe("frames", () => {
     );
   });
 
-  test("a frame owns its octets: what happens to the chunk does not touch it", () => {
+  test("a frame that came whole is a view on its chunk, one in pieces is not", () => {
     const chunk = sized(3);
-    const [event] = new FrameStream().push(chunk);
-    chunk.fill(0xee);
-    expect(octetsOf(event === undefined ? [] : [event])).toEqual([sized(3)]);
+    const [whole] = new FrameStream().push(chunk);
+    const inPieces = new FrameStream();
+    const [joined] = [chunk.subarray(0, 25), chunk.subarray(25)].flatMap((piece) => inPieces.push(piece));
+    chunk.fill(0xee, headerSize);
+    expect(whole).toMatchObject({ frame: { data: hex("ee ee ee") } });
+    expect(joined).toMatchObject({ frame: { data: hex("03 03 03") } });
+  });
+
+  test("octets of a Buffer come out as plain octets, whose slice is a copy", () => {
+    const [event] = new FrameStream().push(Buffer.from(sized(3)));
+    expect(event).toEqual(new FrameStream().push(sized(3))[0]);
+    expect(event?.type === "frame" && event.frame.data.constructor).toBe(Uint8Array);
   });
 
   test("a stream is partial while a frame is unfinished", () => {
