@@ -75,10 +75,10 @@ export interface DeviceDescription {
   readonly connections: readonly ConnectionDescription[];
   /** Tags as Logix controllers have them, with their structures. */
   readonly tags?: TagsDescription;
-}
-
   /** Parameters, as tools and panels show them. */
   readonly parameters?: ParametersDescription;
+}
+
 /**
  * Reads a device description: JSON text as `docs/device-description.md` says. What is left out takes the default that stands there.
  *
@@ -123,9 +123,9 @@ export function readDescription(json: unknown): DeviceDescription {
     assemblies,
     connections,
     ...readTags(at),
+    ...readParameters(at, assemblies),
   };
   at.end();
-    ...readParameters(at, assemblies),
   return description;
 }
 

@@ -27,12 +27,12 @@ import { hostEthernetLink, isOnLoopback } from "./objects/ethernet-link.ts";
 import { hostIdentity, identityStatus, ioStatus } from "./objects/identity.ts";
 import { hostLldp } from "./objects/lldp.ts";
 import { hostMessageRouter } from "./objects/message-router.ts";
-import { hostPort } from "./objects/port.ts";
 import { hostParameters } from "./objects/parameter.ts";
+import { hostPort } from "./objects/port.ts";
 import { hostQos, type QosSettings } from "./objects/qos.ts";
 import { hostTcpIpInterface } from "./objects/tcp-ip-interface.ts";
-import { Ports, type OpenPorts } from "./ports.ts";
 import { ParameterTable, type Parameters } from "./parameters/table.ts";
+import { Ports, type OpenPorts } from "./ports.ts";
 import { Router } from "./router.ts";
 import { createSecurity, type Security } from "./security/security.ts";
 import { serveDatagrams } from "./serve-datagrams.ts";
@@ -70,10 +70,10 @@ export interface Target extends AsyncDisposable {
   readonly io: { readonly connections: number; readonly dropped: DroppedDatagrams };
   /** DTLS associations that are open, and datagrams that came to their port and were none's: altered, replayed or a stranger's. */
   readonly dtls: { readonly associations: number; readonly dropped: number };
-  /** Tags, for the application; they keep their values over a restart. Missing where the description has none. */
-  readonly tags?: Tags;
   /** Parameters, for the application; settings among them are saved. Missing where the description has none. */
   readonly parameters?: Parameters;
+  /** Tags, for the application; they keep their values over a restart. Missing where the description has none. */
+  readonly tags?: Tags;
   /** Stops the device: listeners, sessions, timers. */
   stop(): Promise<void>;
 }
@@ -138,15 +138,13 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
     get dtls() {
       return device.dtls;
     },
+    ...(parameters === undefined ? {} : { parameters }),
     ...(tags === undefined ? {} : { tags }),
     stop,
-    ...(parameters === undefined ? {} : { parameters }),
     [Symbol.asyncDispose]: stop,
   };
 }
 
-/** A device between two restarts. */
-class Device {
 /** What lasts over the restarts of a device. */
 interface Shared {
   readonly assemblies: AssemblyData;
@@ -154,6 +152,8 @@ interface Shared {
   readonly parameters: ParameterTable | undefined;
 }
 
+/** A device between two restarts. */
+class Device {
   readonly #options: TargetOptions;
   readonly #clock: Clock;
   readonly #restart: () => void;
@@ -166,9 +166,9 @@ interface Shared {
   readonly #associations = new Map<ChannelFacts, { readonly channel: Channel; readonly port: IoPort }>();
   readonly #ports: Ports;
   readonly #assemblies: AssemblyData;
+  readonly #parameters: ParameterTable | undefined;
   readonly #engine: IoEngine;
   #qos: QosSettings | undefined;
-  readonly #parameters: ParameterTable | undefined;
   #security: Security | undefined;
   #isStopped = false;
 
@@ -180,9 +180,9 @@ interface Shared {
     this.#clock = options.clock ?? (description.clock ? systemClock : clockWithoutDate);
     this.#router = new Router((question) => this.#security?.access(question));
     this.#assemblies = assemblies;
+    this.#parameters = parameters;
     assemblies.reset();
     this.#engine = new IoEngine({
-    this.#parameters = parameters;
       connections: description.connections,
       assemblies,
       limits: ioLimits,
@@ -303,10 +303,6 @@ interface Shared {
     }
   }
 
-  /** A device from before CIP Security: plain ports, always open. */
-  async #startPlain(store: Store): Promise<void> {
-    const { address, hostName } = this.#options.description;
-    const saved = store.read("inactivityTimeoutS");
   /** Assemblies and parameters, each of which can show the other's data. */
   #hostData(store: Store): void {
     const { assemblies, parameters } = this.#options.description;
@@ -318,6 +314,10 @@ interface Shared {
     hostParameters(this.#router, this.#parameters, isOwned, configurations[0] ?? 0);
   }
 
+  /** A device from before CIP Security: plain ports, always open. */
+  async #startPlain(store: Store): Promise<void> {
+    const { address, hostName } = this.#options.description;
+    const saved = store.read("inactivityTimeoutS");
     let inactivityS = typeof saved === "number" ? saved : defaultInactivityS;
     this.#inactivityS = () => inactivityS;
     hostTcpIpInterface(this.#router, {
