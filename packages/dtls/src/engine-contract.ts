@@ -64,6 +64,8 @@ export interface Engine {
    * `usage/state` for sending before `open`, `dtls/closed` after the end.
    */
   handle(input: EngineInput, now: number): EngineOutput;
+  /** Wipes the keys of an association that is given up without a word to the peer; after its end it does nothing. */
+  dispose(): void;
   readonly state: "new" | "handshake" | "open" | "closed";
   readonly statistics: Statistics;
   /** What `open` said, kept. */

@@ -101,6 +101,11 @@ class Machine implements Engine {
     return this.#exchange.clientRandom;
   }
 
+  dispose(): void {
+    this.#state = "closed";
+    this.#layer.dispose();
+  }
+
   handle(input: EngineInput, now: number): EngineOutput {
     this.#now = now;
     this.#authentic = 0;
@@ -424,6 +429,7 @@ class Machine implements Engine {
     this.#early = [];
     this.#earlyPayloads = [];
     this.#exchange.settleDown();
+    this.#layer.dispose();
     this.#events.push({ type: "closed", by, error });
   }
 

@@ -136,8 +136,13 @@ export class Exchange {
     const { bulk } = this.chosen;
     const keys = trafficKeys(this.chosen, this.master, this.clientRandom, this.serverRandom);
     const [own, peer] = this.role === "client" ? [keys.client, keys.server] : [keys.server, keys.client];
-    this.layer.protect(recordCipher(bulk, own, this), this.peerCid);
-    this.layer.unprotect(recordCipher(bulk, peer, this), this.ourCid);
+    const choice = { encryptThenMac: this.encryptThenMac, acceleration: this.settings.acceleration };
+    this.layer.protect(recordCipher(bulk, own, choice), this.peerCid);
+    this.layer.unprotect(recordCipher(bulk, peer, choice), this.ourCid);
+    for (const { key, mac } of [own, peer]) {
+      key.fill(0);
+      mac.fill(0);
+    }
   }
 
   /** The suite, once it is chosen. */

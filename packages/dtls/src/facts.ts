@@ -16,6 +16,8 @@ export interface AssociationFacts {
   /** IANA number of the scheme that the server signed with, where it did. */
   readonly signatureScheme: number | undefined;
   readonly extendedMasterSecret: boolean;
+  /** Whether records go through direct calls into OpenSSL; else through `node:crypto`. */
+  readonly accelerated: boolean;
   readonly encryptThenMac: boolean;
   /** Whether an earlier session was taken up again. */
   readonly resumed: boolean;
@@ -43,6 +45,7 @@ export function factsOf(x: Exchange, mtu: number): AssociationFacts {
     group: x.group,
     signatureScheme: x.signatureScheme,
     extendedMasterSecret: x.extendedMaster,
+    accelerated: x.layer.accelerated,
     encryptThenMac: x.encryptThenMac,
     resumed: x.resumed,
     peer: x.proof,

@@ -21,6 +21,7 @@ export type { EphemeralKey, Group } from "./groups.ts";
 export { Observer } from "./observer.ts";
 export type { ObservedEnd, ObservedEvent } from "./observer.ts";
 export type { Remote } from "./peers.ts";
+export type { Acceleration } from "./record/acceleration.ts";
 export { dropReasons } from "./record/layer.ts";
 export type { DropReason } from "./record/layer.ts";
 export { ClientSession, ServerSessions } from "./session.ts";

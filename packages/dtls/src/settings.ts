@@ -1,6 +1,8 @@
 import type { Credentials } from "./credentials.ts";
 import { DtlsError } from "./errors.ts";
 import { groups } from "./groups.ts";
+import { requireAcceleration } from "./record/acceleration.ts";
+import type { Acceleration } from "./record/acceleration.ts";
 import { lastSequence } from "./record/layer.ts";
 import type { ClientSession, ServerSessions } from "./session.ts";
 import { signatureSchemes } from "./signatures.ts";
@@ -29,6 +31,8 @@ export interface CommonOptions {
   readonly connectionId?: Uint8Array;
   /** Lets CBC suites run without Encrypt-then-MAC, for peers known to be old. Weak: see the security notes. */
   readonly allowsMacThenEncrypt?: boolean;
+  /** Whether records go through direct calls into OpenSSL (package `koffi`); `auto`, where it can be done, unless given. */
+  readonly acceleration?: Acceleration;
   /** Emits a key log line for each handshake. Whoever holds it reads the association. */
   readonly keyLog?: boolean;
 }
@@ -64,6 +68,7 @@ export interface Settings {
   readonly maxRecords: number;
   readonly connectionId: Uint8Array | undefined;
   readonly allowsMacThenEncrypt: boolean;
+  readonly acceleration: Acceleration;
   readonly keyLog: boolean;
 }
 
@@ -76,7 +81,8 @@ const defaultMtu = 1452;
 /**
  * Fills in what was left open.
  *
- * @throws {DtlsError} `usage/argument` for a number out of its range, an unknown suite, group or scheme, an empty list.
+ * @throws {DtlsError} `usage/argument` for a number out of its range, an unknown suite, group or scheme, an empty list;
+ * `usage/state` where acceleration is required and cannot be had.
  */
 export function settle(options: CommonOptions): Settings {
   const settings: Settings = {
@@ -97,8 +103,10 @@ export function settle(options: CommonOptions): Settings {
     maxRecords: within("maxRecords", options.maxRecords ?? lastSequence, 16, lastSequence),
     connectionId: options.connectionId,
     allowsMacThenEncrypt: options.allowsMacThenEncrypt ?? false,
+    acceleration: options.acceleration ?? "auto",
     keyLog: options.keyLog ?? false,
   };
+  if (settings.acceleration === "required") requireAcceleration();
   within("connectionId length", settings.connectionId?.length ?? 0, 0, 32);
   const psk = settings.credentials.psk;
   if (psk !== undefined) {

@@ -400,6 +400,7 @@ export class Switchboard {
     this.#wheel.remove(peer);
     this.#verify.delete(peer);
     this.#past.add(peer.engine.statistics);
+    peer.engine.dispose();
     const connecting = this.#connecting.get(peer);
     this.#connecting.delete(peer);
     const error = ending.error ?? closedError("the handshake was ended", undefined);

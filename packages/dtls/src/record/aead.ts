@@ -1,10 +1,9 @@
-import { createCipheriv, createDecipheriv, createSecretKey } from "node:crypto";
-import type { CipherCCMTypes, CipherGCMTypes, KeyObject } from "node:crypto";
 import type { DirectionKeys } from "../key-schedule.ts";
 import type { Bulk } from "../suites.ts";
 import type { RecordCipher } from "./cipher.ts";
-import { additionalData, beginRecord, headerLength, writeNumber } from "./header.ts";
+import { additionalDataWriter, beginRecord, headerLength, writeNumber } from "./header.ts";
 import type { RecordHeader } from "./header.ts";
+import type { Primitives } from "./primitives.ts";
 
 type Aead = Extract<Bulk, { kind: "aead" }>;
 
@@ -16,88 +15,55 @@ const explicitLength = 8;
  *
  * @see RFC 5288 3; RFC 6655 3; RFC 7905 2
  */
-export function aeadCipher(bulk: Aead, { key, iv }: DirectionKeys): RecordCipher {
-  const secret = createSecretKey(key);
-  const explicit = bulk.cipher === "chacha20-poly1305" ? 0 : explicitLength;
-  const nonceOf = explicit === 0 ? xorNonce : prefixNonce;
-  const { tagLength } = bulk;
+export function aeadCipher(bulk: Aead, { key, iv }: DirectionKeys, primitives: Primitives): RecordCipher {
+  const { cipher, tagLength } = bulk;
+  const aead = primitives.aead(cipher, key, tagLength);
+  const explicit = cipher === "chacha20-poly1305" ? 0 : explicitLength;
+  const nonceOf = explicit === 0 ? xorNonces(iv) : prefixNonces(iv);
+  const additionalData = additionalDataWriter();
   const overhead = explicit + tagLength;
 
   return {
     overhead,
+    accelerated: primitives.accelerated,
     sealedLength: (contentLength) => contentLength + overhead,
     seal(header, content) {
       const record = beginRecord(header, content.length + overhead);
-      const nonce = nonceOf(iv, header);
       const start = headerLength + header.cid.length;
-      const cipher = encryptor(bulk, secret, nonce);
-      setAad(cipher, bulk, additionalData(header, content.length), content.length);
-      if (explicit > 0) record.set(nonce.subarray(iv.length), start);
-      record.set(cipher.update(content), start + explicit);
-      cipher.final();
-      record.set(cipher.getAuthTag(), record.length - tagLength);
+      if (explicit > 0) writeNumber(record, header.epoch, header.seq, start);
+      aead.encrypt(nonceOf(header), additionalData(header, content.length), content, record, start + explicit);
       return record;
     },
     open(header, body) {
       const length = body.length - overhead;
       if (length < 0) return undefined;
-      const nonce = nonceOf(iv, header);
+      const nonce = nonceOf(header);
       // The nonce that was sent counts: some stacks count it apart from the record's number.
-      if (explicit > 0) nonce.set(body.subarray(0, explicit), iv.length);
-      try {
-        const cipher = decryptor(bulk, secret, nonce);
-        cipher.setAuthTag(body.subarray(body.length - tagLength));
-        setAad(cipher, bulk, additionalData(header, length), length);
-        const content = cipher.update(body.subarray(explicit, explicit + length));
-        cipher.final();
-        return content;
-      } catch {
-        return undefined;
-      }
+      for (let i = 0; i < explicit; i++) nonce[iv.length + i] = body[i] ?? 0;
+      return aead.decrypt(nonce, additionalData(header, length), body.subarray(explicit));
     },
+    dispose: () => aead.dispose(),
   };
 }
 
-interface AadSetter {
-  setAAD(data: Uint8Array, options?: { plaintextLength: number }): unknown;
-}
+type Nonces = (header: RecordHeader) => Buffer;
 
-/** CCM wants to know the length of the content first. */
-function setAad(cipher: AadSetter, { cipher: name }: Aead, data: Uint8Array, plaintextLength: number): void {
-  if (isCcm(name)) cipher.setAAD(data, { plaintextLength });
-  else cipher.setAAD(data);
-}
-
-function encryptor({ cipher, tagLength }: Aead, key: KeyObject, nonce: Uint8Array) {
-  if (isCcm(cipher)) return createCipheriv(cipher, key, nonce, { authTagLength: tagLength });
-  if (isGcm(cipher)) return createCipheriv(cipher, key, nonce);
-  return createCipheriv(cipher, key, nonce, { authTagLength: tagLength });
-}
-
-function decryptor({ cipher, tagLength }: Aead, key: KeyObject, nonce: Uint8Array) {
-  if (isCcm(cipher)) return createDecipheriv(cipher, key, nonce, { authTagLength: tagLength });
-  if (isGcm(cipher)) return createDecipheriv(cipher, key, nonce, { authTagLength: tagLength });
-  return createDecipheriv(cipher, key, nonce, { authTagLength: tagLength });
-}
-
-function isCcm(name: string): name is CipherCCMTypes {
-  return name.endsWith("-ccm");
-}
-
-function isGcm(name: string): name is CipherGCMTypes {
-  return name.endsWith("-gcm");
-}
-
-function prefixNonce(iv: Uint8Array, { epoch, seq }: RecordHeader): Buffer {
-  const nonce = Buffer.allocUnsafe(iv.length + explicitLength);
+/** Each nonce stands where the last one stood. */
+function prefixNonces(iv: Uint8Array): Nonces {
+  const nonce = Buffer.alloc(iv.length + explicitLength);
   nonce.set(iv);
-  writeNumber(nonce, epoch, seq, iv.length);
-  return nonce;
+  return ({ epoch, seq }) => {
+    writeNumber(nonce, epoch, seq, iv.length);
+    return nonce;
+  };
 }
 
-function xorNonce(iv: Uint8Array, { epoch, seq }: RecordHeader): Buffer {
+function xorNonces(given: Uint8Array): Nonces {
+  const iv = Uint8Array.from(given);
   const nonce = Buffer.alloc(iv.length);
-  writeNumber(nonce, epoch, seq, iv.length - 8);
-  for (const [i, octet] of iv.entries()) nonce.writeUInt8(nonce.readUInt8(i) ^ octet, i);
-  return nonce;
+  return ({ epoch, seq }) => {
+    writeNumber(nonce.fill(0), epoch, seq, iv.length - 8);
+    for (let i = 0; i < iv.length; i++) nonce[i] = (nonce[i] ?? 0) ^ (iv[i] ?? 0);
+    return nonce;
+  };
 }

@@ -1,15 +1,16 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
-import type { KeyObject } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { macLength } from "../key-schedule.ts";
 import type { DirectionKeys } from "../key-schedule.ts";
 import { concat } from "../presentation.ts";
 import type { Bulk } from "../suites.ts";
 import { blockLength, padded, paddedLength } from "./cbc-etm.ts";
 import type { RecordCipher } from "./cipher.ts";
-import { additionalData, beginRecord, headerLength } from "./header.ts";
+import { additionalDataWriter, beginRecord, headerLength } from "./header.ts";
 import type { RecordHeader } from "./header.ts";
+import type { Primitives } from "./primitives.ts";
 import { randomOctets } from "./random-octets.ts";
 
+type MacOf = (header: RecordHeader, content: Uint8Array) => Uint8Array;
 type Cbc = Extract<Bulk, { kind: "cbc" }>;
 
 /**
@@ -21,35 +22,41 @@ type Cbc = Extract<Bulk, { kind: "cbc" }>;
  *
  * @see RFC 5246 6.2.3.2; "Lucky Thirteen", AlFardan and Paterson
  */
-export function cbcMteCipher(bulk: Cbc, keys: DirectionKeys): RecordCipher {
-  const secret = createSecretKey(keys.key);
-  const macSecret = createSecretKey(keys.mac);
+export function cbcMteCipher(bulk: Cbc, keys: DirectionKeys, primitives: Primitives): RecordCipher {
+  const cipher = primitives.cbc(bulk.cipher, keys.key);
+  const mac = primitives.hmac(bulk.mac, keys.mac);
+  const additionalData = additionalDataWriter();
+  const macOf: MacOf = (header, content) => mac.sign(additionalData(header, content.length), content);
   const tagLength = macLength[bulk.mac];
   return {
     overhead: blockLength + blockLength + tagLength,
+    accelerated: primitives.accelerated,
     sealedLength: (contentLength) => blockLength + paddedLength(contentLength + tagLength),
     seal(header, content) {
-      const tag = macOf(bulk, macSecret, header, content);
+      const tag = macOf(header, content);
       const blocks = padded(concat(content, tag));
       const record = beginRecord(header, blockLength + blocks.length);
       const start = headerLength + header.cid.length;
       const iv = randomOctets(blockLength);
       record.set(iv, start);
-      record.set(createCipheriv(bulk.cipher, secret, iv).setAutoPadding(false).update(blocks), start + blockLength);
+      cipher.encrypt(iv, blocks, record, start + blockLength);
       return record;
     },
     open(header, body) {
       const encrypted = body.length - blockLength;
       if (encrypted < paddedLength(tagLength) || encrypted % blockLength !== 0) return undefined;
-      const decipher = createDecipheriv(bulk.cipher, secret, body.subarray(0, blockLength)).setAutoPadding(false);
-      const blocks = decipher.update(body.subarray(blockLength));
+      const blocks = cipher.decrypt(body.subarray(0, blockLength), body.subarray(blockLength));
       const { good, padding } = judgePadding(blocks, tagLength);
       const length = blocks.length - tagLength - 1 - padding;
       const content = blocks.subarray(0, length);
-      const tag = macOf(bulk, macSecret, header, content);
-      equalise(bulk, macSecret, header, content.length, blocks.length - tagLength - 1);
+      const tag = macOf(header, content);
+      equalise(bulk, macOf, header, content.length, blocks.length - tagLength - 1);
       const same = timingSafeEqual(tag, blocks.subarray(length, length + tagLength));
       return (Number(same) & good) === 1 ? content : undefined;
+    },
+    dispose() {
+      cipher.dispose();
+      mac.dispose();
     },
   };
 }
@@ -69,13 +76,9 @@ function judgePadding(blocks: Buffer, tagLength: number): { good: number; paddin
 }
 
 /** Hashes as many blocks more as the longest content of this record would have taken. */
-function equalise(bulk: Cbc, secret: KeyObject, header: RecordHeader, length: number, most: number): void {
+function equalise(bulk: Cbc, macOf: MacOf, header: RecordHeader, length: number, most: number): void {
   const block = bulk.mac === "sha384" ? 128 : 64;
   const blocks = (octets: number): number => Math.ceil((13 + octets + 1 + block / 8) / block);
   const missing = blocks(most) - blocks(length);
-  macOf(bulk, secret, header, new Uint8Array(missing * block));
-}
-
-function macOf({ mac }: Cbc, secret: KeyObject, header: RecordHeader, content: Uint8Array): Buffer {
-  return createHmac(mac, secret).update(additionalData(header, content.length)).update(content).digest();
+  macOf(header, new Uint8Array(missing * block));
 }

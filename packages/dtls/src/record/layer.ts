@@ -61,6 +61,19 @@ export class RecordLayer {
     this.#ourCid = ourCid;
   }
 
+  /** Wipes the keys: from here on nothing is written or read under them. */
+  dispose(): void {
+    this.#writeCipher?.dispose();
+    this.#readCipher?.dispose();
+    this.#writeCipher = undefined;
+    this.#readCipher = undefined;
+  }
+
+  /** Whether OpenSSL protects the records directly, without `node:crypto`. */
+  get accelerated(): boolean {
+    return this.#writeCipher?.accelerated ?? false;
+  }
+
   /** Tells whether records of epoch 1 can be read. */
   get reads(): boolean {
     return this.#readCipher !== undefined;
