@@ -12,6 +12,8 @@ export type {
 export type { TargetEvent } from "./events.ts";
 export type { ClassHandlers, InstanceHandlers, Instances } from "./hosting.ts";
 export type { DeviceIdentity } from "./identity.ts";
+export { deviceLimits } from "./limits.ts";
+export type { DeviceLimits } from "./limits.ts";
 export { AssemblyData } from "./objects/assembly.ts";
 export type { OutputHandler, OutputState } from "./objects/assembly.ts";
 export type { ConnectionDescription, OutputAction } from "./io/description.ts";

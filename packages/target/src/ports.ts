@@ -4,6 +4,7 @@ import {
   openIoPort,
   type Channel,
   type ChannelFacts,
+  type ChannelLimits,
   type Clock,
   type DtlsListener,
   type IoPort,
@@ -27,6 +28,8 @@ export interface PortsOptions {
   /** TLS also on the plain port: there the first octet tells TLS from plain, and either is let in as its own port is open. */
   readonly samePort: boolean;
   readonly clock: Clock;
+  /** Connections that each port takes; where left out, as many as suit a device. */
+  readonly limits?: Partial<ChannelLimits>;
   /** Credentials and rules for the next handshake. */
   readonly tls: () => TlsPolicy;
   readonly accept: (channel: Channel) => void;
@@ -141,7 +144,7 @@ export class Ports implements AsyncDisposable {
   }
 
   async #start(name: Name, port: number): Promise<Opened> {
-    const { address, accept, samePort, tls, onRefused, keyLog } = this.#options;
+    const { address, accept, samePort, tls, onRefused, keyLog, limits } = this.#options;
     if (name === "eipUdp") {
       const discovery = await answerDiscovery({ ...this.#options, port, facts: this.#options.discovery });
       this.#numbers.set(name, discovery.port);
@@ -156,6 +159,7 @@ export class Ports implements AsyncDisposable {
       accept,
       tls,
       onRefused,
+      ...(limits === undefined ? {} : { limits }),
       ...(samePort && name === "eip" ? { samePort: () => this.#letsIn(name) } : {}),
       ...(keyLog === undefined ? {} : { keyLog }),
     });
@@ -164,7 +168,7 @@ export class Ports implements AsyncDisposable {
   }
 
   async #startDtls(port: number): Promise<Opened> {
-    const { address, acceptDatagrams, tls, dtlsTimeoutS, onRefused, keyLog } = this.#options;
+    const { address, acceptDatagrams, tls, dtlsTimeoutS, onRefused, keyLog, limits } = this.#options;
     const listener = await listenDtls({
       address,
       port,
@@ -172,6 +176,7 @@ export class Ports implements AsyncDisposable {
       tls,
       onRefused,
       idleTimeoutS: dtlsTimeoutS,
+      ...(limits === undefined ? {} : { limits }),
       ...(keyLog === undefined ? {} : { keyLog }),
     });
     this.#numbers.set("eipd", listener.port);

@@ -12,15 +12,16 @@ import {
   type TlsPolicy,
 } from "@cipsec/transport";
 import { BugError, CipSecurityState, isStackError } from "@cipsec/wire";
-import { ConnectionManager, type ConnectionLimits } from "./connection-manager.ts";
+import { ConnectionManager } from "./connection-manager.ts";
 import type { DeviceDescription } from "./description.ts";
 import { channelFacts, type TargetEvent } from "./events.ts";
 import { factorySecurity } from "./factory.ts";
 import type { DiscoveryFacts } from "./identity.ts";
 import { associationPort } from "./io/association-port.ts";
 import type { IoConnection, IoEnd } from "./io/connection.ts";
-import { IoEngine, type DroppedDatagrams, type IoLimits } from "./io/engine.ts";
+import { IoEngine, type DroppedDatagrams } from "./io/engine.ts";
 import { multicastTtl } from "./io/multicast.ts";
+import { channelLimits, deviceLimits, frameOctets, replyRoom, type DeviceLimits } from "./limits.ts";
 import { AssemblyData, hostAssemblies } from "./objects/assembly.ts";
 import { hostConnectionManager } from "./objects/connection-manager.ts";
 import { hostEthernetLink, isOnLoopback } from "./objects/ethernet-link.ts";
@@ -78,17 +79,8 @@ export interface Target extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Encapsulation sessions at a time: what OpENer and its kin have. */
-const maxSessions = 20;
-
-/** Octets of service data in an unconnected reply: as many as the largest class 3 message carries. */
-const maxReply = 4000;
-
-const connectionLimits: ConnectionLimits = { connections: 32, perOriginator: 16, size: 4002 };
-
-const ioLimits: IoLimits = { connections: 256, perOriginator: 128 };
-
-const serveLimits: ServeLimits = { maxFrame: 4096 + 64, partialFrameMs: 10_000, maxWaiting: 4096 };
+/** Of a session: a message that is not whole after 10 s is given up, and 4096 that wait are too many to be meant. */
+const serveLimits: Omit<ServeLimits, "maxFrame"> = { partialFrameMs: 10_000, maxWaiting: 4096 };
 
 /** Seconds; the default of TCP/IP Interface attribute 13. */
 const defaultInactivityS = 120;
@@ -159,7 +151,8 @@ class Device {
   readonly #restart: () => void;
   readonly #event: (event: TargetEvent) => void;
   readonly #router: Router;
-  readonly #sessions = new SessionTable(maxSessions);
+  readonly #limits: DeviceLimits;
+  readonly #sessions: SessionTable;
   readonly #connections: ConnectionManager;
   readonly #channels = new Set<Channel>();
   /** DTLS associations, each with the port that it is to the connections opened over it. */
@@ -174,6 +167,9 @@ class Device {
 
   private constructor(options: TargetOptions, { assemblies, parameters }: Shared, restart: () => void) {
     const { description } = options;
+    const limits = description.limits ?? deviceLimits;
+    this.#limits = limits;
+    this.#sessions = new SessionTable(limits.sessions);
     this.#options = options;
     this.#restart = restart;
     this.#event = options.onEvent ?? (() => undefined);
@@ -185,7 +181,7 @@ class Device {
     this.#engine = new IoEngine({
       connections: description.connections,
       assemblies,
-      limits: ioLimits,
+      limits: { connections: limits.ioConnections, perOriginator: limits.ioConnectionsPerOriginator },
       clock: this.#clock,
       wheel: options.clock === undefined ? sharedWheel() : new TimerWheel(options.clock),
       portFor: (channel) => this.#ioPortFor(channel),
@@ -199,7 +195,11 @@ class Device {
     this.#connections = new ConnectionManager({
       io: this.#engine,
       identity: description.identity,
-      limits: connectionLimits,
+      limits: {
+        connections: limits.explicitConnections,
+        perOriginator: limits.explicitConnectionsPerOriginator,
+        size: limits.messageOctets,
+      },
       clock: this.#clock,
       router: this.#router,
     });
@@ -209,6 +209,7 @@ class Device {
       broadcastAddresses: description.broadcastAddresses,
       samePort: description.security?.samePort ?? false,
       clock: this.#clock,
+      limits: channelLimits(limits),
       tls: () => this.#tlsPolicy(),
       accept: (channel) => this.#accept(channel),
       acceptDatagrams: (channel) => this.#acceptAssociation(channel),
@@ -344,11 +345,11 @@ class Device {
         router: this.#router,
         connections: this.#connections,
         sessions: this.#sessions,
-        maxReply,
+        maxReply: replyRoom(this.#limits),
         discovery: () => this.#discovery(),
       },
       clock: this.#clock,
-      limits: serveLimits,
+      limits: { ...serveLimits, maxFrame: frameOctets(this.#limits) },
       inactivityS: () => this.#inactivityS(),
     });
   }
@@ -362,7 +363,7 @@ class Device {
       this.#associations.delete(channel.facts);
       this.#engine.portClosed(port);
     });
-    serveDatagrams(channel, { router: this.#router, io: this.#engine, maxReply });
+    serveDatagrams(channel, { router: this.#router, io: this.#engine, maxReply: replyRoom(this.#limits) });
   }
 
   #discovery(): DiscoveryFacts {
