@@ -116,7 +116,7 @@ export function classAttributeById(
   declaration: ObjectClass,
   id: number,
 ): (AttributeDeclaration & { readonly name: string }) | undefined {
-  return byId(declaration.classAttributes ?? {}, id);
+  return declaration.classAttributes === undefined ? undefined : byId(declaration.classAttributes, id);
 }
 
 /** The service of this code at this level with its name, if the class declares it. */
@@ -125,17 +125,37 @@ export function serviceByCode(
   code: number,
   level: "class" | "instance",
 ): (ServiceDeclaration & { readonly name: string }) | undefined {
-  for (const [name, service] of Object.entries(declaration.services)) {
-    const at = service.level ?? "instance";
-    if (service.code === code && (at === level || at === "both")) return { ...service, name };
+  const { services } = declaration;
+  let known = servicesByCode.get(services);
+  if (known === undefined) {
+    known = Map.groupBy(named(services), (service) => service.code);
+    servicesByCode.set(services, known);
   }
-  return undefined;
+  return known.get(code)?.find(({ level: at = "instance" }) => at === level || at === "both");
 }
 
-function byId(
-  attributes: Readonly<Record<string, AttributeDeclaration>>,
-  id: number,
-): (AttributeDeclaration & { readonly name: string }) | undefined {
-  for (const [name, attribute] of Object.entries(attributes)) if (attribute.id === id) return { ...attribute, name };
-  return undefined;
+type Attributes = Readonly<Record<string, AttributeDeclaration>>;
+type Services = Readonly<Record<string, ServiceDeclaration>>;
+type Named<T> = T & { readonly name: string };
+
+/** Declarations by number: every request asks, and declarations do not change. */
+const attributesById = new WeakMap<Attributes, ReadonlyMap<number, Named<AttributeDeclaration>>>();
+const servicesByCode = new WeakMap<Services, ReadonlyMap<number, readonly Named<ServiceDeclaration>[]>>();
+
+function byId(attributes: Attributes, id: number): Named<AttributeDeclaration> | undefined {
+  let known = attributesById.get(attributes);
+  if (known === undefined) {
+    // Where a number stands twice, the first counts.
+    known = new Map(
+      named(attributes)
+        .toReversed()
+        .map((attribute) => [attribute.id, attribute]),
+    );
+    attributesById.set(attributes, known);
+  }
+  return known.get(id);
+}
+
+function named<T extends object>(declarations: Readonly<Record<string, T>>): readonly Named<T>[] {
+  return Object.entries(declarations).map(([name, declaration]) => ({ ...declaration, name }));
 }
