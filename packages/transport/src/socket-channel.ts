@@ -47,6 +47,9 @@ export class SocketChannel implements Channel {
   #unreadBytes = 0;
   #hasReceived = false;
   #ending: "by-us" | "by-peer" | undefined;
+  /** What was sent in this turn of the event loop and has not been written yet. */
+  #unwritten: Uint8Array[] = [];
+  #unwrittenBytes = 0;
   #isGathering = false;
   #error: Error | undefined;
   /** Counts writes that the network took, to tell a slow peer from one that takes nothing. */
@@ -75,19 +78,19 @@ export class SocketChannel implements Channel {
   }
 
   get queued(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#unwrittenBytes;
   }
 
   send(bytes: Uint8Array): void {
     if (bytes.length === 0 || !this.#socket.writable) return;
     this.#tap?.("out", bytes, this.facts);
-    this.#gather();
-    this.#socket.write(bytes, this.#wrote);
-    const queued = this.#socket.writableLength;
-    if (queued > this.#limits.maxQueuedBytes) {
-      this.#cut(this.#slow(`reads too slowly: ${queued} octets wait`, "transport/limit"));
-    } else if (queued > 0 && this.#stall === undefined) {
-      this.#watch();
+    this.#unwritten.push(bytes);
+    this.#unwrittenBytes += bytes.length;
+    if (this.queued > this.#limits.maxQueuedBytes) {
+      this.#cut(this.#slow(`reads too slowly: ${this.queued} octets wait`, "transport/limit"));
+    } else if (!this.#isGathering) {
+      this.#isGathering = true;
+      process.nextTick(this.#write);
     }
   }
 
@@ -102,6 +105,7 @@ export class SocketChannel implements Channel {
 
   async close(): Promise<void> {
     this.#ending ??= "by-us";
+    this.#write();
     this.#socket.end(() => {
       const cancel = systemClock.after(lingerMs, () => this.#socket.destroy());
       this.#socket.once("close", cancel);
@@ -112,7 +116,7 @@ export class SocketChannel implements Channel {
   destroy(error?: Error): void {
     this.#error ??= this.#ending === undefined ? error : undefined;
     this.#ending ??= "by-us";
-    this.#release();
+    this.#write();
     this.#socket.destroy();
   }
 
@@ -125,20 +129,19 @@ export class SocketChannel implements Channel {
   };
 
   /**
-   * What is sent before this turn of the event loop is over leaves as one write: the replies to requests that came together
+   * What was sent before this turn of the event loop is over leaves as one write: the replies to requests that came together
    * cost one call to the system, and in TLS one record. Nothing waits for a timer.
    */
-  #gather(): void {
-    if (this.#isGathering) return;
-    this.#isGathering = true;
-    this.#socket.cork();
-    process.nextTick(this.#release);
-  }
-
-  readonly #release = (): void => {
-    if (!this.#isGathering) return;
+  readonly #write = (): void => {
     this.#isGathering = false;
-    this.#socket.uncork();
+    const parts = this.#unwritten;
+    const [first] = parts;
+    if (first === undefined) return;
+    const bytes = parts.length === 1 ? first : Buffer.concat(parts, this.#unwrittenBytes);
+    this.#unwritten = [];
+    this.#unwrittenBytes = 0;
+    this.#socket.write(bytes, this.#wrote);
+    if (this.#stall === undefined && this.#socket.writableLength > 0) this.#watch();
   };
 
   #take(bytes: Uint8Array): void {
@@ -155,9 +158,12 @@ export class SocketChannel implements Channel {
 
   #deliver(bytes: Uint8Array): void {
     if (this.#ending === "by-us") return;
+    // What the receiver sends is written when it has seen all that came, without waiting for the turn to end.
+    this.#isGathering = true;
     try {
       this.#tap?.("in", bytes, this.facts);
       this.#receiver?.(bytes);
+      this.#write();
     } catch (error) {
       const words = `${this.#where}: a receiver failed`;
       this.#receiver = ignore;
