@@ -6,9 +6,9 @@ export interface AccessQuestion {
   readonly classId: number;
   readonly instance: number;
   readonly service: number;
-  readonly attribute?: number;
+  readonly attribute?: number | undefined;
   /** Full name of the tag where one is asked for, by name or by instance of class 0x6B; without the case that it was asked in. */
-  readonly symbol?: string;
+  readonly symbol?: string | undefined;
 }
 
 /** `undefined` allows; a general status refuses, usually privilege violation (0x0F). */

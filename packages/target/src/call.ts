@@ -22,6 +22,7 @@ import {
   type Codec,
   type Request,
 } from "@cipsec/wire";
+import { proceed, type Awaitable } from "./awaitable.ts";
 import type { RequestContext } from "./context.ts";
 import type { Hosted, UntypedAttribute, UntypedHandlers } from "./hosting.ts";
 import { refuse } from "./refusal.ts";
@@ -38,76 +39,73 @@ const UintList = list(UINT, UINT, 0xffff);
 /** Attributes that one Set_Attribute_List may name; no class has as many. */
 const maxSets = 64;
 
+/** Attribute that a path names, where it names one. */
+interface Named {
+  readonly attribute?: number | undefined;
+}
+
 /** Serves one request on an instance. @throws {Refusal} with the general status that says why not. */
-export async function callInstance(
+export function callInstance(
   declaration: ObjectClass,
   handlers: UntypedHandlers,
   request: Request,
-  destination: { readonly attribute?: number },
+  named: Named,
   context: RequestContext,
-): Promise<CallResult> {
+): Awaitable<CallResult> {
   switch (request.service) {
     case Service.getAttributeSingle: {
-      const found = findAttribute(declaration, handlers, attributeId(destination));
+      const found = findAttribute(declaration, handlers, attributeId(named));
       noData(request);
-      return done(await read(found, context));
+      return proceed(read(found, context), succeeded);
     }
-    case Service.setAttributeSingle:
-      await setAttribute(findAttribute(declaration, handlers, attributeId(destination)), request.data, context);
-      return done(noOctets);
+    case Service.setAttributeSingle: {
+      const found = findAttribute(declaration, handlers, attributeId(named));
+      return proceed(setAttribute(found, request.data, context), nothing);
+    }
     case Service.getAttributesAll:
       if (declaration.all === undefined) throw refuse(Status.serviceNotSupported);
       noData(request);
-      return done(await getAll(declaration, declaration.all, handlers, context));
+      return getAll(declaration, declaration.all, handlers, context).then(succeeded);
     case Service.getAttributeList:
       return getList(request.data, context, (id) => read(findAttribute(declaration, handlers, id), context));
     case Service.setAttributeList:
       return setList(declaration, handlers, request.data, context);
-    default:
-      return done(
-        await callService(serviceByCode(declaration, request.service, "instance"), handlers, request, {
-          ...context,
-          ...(destination.attribute === undefined ? {} : { attribute: destination.attribute }),
-        }),
-      );
+    default: {
+      const service = serviceByCode(declaration, request.service, "instance");
+      const { attribute } = named;
+      const inContext = attribute === undefined ? context : { ...context, attribute };
+      return proceed(callService(service, handlers, request, inContext), succeeded);
+    }
   }
 }
 
 /** Serves one request on the class (instance 0). @throws {Refusal} with the general status that says why not. */
-export async function callClass(
+export function callClass(
   hosted: Hosted,
   request: Request,
-  destination: { readonly attribute?: number },
+  named: Named,
   context: RequestContext,
-): Promise<CallResult> {
+): Awaitable<CallResult> {
   switch (request.service) {
     case Service.getAttributeSingle: {
-      const value = await getClassAttribute(hosted, attributeId(destination), context);
+      const value = getClassAttribute(hosted, attributeId(named), context);
       noData(request);
-      return done(value);
+      return proceed(value, succeeded);
     }
-    case Service.getAttributesAll: {
-      const w = new Writer();
+    case Service.getAttributesAll:
       if (hosted.declaration.classAll === undefined) throw refuse(Status.serviceNotSupported);
       noData(request);
-      for (const id of hosted.declaration.classAll) w.octets(await getClassAttribute(hosted, id, context));
-      return done(w.finish());
-    }
+      return getClassAll(hosted, hosted.declaration.classAll, context).then(succeeded);
     case Service.getAttributeList:
       return getList(request.data, context, (id) => getClassAttribute(hosted, id, context));
     case Service.setAttributeSingle:
       throw refuse(
-        isClassAttribute(hosted, attributeId(destination)) ? Status.attributeNotSettable : Status.attributeNotSupported,
+        isClassAttribute(hosted, attributeId(named)) ? Status.attributeNotSettable : Status.attributeNotSupported,
       );
-    default:
-      return done(
-        await callService(
-          serviceByCode(hosted.declaration, request.service, "class"),
-          hosted.classHandlers,
-          request,
-          context,
-        ),
-      );
+    default: {
+      const service = serviceByCode(hosted.declaration, request.service, "class");
+      return proceed(callService(service, hosted.classHandlers, request, context), succeeded);
+    }
   }
 }
 
@@ -126,14 +124,14 @@ function findAttribute(declaration: ObjectClass, handlers: UntypedHandlers, id: 
   return { codec: attribute.type, access: attribute.access, handler };
 }
 
-async function read({ codec, handler }: FoundAttribute, context: RequestContext): Promise<Uint8Array> {
-  return encode(codec, await handler.get(context));
+function read({ codec, handler }: FoundAttribute, context: RequestContext): Awaitable<Uint8Array> {
+  return proceed(handler.get(context), (value) => encode(codec, value));
 }
 
-async function setAttribute(found: FoundAttribute, data: Uint8Array, context: RequestContext): Promise<void> {
+function setAttribute(found: FoundAttribute, data: Uint8Array, context: RequestContext): Awaitable<unknown> {
   const { codec, access, handler } = found;
   if (access !== "get/set" || handler.set === undefined) throw refuse(Status.attributeNotSettable);
-  await handler.set(decode(codec, data), context);
+  return handler.set(decode(codec, data), context);
 }
 
 /** Get_Attributes_All: what an optional attribute lacks is filled with its default; without a default the reply ends there. */
@@ -158,7 +156,7 @@ async function getAll(
 async function getList(
   data: Uint8Array,
   context: RequestContext,
-  get: (id: number) => Promise<Uint8Array>,
+  get: (id: number) => Awaitable<Uint8Array>,
 ): Promise<CallResult> {
   const ids = decode(AttributeIds, data);
   if (ids.length === 0) return { status: Status.attributeListError, data: encodeAttributeResults([]) };
@@ -174,7 +172,7 @@ async function getList(
   return { status: failed ? Status.attributeListError : Status.success, data: encodeAttributeResults(results) };
 }
 
-async function entry(id: number, get: (id: number) => Promise<Uint8Array>): Promise<AttributeResult> {
+async function entry(id: number, get: (id: number) => Awaitable<Uint8Array>): Promise<AttributeResult> {
   try {
     return { id, status: Status.success, data: await get(id) };
   } catch (error) {
@@ -217,21 +215,29 @@ async function setList(
   return { status: failed ? Status.attributeListError : Status.success, data: encodeAttributeResults(results) };
 }
 
-async function callService(
+function callService(
   service: (ServiceDeclaration & { readonly name: string }) | undefined,
   handlers: UntypedHandlers,
   request: Request,
   context: RequestContext,
-): Promise<Uint8Array> {
+): Awaitable<Uint8Array> {
   const handler = service === undefined ? undefined : handlers[service.name];
   if (service === undefined || typeof handler !== "function") throw refuse(Status.serviceNotSupported);
   if (service.request === undefined) noData(request);
   const value: unknown = service.request === undefined ? undefined : decode<unknown>(service.request, request.data);
-  const answer = await handler(value, context);
-  return service.response === undefined ? noOctets : encode<unknown>(service.response, answer);
+  const { response } = service;
+  return proceed(handler(value, context), (answer) =>
+    response === undefined ? noOctets : encode<unknown>(response, answer),
+  );
 }
 
-async function getClassAttribute(hosted: Hosted, id: number, context: RequestContext): Promise<Uint8Array> {
+async function getClassAll(hosted: Hosted, ids: readonly number[], context: RequestContext): Promise<Uint8Array> {
+  const w = new Writer();
+  for (const id of ids) w.octets(await getClassAttribute(hosted, id, context));
+  return w.finish();
+}
+
+function getClassAttribute(hosted: Hosted, id: number, context: RequestContext): Awaitable<Uint8Array> {
   const ids = hosted.ids();
   switch (id) {
     case 1:
@@ -253,7 +259,7 @@ async function getClassAttribute(hosted: Hosted, id: number, context: RequestCon
       const handler = attribute === undefined ? undefined : hosted.classHandlers[attribute.name];
       if (attribute === undefined || handler === undefined || typeof handler === "function")
         throw refuse(Status.attributeNotSupported);
-      return encode(anyCodec(attribute), await handler.get(context));
+      return proceed(handler.get(context), (value) => encode(anyCodec(attribute), value));
     }
   }
 }
@@ -296,10 +302,9 @@ function values(attributes: ObjectClass["classAttributes"]): readonly number[] {
   return Object.values(attributes ?? {}).map((attribute) => attribute.id);
 }
 
-function attributeId(destination: { readonly attribute?: number }): number {
-  if (destination.attribute === undefined)
-    throw refuse(Status.attributeNotSupported, { reason: "the path names no attribute" });
-  return destination.attribute;
+function attributeId({ attribute }: Named): number {
+  if (attribute === undefined) throw refuse(Status.attributeNotSupported, { reason: "the path names no attribute" });
+  return attribute;
 }
 
 function anyCodec(attribute: AttributeDeclaration): Codec<unknown> {
@@ -311,6 +316,10 @@ function noData(request: Request): void {
   if (request.data.length > 0) throw refuse(Status.tooMuchData);
 }
 
-function done(data: Uint8Array): CallResult {
+function succeeded(data: Uint8Array): CallResult {
   return { status: Status.success, data };
+}
+
+function nothing(): CallResult {
+  return succeeded(noOctets);
 }

@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
-import type { Cancel, Clock } from "@cipsec/transport";
+import type { Clock } from "@cipsec/transport";
 import type { NetworkParameters, Segment, Triad } from "@cipsec/wire";
+import { watchSilence, type SilenceWatch } from "./silence.ts";
 
 /** An open class 3 connection. */
 export interface Class3Connection extends Triad {
@@ -27,7 +28,7 @@ export interface Class3Connection extends Triad {
 
 interface Kept {
   readonly connection: Class3Connection;
-  cancel: Cancel;
+  readonly watch: SilenceWatch;
 }
 
 /** The first message may take longer than the interval asks for. @see reference ethernet-ip.md 6.14 */
@@ -77,8 +78,11 @@ export class ConnectionTable {
   }
 
   open(connection: Class3Connection): void {
-    const wait = Math.max(firstWaitMs, watchdogMs(connection));
-    this.#byId.set(connection.oToTConnectionId, { connection, cancel: this.#watch(connection, wait) });
+    const watch = watchSilence(this.#clock, Math.max(firstWaitMs, watchdogMs(connection)), () => {
+      this.close(connection);
+      this.#timedOut(connection);
+    });
+    this.#byId.set(connection.oToTConnectionId, { connection, watch });
   }
 
   /** The connection that a message of this session addresses. */
@@ -87,29 +91,19 @@ export class ConnectionTable {
     return kept?.connection.session === session ? kept.connection : undefined;
   }
 
-  /** Restarts the watchdog: a message came. */
+  /** Starts the watchdog anew: a message came. */
   touch(connection: Class3Connection): void {
-    const kept = this.#byId.get(connection.oToTConnectionId);
-    if (kept === undefined) return;
-    kept.cancel();
-    kept.cancel = this.#watch(connection, watchdogMs(connection));
+    this.#byId.get(connection.oToTConnectionId)?.watch.heard(watchdogMs(connection));
   }
 
   close(connection: Class3Connection): void {
-    this.#byId.get(connection.oToTConnectionId)?.cancel();
+    this.#byId.get(connection.oToTConnectionId)?.watch.stop();
     this.#byId.delete(connection.oToTConnectionId);
   }
 
   /** Closes what a session that has ended leaves. */
   closeSession(session: number): void {
     for (const { connection } of this.#byId.values()) if (connection.session === session) this.close(connection);
-  }
-
-  #watch(connection: Class3Connection, ms: number): Cancel {
-    return this.#clock.after(ms, () => {
-      this.close(connection);
-      this.#timedOut(connection);
-    });
   }
 }
 

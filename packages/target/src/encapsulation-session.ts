@@ -17,6 +17,7 @@ import {
   type Frame,
   type StreamEvent,
 } from "@cipsec/wire";
+import { proceed, type Awaitable } from "./awaitable.ts";
 import { splitSequence, type ConnectionManager } from "./connection-manager.ts";
 import type { RequestContext } from "./context.ts";
 import { answerList, type DiscoveryFacts } from "./identity.ts";
@@ -88,8 +89,8 @@ export class EncapsulationSession {
     this.#entry = undefined;
   }
 
-  /** Answers one event of the stream. */
-  async answer(event: StreamEvent): Promise<Answer> {
+  /** Answers one event of the stream, at once where the object asked does. */
+  answer(event: StreamEvent): Awaitable<Answer> {
     const header = event.type === "oversize" ? event.header : event.frame;
     if (header.command === Command.unRegisterSession) return { close: true };
     if (header.options !== 0 || header.status !== 0) return this.#abused();
@@ -130,27 +131,28 @@ export class EncapsulationSession {
       : registered(request, this.#entry.handle, EncapsulationStatus.success);
   }
 
-  async #unconnected(request: Frame): Promise<Answer> {
+  #unconnected(request: Frame): Awaitable<Answer> {
     const items = this.#items(request);
     if (typeof items === "number") return this.#refuse(request, items);
-    const [address, data] = items;
+    const [address, data, ...sockaddrs] = items;
     const isWellFormed =
       address?.type === ItemType.nullAddress && address.data.length === 0 && data?.type === ItemType.unconnectedData;
-    if (!isWellFormed || !items.slice(2).every(isSockaddr))
-      return this.#refuse(request, EncapsulationStatus.incorrectData);
+    if (!isWellFormed || !sockaddrs.every(isSockaddr)) return this.#refuse(request, EncapsulationStatus.incorrectData);
     const after: (() => void)[] = [];
     const more: CpfItem[] = [];
-    const reply = await this.#services.router.handleOctets(data.data, {
+    const reply = this.#services.router.handleOctets(data.data, {
       ...this.#context(this.#services.maxReply, after),
-      items: items.slice(2),
+      items: sockaddrs,
       addItem: (item) => more.push(item),
     });
-    const answer = [address, { type: ItemType.unconnectedData, data: encode(MessageRouterReply, reply) }, ...more];
-    return { send: this.#reply(request, answer), after };
+    return proceed(reply, (reply) => {
+      const message = { type: ItemType.unconnectedData, data: encode(MessageRouterReply, reply) };
+      return { send: this.#reply(request, [address, message, ...more]), after };
+    });
   }
 
   /** Connected messages: a wrong one is dropped in silence, for its reply would have no connection to go by. */
-  async #connected(request: Frame): Promise<Answer> {
+  #connected(request: Frame): Awaitable<Answer> {
     const items = this.#items(request);
     if (typeof items === "number")
       return items === EncapsulationStatus.invalidSessionHandle ? this.#refuse(request, items) : this.#abused();
@@ -168,16 +170,21 @@ export class EncapsulationSession {
     this.#services.connections.table.touch(connection);
     const { sequence, message } = splitSequence(data.data);
     const after: (() => void)[] = [];
-    if (sequence !== connection.lastSequence || connection.lastReply === undefined) {
-      const reply = await this.#services.router.handleOctets(message, this.#context(connection.tToO.size - 6, after));
+    const answered = (reply: Uint8Array): Answer => {
+      const items = [
+        { type: ItemType.connectedAddress, data: encode(ConnectedAddress, connection.tToOConnectionId) },
+        { type: ItemType.connectedData, data: reply },
+      ];
+      return { send: this.#reply(request, items), after };
+    };
+    if (sequence === connection.lastSequence && connection.lastReply !== undefined)
+      return answered(connection.lastReply);
+    const room = Math.min(connection.tToO.size - 6, this.#services.maxReply);
+    return proceed(this.#services.router.handleOctets(message, this.#context(room, after)), (reply) => {
       connection.lastSequence = sequence;
       connection.lastReply = withSequence(sequence, encode(MessageRouterReply, reply));
-    }
-    const answer = [
-      { type: ItemType.connectedAddress, data: encode(ConnectedAddress, connection.tToOConnectionId) },
-      { type: ItemType.connectedData, data: connection.lastReply },
-    ];
-    return { send: this.#reply(request, answer), after };
+      return answered(connection.lastReply);
+    });
   }
 
   /** The items of a SendRRData or SendUnitData frame, or the status that refuses it. */

@@ -7,9 +7,8 @@ import type {
   ServiceRequest,
   ServiceResponse,
 } from "@cipsec/objects";
+import type { Awaitable } from "./awaitable.ts";
 import type { RequestContext } from "./context.ts";
-
-type Awaitable<T> = T | Promise<T>;
 
 /** Reads an attribute, and sets it where the declaration says that it can be set. */
 type AttributeHandler<Access, T> = Access extends "get/set"

@@ -15,6 +15,7 @@ import {
   type Segment,
 } from "@cipsec/wire";
 import type { AccessDecision } from "./access.ts";
+import { inTurn, proceed, type Awaitable } from "./awaitable.ts";
 import { callClass, callInstance, type CallResult } from "./call.ts";
 import type { RequestContext } from "./context.ts";
 import type { ClassHandlers, Hosted, InstanceHandlers, Instances, UntypedHandlers } from "./hosting.ts";
@@ -25,11 +26,11 @@ import { toPeer, type Where } from "./to-peer.ts";
 export interface Destination {
   readonly classId: number;
   readonly instance: number;
-  readonly attribute?: number;
+  readonly attribute?: number | undefined;
   /** Electronic key in front of the path. */
-  readonly key?: Key;
+  readonly key?: Key | undefined;
   /** Full name of the tag that the path leads to. */
-  readonly symbol?: string;
+  readonly symbol?: string | undefined;
 }
 
 /** Answers for paths that go by symbols, and for the classes behind them. */
@@ -41,11 +42,11 @@ export interface SymbolHandler {
 }
 
 /** A class whose requests do not follow the usual pattern handles them itself: the Connection Manager's connection services. */
-export type SpecialService = (request: Request, context: RequestContext) => Promise<Reply> | Reply;
+export type SpecialService = (request: Request, context: RequestContext) => Awaitable<Reply>;
 
 /** Tells what the router did, for counters and events. */
 export type RouterObserver = (event: {
-  readonly destination?: Destination;
+  readonly destination?: Destination | undefined;
   readonly service: number;
   readonly reply: Reply;
   readonly error?: unknown;
@@ -132,7 +133,7 @@ export class Router {
   }
 
   /** Answers the octets of a request. Never throws and never rejects: every error becomes a status. */
-  async handleOctets(bytes: Uint8Array, context: RequestContext): Promise<Reply> {
+  handleOctets(bytes: Uint8Array, context: RequestContext): Awaitable<Reply> {
     let request: Request;
     try {
       request = decode(MessageRouterRequest, bytes);
@@ -144,67 +145,63 @@ export class Router {
     return this.handle(request, context);
   }
 
-  /** Answers a request. Never throws and never rejects: every error becomes a status. */
-  async handle(request: Request, context: RequestContext): Promise<Reply> {
+  /**
+   * Answers a request, at once where the object does. Never throws and never rejects: every error becomes a status.
+   */
+  handle(request: Request, context: RequestContext): Awaitable<Reply> {
     let destination: Destination | undefined;
     let where: Where = "message";
+    const answered = (reply: Reply): Reply => {
+      if (sizeOf(reply) > context.maxReply) throw refuse(Status.replyDataTooLarge);
+      this.#observe({ destination, service: request.service, reply, context });
+      return reply;
+    };
+    const failed = (error: unknown): Reply => {
+      const whole: Reply = { service: request.service, ...toPeer(error, where) };
+      const reply = sizeOf(whole) > context.maxReply ? { ...whole, extended: [], data: noOctets } : whole;
+      this.#observe({ destination, service: request.service, reply, error, context });
+      return reply;
+    };
     try {
       destination = this.#symbols?.destinationOf(request) ?? destinationOf(request.path);
       if (destination.key !== undefined && !this.#keyFits(destination.key)) throw refuse(Status.keyFailureInPath);
       this.#refuseUnlessAllowed(request, destination, context);
       where = request.service === Service.setAttributeSingle ? "attribute" : "service";
-      const reply = await this.#dispatch(request, destination, context);
-      if (sizeOf(reply) > context.maxReply) throw refuse(Status.replyDataTooLarge);
-      this.#observe({ destination, service: request.service, reply, context });
-      return reply;
+      const reply = proceed(this.#dispatch(request, destination, context), answered);
+      return reply instanceof Promise ? reply.catch(failed) : reply;
     } catch (error) {
-      const whole: Reply = { service: request.service, ...toPeer(error, where) };
-      const reply = sizeOf(whole) > context.maxReply ? { ...whole, extended: [], data: noOctets } : whole;
-      this.#observe({
-        ...(destination === undefined ? {} : { destination }),
-        service: request.service,
-        reply,
-        error,
-        context,
-      });
-      return reply;
+      return failed(error);
     }
   }
 
-  #refuseUnlessAllowed(request: Request, destination: Destination, context: RequestContext): void {
+  #refuseUnlessAllowed({ service }: Request, destination: Destination, { channel }: RequestContext): void {
     const { classId, instance, attribute, symbol } = destination;
-    const status = this.#access({
-      channel: context.channel,
-      classId,
-      instance,
-      service: request.service,
-      ...(attribute === undefined ? {} : { attribute }),
-      ...(symbol === undefined ? {} : { symbol }),
-    });
+    const status = this.#access({ channel, classId, instance, service, attribute, symbol });
     if (status !== undefined) throw new Refusal(status, { reason: "refused by the access policy" });
   }
 
-  async #dispatch(request: Request, destination: Destination, context: RequestContext): Promise<Reply> {
+  #dispatch(request: Request, destination: Destination, context: RequestContext): Awaitable<Reply> {
     const { classId, instance } = destination;
     if (classId === messageRouterClass && instance === 1 && request.service === Service.multipleServicePacket)
       return this.#multiple(request, context);
     const bySymbol = this.#symbols?.handle(request, destination, context);
     if (bySymbol !== undefined) return bySymbol;
-    const hosted = this.#classes.get(destination.classId);
+    const hosted = this.#classes.get(classId);
     if (hosted === undefined) throw refuse(Status.pathDestinationUnknown, { reason: "no such class" });
-    const special = this.#special.get(key(destination.classId, request.service));
-    if (special !== undefined && destination.instance === 1) return special(request, context);
-    if (destination.instance === 0) return answer(request, await callClass(hosted, request, destination, context));
-    const handlers = hosted.instance(destination.instance);
+    const special = this.#special.get(key(classId, request.service));
+    if (special !== undefined && instance === 1) return special(request, context);
+    const answered = (result: CallResult): Reply => answer(request, result);
+    if (instance === 0) return proceed(callClass(hosted, request, destination, context), answered);
+    const handlers = hosted.instance(instance);
     if (handlers === undefined) throw refuse(Status.pathDestinationUnknown, { reason: "no such instance" });
-    return answer(request, await callInstance(hosted.declaration, handlers, request, destination, context));
+    return proceed(callInstance(hosted.declaration, handlers, request, destination, context), answered);
   }
 
   /**
    * Multiple_Service_Packet: each embedded request is understood, decided and answered on its own. A packet whose replies could
    * not even carry their statuses is refused before anything is done.
    */
-  async #multiple(request: Request, context: RequestContext): Promise<Reply> {
+  #multiple(request: Request, context: RequestContext): Awaitable<Reply> {
     const inside = context.inside ?? [];
     if (inside.includes(request.service))
       throw refuse(Status.serviceNotSupported, { reason: "a Multiple_Service_Packet inside another" });
@@ -212,19 +209,20 @@ export class Router {
     let room = context.maxReply - 2 - (2 + replyHeader) * messages.length;
     if (room < 0) throw refuse(Status.replyDataTooLarge);
     const replies: Reply[] = [];
-    for (const message of messages) {
-      const embedded = { ...context, maxReply: room, inside: [...inside, request.service] };
-      const reply = await this.handleOctets(message, embedded);
+    const add = (reply: Reply): void => {
       room -= sizeOf(reply);
       replies.push(reply);
-    }
-    const failed = replies.some((reply) => reply.status !== Status.success);
-    return {
+    };
+    const around = [...inside, request.service];
+    const all = inTurn(messages, (message) =>
+      proceed(this.handleOctets(message, { ...context, maxReply: room, inside: around }), add),
+    );
+    return proceed(all, () => ({
       service: request.service,
-      status: failed ? Status.embeddedServiceError : Status.success,
+      status: replies.every(({ status }) => status === Status.success) ? Status.success : Status.embeddedServiceError,
       extended: [],
       data: encode(MultipleServiceReply, replies),
-    };
+    }));
   }
 }
 
@@ -259,12 +257,7 @@ export function destinationOf(path: readonly Segment[]): Destination {
     else if (segment.kind === "attribute") attribute = segment.value;
   }
   if (classId === undefined) throw refuse(Status.pathDestinationUnknown, { reason: "the path names no class" });
-  return {
-    classId,
-    instance,
-    ...(attribute === undefined ? {} : { attribute }),
-    ...(key === undefined ? {} : { key }),
-  };
+  return { classId, instance, attribute, key };
 }
 
 /** Octets of a reply that its maximum counts: extended status and data. */

@@ -1,6 +1,7 @@
 import type { Cancel, Channel, Clock } from "@cipsec/transport";
 import { FrameStream, type StreamEvent } from "@cipsec/wire";
 import { EncapsulationSession, type SessionServices } from "./encapsulation-session.ts";
+import { watchSilence } from "./silence.ts";
 
 /** Bounds on what one channel may ask for, each with its reason. */
 export interface ServeLimits {
@@ -20,7 +21,7 @@ export interface ServeOptions {
   readonly services: SessionServices;
   readonly clock: Clock;
   readonly limits: ServeLimits;
-  /** Seconds of silence after which the channel is closed; 0 never. TCP/IP Interface attribute 13, read anew for each interval. */
+  /** Seconds of silence after which the channel is closed; 0 never. TCP/IP Interface attribute 13, read anew for each message. */
   readonly inactivityS: () => number;
 }
 
@@ -35,12 +36,12 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
   let waitingOctets = 0;
   let isAnswering = false;
   let hasEnded = false;
-  let silence = watchSilence();
+  const silence = watchSilence(clock, 1000 * inactivityS(), end);
   let partial: Cancel | undefined;
 
   channel.receive((bytes) => {
     if (hasEnded) return;
-    heard();
+    silence.heard(1000 * inactivityS());
     const events = take(bytes);
     waiting.push(...events);
     for (const event of events) waitingOctets += octetsOf(event);
@@ -64,10 +65,12 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
     isAnswering = true;
     for (let event = waiting.shift(); event !== undefined; event = waiting.shift()) {
       waitingOctets -= octetsOf(event);
-      const { send, close, after } = await session.answer(event);
+      const answer = session.answer(event);
+      const { send, close, after } = answer instanceof Promise ? await answer : answer;
       if (hasEnded) return;
       if (send !== undefined) channel.send(send);
-      heard();
+      // An answer at once is no later than its request.
+      if (answer instanceof Promise) silence.heard(1000 * inactivityS());
       for (const run of after ?? []) run();
       if (close === true) return end();
     }
@@ -90,20 +93,9 @@ export function serve(channel: Channel, { services, clock, limits, inactivityS }
   function stop(): void {
     hasEnded = true;
     waiting.length = 0;
-    silence();
+    silence.stop();
     partial?.();
     session.ended();
-  }
-
-  /** A message went either way: silence starts anew. */
-  function heard(): void {
-    silence();
-    silence = watchSilence();
-  }
-
-  function watchSilence(): Cancel {
-    const seconds = inactivityS();
-    return seconds === 0 ? () => undefined : clock.after(seconds * 1000, end);
   }
 
   /** A frame's time runs from its first octet, whatever trickles in: only a frame that begins starts the timer. */

@@ -19,10 +19,10 @@ function boiler(access: (question: AccessQuestion) => number | undefined = () =>
 }
 
 /** Octets of a request, the way to hand in what no encoder would write. */
-const ask = (text: string, maxReply = 500): Promise<Reply> =>
+const ask = async (text: string, maxReply = 500): Promise<Reply> =>
   boiler().router.handleOctets(hex(text), requestContext({ maxReply }));
 
-const tell = (asked: Request, maxReply = 500): Promise<Reply> =>
+const tell = async (asked: Request, maxReply = 500): Promise<Reply> =>
   boiler().router.handle(asked, requestContext({ maxReply }));
 
 describe("each error has its status", () => {

@@ -14,7 +14,7 @@ beforeEach(() => {
   router = new Router(() => undefined);
 });
 
-const ask = (service: number, path: readonly [number, number?, number?], data?: Uint8Array): Promise<Reply> =>
+const ask = async (service: number, path: readonly [number, number?, number?], data?: Uint8Array): Promise<Reply> =>
   router.handle(request(service, path, data), requestContext());
 
 describe("Ethernet Link counters, ethernet-ip.md 7.8", () => {
@@ -68,7 +68,8 @@ describe("Ethernet Link counters, ethernet-ip.md 7.8", () => {
   test("an interface without counters has none, and no service on them", async () => {
     const bare = new Router(() => undefined);
     hostEthernetLink(bare, "127.34.2.1", () => undefined);
-    const tell = (service: number): Promise<Reply> => bare.handle(request(service, [0xf6, 1, 4]), requestContext());
+    const tell = async (service: number): Promise<Reply> =>
+      bare.handle(request(service, [0xf6, 1, 4]), requestContext());
     expect((await tell(Service.getAttributeSingle)).status).toBe(Status.attributeNotSupported);
     expect((await tell(getAndClear)).status).toBe(Status.serviceNotSupported);
   });

@@ -278,7 +278,7 @@ describe("Assembly, ethernet-ip.md 7.3", () => {
 });
 
 describe("QoS", () => {
-  const ask = (router: Router, id: number, value?: number): Promise<Reply> =>
+  const ask = async (router: Router, id: number, value?: number): Promise<Reply> =>
     value === undefined
       ? router.handle(request(Service.getAttributeSingle, [0x48, 1, id]), requestContext())
       : router.handle(request(Service.setAttributeSingle, [0x48, 1, id], Uint8Array.of(value)), requestContext());
