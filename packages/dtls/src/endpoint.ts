@@ -10,6 +10,15 @@ import type { Statistics } from "./statistics.ts";
 import { Switchboard } from "./switchboard.ts";
 import type { Admission } from "./switchboard.ts";
 
+/** Options of an endpoint that may share a socket. */
+export interface SocketEndpointOptions extends EndpointOptions {
+  /**
+   * A bound socket that is shared with another protocol, in place of `address` and `port`. What is no DTLS goes to `onForeign`; when
+   * the endpoint closes, the socket stays open and has to be closed after it.
+   */
+  readonly socket?: Socket;
+}
+
 /** One UDP socket with many associations, of both roles. */
 export interface DtlsEndpoint {
   /** Where it listens, with the port that the system chose. */
@@ -46,11 +55,12 @@ export interface EndpointStatistics extends Admission {
 }
 
 /**
- * Opens a UDP socket. With `onAssociation` it is a server; `connect` makes clients on the same socket.
+ * Opens a UDP socket, or shares one that is there. With `onAssociation` it is a server; `connect` makes clients on the same socket.
  *
  * @throws {DtlsError} `dtls/socket` when address or port cannot be had; `usage/argument` for options out of range.
  */
-export async function createDtlsEndpoint(options: EndpointOptions = {}): Promise<DtlsEndpoint> {
+export async function createDtlsEndpoint(options: SocketEndpointOptions = {}): Promise<DtlsEndpoint> {
+  if (options.socket !== undefined) return serve(options.socket, options);
   const address = options.address ?? "0.0.0.0";
   checkAddress(address);
   const socket = createSocket({
@@ -67,7 +77,7 @@ export async function createDtlsEndpoint(options: EndpointOptions = {}): Promise
 /** Bursts of a thousand I/O connections fit in; the system may grant less. */
 const socketBufferOctets = 1 << 20;
 
-function serve(socket: Socket, options: EndpointOptions): DtlsEndpoint {
+function serve(socket: Socket, options: SocketEndpointOptions): DtlsEndpoint {
   let sendErrors = 0;
   let inFlight = 0;
   let closed = false;
@@ -97,9 +107,13 @@ function serve(socket: Socket, options: EndpointOptions): DtlsEndpoint {
     board.wake();
   };
   const board = new Switchboard(options, { send: transmit, now: () => performance.now(), rearm });
-  socket.on("message", (bytes, { address, port }) => board.receive(bytes, { address, port }));
+  const arrived = (bytes: Buffer, { address, port }: Remote): void => board.receive(bytes, { address, port });
   // The system reports some errors of single datagrams here; the next one may go through.
-  socket.on("error", () => sendErrors++);
+  const failed = (): void => {
+    sendErrors++;
+  };
+  socket.on("message", arrived);
+  socket.on("error", failed);
   const { address, port } = socket.address();
 
   const close = async (): Promise<void> => {
@@ -108,7 +122,8 @@ function serve(socket: Socket, options: EndpointOptions): DtlsEndpoint {
     if (inFlight > 0) await new Promise<void>((resolve) => (drained = resolve));
     closed = true;
     clearTimeout(timer);
-    await new Promise<void>((resolve) => socket.close(() => resolve()));
+    if (options.socket === undefined) await new Promise<void>((resolve) => socket.close(() => resolve()));
+    else socket.off("message", arrived).off("error", failed);
   };
 
   return {

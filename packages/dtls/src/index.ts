@@ -6,7 +6,7 @@ export { CookieJar } from "./cookie.ts";
 export { certificateCredential } from "./credentials.ts";
 export type { CertificateCredential, Credentials, PskCredential, Verdict, VerifyRequest } from "./credentials.ts";
 export { createDtlsEndpoint } from "./endpoint.ts";
-export type { DtlsEndpoint, EndpointStatistics } from "./endpoint.ts";
+export type { DtlsEndpoint, EndpointStatistics, SocketEndpointOptions } from "./endpoint.ts";
 export type { ConnectOptions, EndpointOptions, Limits, LiveOptions, Verify } from "./endpoint-options.ts";
 export { createClientEngine, createServerEngine } from "./engine.ts";
 export type { Engine, EngineEvent, EngineInput, EngineOutput, HelloNumbers } from "./engine-contract.ts";

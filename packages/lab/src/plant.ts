@@ -82,6 +82,7 @@ function plannedDevice(kind: DeviceKind, i: number): PlannedDevice {
               csrKey: "P-256",
               configTimerS: 10,
               samePort: false,
+              startDtls: true,
               plainIoOverTls: false,
             },
       assemblies: [

@@ -49,6 +49,9 @@ export interface Class3Options {
   readonly signal?: AbortSignal;
 }
 
+/** Milliseconds until a request is repeated where it can get lost; doubled each time. */
+const resendAfterMs = 1000;
+
 /** Receives connected messages of one connection. */
 export type ConnectedReceiver = (data: Uint8Array) => void;
 
@@ -56,6 +59,8 @@ export type ConnectedReceiver = (data: Uint8Array) => void;
 export interface Class3Carrier extends Requester {
   readonly clock: Clock;
   readonly isConnected: boolean;
+  /** Whether the channel may lose what is sent: a request is then repeated with its sequence count, which the target knows again. */
+  readonly isLossy?: boolean;
   /** Counts channels; a connection lives and dies with one of them. */
   readonly generation: number;
   readonly disconnected: Promise<Error>;
@@ -284,6 +289,7 @@ class Class3 implements Class3Connection {
     const { signal, timeoutMs = this.#timeoutMs } = options;
     const onAbort = (): void =>
       reject(signal === undefined ? new UsageError("usage/state", what) : abortReason(signal));
+    let cancelResend: Cancel = () => undefined;
     const cancel = this.#session.clock.after(timeoutMs, () =>
       reject(
         new TransportError("transport/timeout", `${what}: no answer over the class 3 connection in ${timeoutMs} ms`, {
@@ -298,14 +304,20 @@ class Class3 implements Class3Connection {
       const data = new Uint8Array(message.length + 2);
       new DataView(data.buffer).setUint16(0, sequence, true);
       data.set(message, 2);
-      this.#session.sendConnected(this.#generation, [
+      const items = [
         { type: ItemType.connectedAddress, data: encode(ConnectedAddress, this.granted.oToTConnectionId) },
         { type: ItemType.connectedData, data },
-      ]);
+      ];
+      const send = (waitMs: number): void => {
+        this.#session.sendConnected(this.#generation, items);
+        if (this.#session.isLossy === true) cancelResend = this.#session.clock.after(waitMs, () => send(waitMs * 2));
+      };
+      send(resendAfterMs);
       if (signal?.aborted === true) onAbort();
       return await promise;
     } finally {
       cancel();
+      cancelResend();
       signal?.removeEventListener("abort", onAbort);
       this.#turn = undefined;
     }

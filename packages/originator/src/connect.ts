@@ -1,10 +1,10 @@
 import { dial, type DialOptions, type Tap, type TlsPolicy } from "@cipsec/transport";
-import { IanaPort, TransportError, UsageError, cipherSuites } from "@cipsec/wire";
+import { IanaPort, PeerError, TransportError, UsageError, cipherSuites } from "@cipsec/wire";
 import { Port, formatTarget, type Scheme, type TargetAddress } from "./address.ts";
 import { identify } from "./identify.ts";
 import { isPortOpen } from "./probe.ts";
 import { Session, type SessionOptions } from "./session.ts";
-import { originatorTrust, type OriginatorTrust, type SecurityOptions } from "./trust.ts";
+import { originatorTrust, type OriginatorTrust, type Protection, type SecurityOptions } from "./trust.ts";
 
 /** How to connect to a target. */
 export interface ConnectOptions extends Omit<SessionOptions, "peer" | "trust"> {
@@ -12,6 +12,11 @@ export interface ConnectOptions extends Omit<SessionOptions, "peer" | "trust"> {
   readonly security?: SecurityOptions;
   /** Refuse a plain channel even where the device offers nothing else. Set it whenever credentials were asked for. */
   readonly requireSecure?: boolean;
+  /**
+   * With `eipd://`: asks for DTLS with StartDTLS first, and exchanges encapsulation frames inside. As it is done on UDP 44818, so by
+   * default for that port.
+   */
+  readonly startDtls?: boolean;
   /** Milliseconds for connection and handshake; default 5000. */
   readonly connectTimeoutMs?: number;
   /** Address of ours to connect from. */
@@ -42,7 +47,8 @@ const probeTimeoutMs = 1000;
  * @throws {TransportError} `transport/refused`, `unreachable`, `timeout`, `address`, `closed`
  * @throws {PeerError} `tls/alert`, `tls/handshake`, `encap/status`
  * `eipd://` is one DTLS association on UDP 2221: requests go as items 0x8003, and I/O connections opened on this session go over
- * the same association. It is never chosen without being asked for.
+ * the same association. So it is on port 2222 of a device that shares it. On port 44818 StartDTLS comes first, and requests and
+ * class 3 connections go in encapsulation frames, without I/O. It is never chosen without being asked for.
  *
  * @throws {UsageError} `usage/argument` for a secure target without {@link ConnectOptions.security}.
  * @throws {Error} `trust/…` when the device's certificate is refused.
@@ -52,11 +58,57 @@ export async function connect(target: TargetAddress, options: ConnectOptions = {
   const port = target.port ?? (scheme === "eip" ? Port.eip : Port.eips);
   const peer = formatTarget({ scheme, host: target.host, port });
   const trust = scheme === "eip" ? undefined : requireTrust(peer, options.security);
-  const dialOptions = dialling({ scheme, host: target.host, port }, options, trust);
-  const sessionOptions: SessionOptions = { ...options, peer, ...(trust === undefined ? {} : { trust: trust.facts }) };
+  const startDtls = scheme === "eipd" && (options.startDtls ?? port === Port.eip);
+  const dialOptions = { ...dialling({ scheme, host: target.host, port }, options, trust), startDtls };
+  const sessionOptions: SessionOptions = {
+    ...options,
+    peer,
+    carriesFrames: startDtls,
+    ...siblings(),
+    ...(trust === undefined ? {} : { trust: trust.facts }),
+  };
   const open = (signal?: AbortSignal) => dial(signal === undefined ? dialOptions : { ...dialOptions, signal });
-  return Session.open(open, sessionOptions, options.signal);
+  try {
+    return await Session.open(open, sessionOptions, options.signal);
+  } catch (error) {
+    throw explainProtection(error, peer, options.security);
+  }
+
+  /** Over DTLS a connection may ask for another protection than the session has; that takes another association. */
+  function siblings(): Pick<SessionOptions, "openProtected"> {
+    const { security } = options;
+    if (scheme !== "eipd" || startDtls || security === undefined) return {};
+    return {
+      openProtected: (protection, signal) => {
+        const { signal: _, ...rest } = options;
+        const protecting = { ...rest, security: { ...security, protection }, ...(signal && { signal }) };
+        return connect({ scheme, host: target.host, port }, protecting);
+      },
+    };
+  }
 }
+
+/** A device that allows no suite of the protection asked for says `handshake_failure`, which anything can mean. */
+function explainProtection(error: unknown, peer: string, security: SecurityOptions | undefined): unknown {
+  const protection = security?.protection;
+  if (protection === undefined || !(error instanceof PeerError) || !isNoCommonSuite(error)) return error;
+  const { asked, other, attribute } = explanations[protection];
+  return new PeerError(error.code, `${peer}: the device allows no cipher suite that ${asked}, which was asked for`, {
+    cause: error,
+    facts: { ...error.facts, protection },
+    fix: `Allow one (EtherNet/IP Security, attribute 4: ${attribute}), or ask for ${other}.`,
+  });
+}
+
+function isNoCommonSuite({ code, facts }: PeerError): boolean {
+  if (code === "tls/alert") return facts["alert"] === "handshake_failure";
+  return code === "tls/handshake" && facts["reason"] === "no-common-suite";
+}
+
+const explanations = {
+  encrypted: { asked: "encrypts", other: "integrity only", attribute: "such as C02B, C023 or, with a key, C037" },
+  integrity: { asked: "is integrity only", other: "encryption", attribute: "C006 or, with a key, C03A" },
+} as const satisfies Readonly<Record<Protection, unknown>>;
 
 /** Which channel a target is reached by: what its scheme says, else what the device offers. */
 export async function chooseScheme(target: TargetAddress, options: ConnectOptions = {}): Promise<Scheme> {

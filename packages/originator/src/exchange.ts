@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import type { Cancel, Channel, Clock, CloseReason } from "@cipsec/transport";
 import {
   Command,
+  Encapsulation,
   FrameStream,
   PeerError,
   TransportError,
+  decode,
   frame,
   isStackError,
   noOctets,
@@ -38,12 +40,16 @@ interface Waiting {
   readonly resolve: (reply: Frame) => void;
   readonly reject: (error: Error) => void;
   cancelTimer?: Cancel;
+  cancelResend?: Cancel;
   sent: boolean;
   onAbort?: () => void;
 }
 
 /** Commands that may wait for their turn; more means that the caller does not wait for answers. */
 const maxQueued = 65_536;
+
+/** Milliseconds until a command without a reply is sent again, where datagrams can get lost; the target knows it by its octets. */
+const resendAfterMs = [1000, 2000, 4000] as const;
 
 /** Late replies to commands that have timed out are known by their context and dropped; this bounds how many. */
 const maxForgotten = 256;
@@ -52,6 +58,9 @@ const maxForgotten = 256;
  * Encapsulation commands and their replies on one channel: each command gets a sender context of its own, and a reply counts only
  * when command, session and context are those of a command that waits. Any other reply means that the stream is out of step
  * (or that somebody else writes into it), which ends the channel.
+ *
+ * On a channel of datagrams each is one frame: a command without a reply is sent again, and what does not fit is dropped, for a
+ * late copy of a reply says nothing about the next.
  */
 export class Exchange {
   readonly #channel: Channel;
@@ -101,6 +110,7 @@ export class Exchange {
 
   /** Sends a command that has no reply. */
   post(command: number, session: number, data: Uint8Array = noOctets): void {
+    if (this.#channel.kind === "datagram") return this.#channel.send(frame(command, { session, data }));
     this.#out.push(frame(command, { session, data }));
     this.#flush();
   }
@@ -123,10 +133,21 @@ export class Exchange {
       next.sent = true;
       this.#waiting.set(key(next.context), next);
       const { session, data } = next.options;
+      if (this.#channel.kind === "datagram") {
+        this.#sendAgain(next, frame(next.command, { session, context: next.context, data: data ?? noOctets }), 0);
+        continue;
+      }
       // Commands of one turn of the event loop leave together: one write, one TLS record.
       if (this.#out.push(frame(next.command, { session, context: next.context, data: data ?? noOctets })) === 1)
         process.nextTick(() => this.#flush());
     }
+  }
+
+  #sendAgain(waiting: Waiting, octets: Uint8Array, times: number): void {
+    this.#channel.send(octets);
+    const waitMs = resendAfterMs[times];
+    if (waitMs === undefined) return;
+    waiting.cancelResend = this.#options.clock.after(waitMs, () => this.#sendAgain(waiting, octets, times + 1));
   }
 
   #flush(): void {
@@ -136,10 +157,19 @@ export class Exchange {
   }
 
   #receive(bytes: Uint8Array): void {
+    if (this.#channel.kind === "datagram") return this.#receiveDatagram(bytes);
     try {
       for (const event of this.#stream.push(bytes)) if (event.type === "frame") this.#take(event.frame);
     } catch (error) {
       this.#fail(error instanceof Error ? error : mismatch(this.#options.peer, "sends octets that are no frames"));
+    }
+  }
+
+  #receiveDatagram(bytes: Uint8Array): void {
+    try {
+      this.#take(decode(Encapsulation, bytes));
+    } catch (error) {
+      if (!isStackError(error)) throw error;
     }
   }
 
@@ -176,6 +206,7 @@ export class Exchange {
   /** Ends one wait. A reply that may still come is remembered as late. */
   #settle(waiting: Waiting, finish: () => void, mayComeLate: boolean): void {
     waiting.cancelTimer?.();
+    waiting.cancelResend?.();
     if (waiting.onAbort !== undefined) waiting.options.signal?.removeEventListener("abort", waiting.onAbort);
     if (waiting.sent) {
       const context = key(waiting.context);
@@ -216,6 +247,7 @@ export class Exchange {
     this.#waiting.clear();
     for (const waiting of all) {
       waiting.cancelTimer?.();
+      waiting.cancelResend?.();
       if (waiting.onAbort !== undefined) waiting.options.signal?.removeEventListener("abort", waiting.onAbort);
       waiting.reject(errorFor(waiting));
     }

@@ -37,7 +37,7 @@ export type {
   ObjectAccess,
 } from "./typed.ts";
 export { originatorTrust } from "./trust.ts";
-export type { AcceptedPeer, OriginatorTrust, SecurityOptions, TrustFacts } from "./trust.ts";
+export type { AcceptedPeer, OriginatorTrust, Protection, SecurityOptions, TrustFacts } from "./trust.ts";
 export { commission, CommissionError } from "./commission.ts";
 export type {
   CommissionOptions,

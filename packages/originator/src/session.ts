@@ -22,11 +22,12 @@ import {
 } from "./class3.ts";
 import { dtlsLink } from "./dtls-link.ts";
 import type { IoGate } from "./io/gate.ts";
+import { SessionPool, type Lease } from "./io/session-pool.ts";
 import { registerLink, type Link, type LinkOptions } from "./link.ts";
 import { matchReply, pathText, requestText, type RequestOptions } from "./replies.ts";
 import { routed, type RoutedRequester } from "./route.ts";
 import { classAccess, getRaw, objectAccess, setRaw, type ClassAccess, type ObjectAccess } from "./typed.ts";
-import type { TrustFacts } from "./trust.ts";
+import type { Protection, TrustFacts } from "./trust.ts";
 import { delay, orAborted } from "./waiting.ts";
 
 /** How often and how fast a session dials again after its channel has ended. */
@@ -50,6 +51,10 @@ export interface SessionOptions {
   readonly peer?: string;
   /** What the trust in the device rests on, asked after each handshake. */
   readonly trust?: () => TrustFacts | undefined;
+  /** The channel's datagrams are encapsulation frames, as behind StartDTLS; else they are items. */
+  readonly carriesFrames?: boolean;
+  /** Opens a session with the same device, by an association with this protection. */
+  readonly openProtected?: (protection: Protection, signal?: AbortSignal) => Promise<Session>;
 }
 
 /** Makes a channel: once for a new session, again for each reconnect. */
@@ -86,6 +91,7 @@ export class Session implements Class3Carrier, AsyncDisposable {
   readonly #receivers: Receivers;
   #link: Link;
   #connecting: Promise<Link> | undefined;
+  readonly #siblings = new SessionPool();
   #isClosed = false;
   #generation = 0;
 
@@ -122,6 +128,30 @@ export class Session implements Class3Carrier, AsyncDisposable {
   /** What the trust in the device rests on; nothing on a plain channel. `accepted-any` means that there is none. */
   get trust(): TrustFacts | undefined {
     return this.#options.trust?.();
+  }
+
+  /**
+   * A session with the same device whose association has this protection: this one where it has, else another one, which all that
+   * ask for the protection share and the last one closes.
+   *
+   * @throws {UsageError} `usage/state` where no I/O can be protected: on a session that is not over DTLS.
+   * @throws {PeerError} `tls/alert` with `facts.protection` when the device allows no suite that gives it.
+   */
+  leaseProtected(protection: Protection, signal?: AbortSignal): Promise<Lease> {
+    const { openProtected } = this.#options;
+    const { protocol, security } = this.facts;
+    if (protocol !== "dtls" || openProtected === undefined)
+      throw new UsageError("usage/state", `${this.#peer}: I/O with a protection of its own needs a session over DTLS`, {
+        fix: "Connect by eipd://.",
+      });
+    if (security?.encrypts === (protection === "encrypted"))
+      return Promise.resolve({ session: this, release: () => Promise.resolve() });
+    return this.#siblings.lease(protection, () => openProtected(protection, signal));
+  }
+
+  /** Whether what is sent can get lost on the channel in use. */
+  get isLossy(): boolean {
+    return this.#link.channel.kind === "datagram";
   }
 
   /** Whether a channel stands now; a session that is not connected dials with its next request. */
@@ -241,6 +271,7 @@ export class Session implements Class3Carrier, AsyncDisposable {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.#siblings.close();
     await this.#link.close();
   }
 
@@ -316,7 +347,9 @@ async function openLink(
     ...(requestTimeoutMs === undefined ? {} : { registerTimeoutMs: requestTimeoutMs }),
   };
   const channel = await dial(signal);
-  return channel.kind === "datagram" ? dtlsLink(channel, linkOptions) : registerLink(channel, linkOptions, signal);
+  return channel.kind === "datagram" && options.carriesFrames !== true
+    ? dtlsLink(channel, linkOptions)
+    : registerLink(channel, linkOptions, signal);
 }
 
 /** A reply, and what came behind it. */

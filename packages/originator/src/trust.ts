@@ -12,7 +12,10 @@ import {
   type RevocationPolicy,
 } from "@cipsec/pki";
 import { systemClock, type Clock, type TlsPeer, type TlsPolicy, type Verdict } from "@cipsec/transport";
-import { PskUsage, TrustError, UsageError, cipherSuites, isStackError } from "@cipsec/wire";
+import { PskUsage, TrustError, UsageError, cipherSuite, cipherSuites, isStackError } from "@cipsec/wire";
+
+/** What a channel does for its messages beside proving who sends them: hides them, or leaves them readable. */
+export type Protection = "encrypted" | "integrity";
 
 /** Who we are and whom we trust. Strict unless an option says otherwise. */
 export interface SecurityOptions {
@@ -30,8 +33,10 @@ export interface SecurityOptions {
   readonly checkName?: boolean | string;
   /** Default true. */
   readonly checkExpiration?: boolean;
-  /** IANA numbers, best first; default: all that encrypt. */
+  /** IANA numbers, best first; default: all that encrypt, or what {@link SecurityOptions.protection} asks for. */
   readonly suites?: readonly number[];
+  /** Offer only suites that encrypt, or only such that are integrity only. The device's allowed suites decide whether there is one. */
+  readonly protection?: Protection;
   /** Default TLS 1.3, with a pre-shared key TLS 1.2. */
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
   /** Send our whole chain; default true, as a device may know the root only. */
@@ -75,7 +80,7 @@ export interface OriginatorTrust {
  * Builds the TLS policy of an originator.
  *
  * @throws {UsageError} `usage/argument` when there is neither an authority, a pinned certificate, a pre-shared key nor
- *   `acceptAny`: every device would be refused.
+ *   `acceptAny`: every device would be refused. Also when no suite is left that gives the protection asked for.
  */
 export function originatorTrust(options: SecurityOptions): OriginatorTrust {
   const { certificate, psk, anchors = [], acceptAny = false } = options;
@@ -86,9 +91,17 @@ export function originatorTrust(options: SecurityOptions): OriginatorTrust {
   let facts: TrustFacts | undefined =
     psk === undefined ? undefined : { kind: "psk", identity: Buffer.from(psk.identity).toString("latin1") };
   const onlyPsk = psk !== undefined && anchors.length === 0 && !acceptAny;
+  const { protection } = options;
+  const encrypts = protection !== "integrity";
+  const given = options.suites?.filter((id) => protection === undefined || cipherSuite(id)?.encrypts === encrypts);
+  // No suites at all is the caller's business; none left of those given is a contradiction.
+  if (given?.length === 0)
+    throw new UsageError("usage/argument", `none of the given cipher suites is ${words[protection ?? "encrypted"]}`, {
+      fix: "Leave the suites out, or ask for the protection that they give.",
+    });
   const policy: TlsPolicy = {
-    suites: options.suites ?? defaultSuites(psk !== undefined, onlyPsk),
-    maxVersion: options.maxVersion ?? (psk === undefined ? "TLSv1.3" : "TLSv1.2"),
+    suites: given ?? defaultSuites(psk !== undefined, onlyPsk, encrypts),
+    maxVersion: options.maxVersion ?? (psk === undefined && encrypts ? "TLSv1.3" : "TLSv1.2"),
     certificates:
       certificate === undefined ? [] : [{ chain: certificate.chain.map(({ der }) => der), key: certificate.key }],
     sendChain: options.sendChain ?? true,
@@ -99,10 +112,12 @@ export function originatorTrust(options: SecurityOptions): OriginatorTrust {
   return { policy, facts: () => facts };
 }
 
-/** All that encrypt; pre-shared key suites only with a key, and alone where the key is all there is. */
-function defaultSuites(hasPsk: boolean, onlyPsk: boolean): readonly number[] {
+const words = { encrypted: "encrypting", integrity: "integrity only" } as const;
+
+/** All that encrypt, or none that does; pre-shared key suites only with a key, and alone where the key is all there is. */
+function defaultSuites(hasPsk: boolean, onlyPsk: boolean, encrypts: boolean): readonly number[] {
   return cipherSuites
-    .filter((suite) => suite.encrypts && (suite.auth === "psk" ? hasPsk : !onlyPsk))
+    .filter((suite) => suite.encrypts === encrypts && (suite.auth === "psk" ? hasPsk : !onlyPsk))
     .map((suite) => suite.id);
 }
 

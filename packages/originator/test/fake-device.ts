@@ -99,7 +99,8 @@ export function answered(request: Frame, reply: Partial<Reply>, fields: Partial<
     { type: ItemType.unconnectedData, data: message },
   ];
   const data = encode(SendData, { interfaceHandle: 0, timeoutS: 0, items });
-  return frame(Command.sendRRData, { session: handle, context: request.context, data, ...fields });
+  const { command = Command.sendRRData, ...rest } = fields;
+  return frame(command, { session: handle, context: request.context, data, ...rest });
 }
 
 /** A device that registers, and answers each request as the function says. */

@@ -36,8 +36,10 @@ export interface SecurityDescription {
   readonly csrKey: "P-256" | "P-384" | "RSA-2048" | "RSA-3072";
   /** Seconds that a configuration session lives without Kick_Timer. */
   readonly configTimerS: number;
-  /** Whether the plain port takes TLS too, told by the first octet. */
+  /** Whether the plain ports take TLS and DTLS too, told by the first octet. */
   readonly samePort: boolean;
+  /** Whether StartDTLS on the port of discovery leads to DTLS there, with encapsulation frames inside. */
+  readonly startDtls: boolean;
   /**
    * Whether a Forward_Open over TLS may open class 0 and 1 connections. Their data would go unprotected, by the plain I/O port
    * while that is open.
@@ -170,6 +172,7 @@ function readSecurity(json: unknown): SecurityDescription | null {
     csrKey: at.choice("csrKey", ["P-256", "P-384", "RSA-2048", "RSA-3072"], "P-256"),
     configTimerS: at.number("configTimerS", 1, 3600, 10),
     samePort: at.flag("samePort", false),
+    startDtls: at.flag("startDtls", true),
     plainIoOverTls: at.flag("plainIoOverTls", false),
   };
   at.end();

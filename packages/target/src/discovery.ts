@@ -1,5 +1,12 @@
 import { randomInt } from "node:crypto";
-import { openUdp, type Clock, type Endpoint, type UdpSocket } from "@cipsec/transport";
+import {
+  openUdp,
+  type Clock,
+  type DtlsListener,
+  type DtlsShareOptions,
+  type Endpoint,
+  type UdpSocket,
+} from "@cipsec/transport";
 import {
   Command,
   Encapsulation,
@@ -20,12 +27,19 @@ export interface DiscoveryOptions {
   /** Broadcast addresses to listen on beside the device's own. */
   readonly broadcastAddresses: readonly string[];
   readonly clock: Clock;
+  /** DTLS on the same port; StartDTLS then says that it is there. */
+  readonly dtls?: DtlsShareOptions;
+  /** Whether plain requests are answered; read for each. StartDTLS, which leads away from plain, always is. */
+  readonly answersPlain?: () => boolean;
+  /** Whether StartDTLS is answered with success; read for each. */
+  readonly startsDtls?: () => boolean;
   facts(): DiscoveryFacts;
 }
 
 /** An open discovery port; disposing of it closes it. */
 export interface Discovery extends AsyncDisposable {
   readonly port: number;
+  readonly dtls?: DtlsListener;
 }
 
 /** Replies to broadcasts that may wait at a time; a flood of requests beyond them is dropped. */
@@ -38,10 +52,12 @@ const maxDelayed = 16;
  * @see CIP Vol 2, 2-4.3; reference ethernet-ip.md 1.7
  */
 export async function answerDiscovery(options: DiscoveryOptions): Promise<Discovery> {
+  const { answersPlain = () => true, startsDtls = () => false } = options;
   let delayed = 0;
   const unicast: UdpSocket = await openUdp({
     address: options.address,
     port: options.port,
+    ...(options.dtls === undefined ? {} : { dtls: options.dtls }),
     receive: (bytes, remote) => receive(bytes, remote, false),
   });
   const open = [unicast];
@@ -59,11 +75,14 @@ export async function answerDiscovery(options: DiscoveryOptions): Promise<Discov
     await close();
     throw error;
   }
-  return { port: unicast.local.port, [Symbol.asyncDispose]: close };
+  const { dtls } = unicast;
+  return { port: unicast.local.port, ...(dtls === undefined ? {} : { dtls }), [Symbol.asyncDispose]: close };
 
   function receive(bytes: Uint8Array, remote: Endpoint, isBroadcast: boolean): void {
     const request = parse(bytes);
     if (request === undefined) return;
+    if (request.command === Command.startDtls && !isBroadcast && startsDtls()) return started(request, remote);
+    if (!answersPlain()) return;
     const wait =
       isBroadcast && request.command === Command.listIdentity ? randomInt(0, maxResponseDelayMs(request) + 1) : 0;
     if (wait === 0) return reply(request, remote, isBroadcast);
@@ -73,6 +92,12 @@ export async function answerDiscovery(options: DiscoveryOptions): Promise<Discov
       delayed -= 1;
       reply(request, remote, true);
     });
+  }
+
+  /** What follows from there is DTLS. Nothing is kept: the handshake proves the address itself. */
+  function started({ command, session, context, data }: Frame, remote: Endpoint): void {
+    const status = data.length === 0 ? EncapsulationStatus.success : EncapsulationStatus.invalidLength;
+    unicast.send(frame(command, { session, status, context }), remote);
   }
 
   function reply(request: Frame, remote: Endpoint, isBroadcast: boolean): void {

@@ -7,12 +7,13 @@ import {
   type ChannelLimits,
   type Clock,
   type DtlsListener,
+  type DtlsShareOptions,
   type IoPort,
   type Listener,
   type RefusedEvent,
   type TlsPolicy,
 } from "@cipsec/transport";
-import { IanaPort } from "@cipsec/wire";
+import { IanaPort, UsageError } from "@cipsec/wire";
 import type { DevicePorts } from "./description.ts";
 import { answerDiscovery } from "./discovery.ts";
 import type { DiscoveryFacts } from "./identity.ts";
@@ -25,16 +26,22 @@ export interface PortsOptions {
   readonly address: string;
   readonly ports: DevicePorts;
   readonly broadcastAddresses: readonly string[];
-  /** TLS also on the plain port: there the first octet tells TLS from plain, and either is let in as its own port is open. */
+  /**
+   * TLS and DTLS also on the plain ports: there the first octet tells them from plain, and each is let in as its own port is open.
+   */
   readonly samePort: boolean;
+  /** StartDTLS on the port of discovery. */
+  readonly startDtls?: boolean;
   readonly clock: Clock;
   /** Connections that each port takes; where left out, as many as suit a device. */
   readonly limits?: Partial<ChannelLimits>;
   /** Credentials and rules for the next handshake. */
   readonly tls: () => TlsPolicy;
   readonly accept: (channel: Channel) => void;
-  /** Gets each DTLS association. */
+  /** Gets each DTLS association that carries items. */
   readonly acceptDatagrams: (channel: Channel) => void;
+  /** Gets each DTLS association of the port of discovery, which carries encapsulation frames. */
+  readonly acceptFrames?: (channel: Channel) => void;
   /** Seconds of silence after which a DTLS association ends, 0 never; read for each new one. */
   readonly dtlsTimeoutS: () => number;
   readonly discovery: () => DiscoveryFacts;
@@ -88,7 +95,9 @@ export class Ports implements AsyncDisposable {
 
   /** Datagrams that came to the DTLS port and were no association's: altered, replayed, strangers'. They changed nothing. */
   get dtlsDropped(): number {
-    return this.#open.get("eipd")?.dtls?.dropped ?? 0;
+    let dropped = 0;
+    for (const { dtls } of this.#open.values()) dropped += dtls?.dropped ?? 0;
+    return dropped;
   }
 
   /** Number of an open port; it differs from the description where that says 0 (any free port). */
@@ -118,6 +127,7 @@ export class Ports implements AsyncDisposable {
       const open = this.#open.get(name);
       if (open === undefined) continue;
       if (this.#isNeeded(name)) {
+        if (!wanted.eipd && name !== "eipd") open.dtls?.closeChannels();
         if (name !== "eipd")
           open.listener?.closeChannels(({ protocol }) => !this.#letsIn(name)[protocol === "tls" ? "tls" : "plain"]);
         continue;
@@ -134,7 +144,9 @@ export class Ports implements AsyncDisposable {
   }
 
   #isNeeded(name: Name): boolean {
-    return this.#wanted[name] || (name === "eip" && this.#options.samePort && this.#wanted.eips);
+    const { eips, eipd } = this.#wanted;
+    if (this.#wanted[name] || !this.#options.samePort) return this.#wanted[name];
+    return name === "eip" ? eips : (name === "eipUdp" || name === "io") && eipd;
   }
 
   /** What a port lets in as it shall be now. */
@@ -145,11 +157,7 @@ export class Ports implements AsyncDisposable {
 
   async #start(name: Name, port: number): Promise<Opened> {
     const { address, accept, samePort, tls, onRefused, keyLog, limits } = this.#options;
-    if (name === "eipUdp") {
-      const discovery = await answerDiscovery({ ...this.#options, port, facts: this.#options.discovery });
-      this.#numbers.set(name, discovery.port);
-      return { close: async () => discovery[Symbol.asyncDispose]() };
-    }
+    if (name === "eipUdp") return this.#startDiscovery(port);
     if (name === "io") return this.#startIo(port);
     if (name === "eipd") return this.#startDtls(port);
     const listener = await listen({
@@ -167,31 +175,62 @@ export class Ports implements AsyncDisposable {
     return { listener, close: () => closeWithChannels(listener) };
   }
 
-  async #startDtls(port: number): Promise<Opened> {
-    const { address, acceptDatagrams, tls, dtlsTimeoutS, onRefused, keyLog, limits } = this.#options;
-    const listener = await listenDtls({
-      address,
+  async #startDiscovery(port: number): Promise<Opened> {
+    const { samePort, startDtls = false, ports, acceptFrames } = this.#options;
+    const hasDtls = (samePort || startDtls) && (ports.eipd ?? null) !== null && acceptFrames !== undefined;
+    const discovery = await answerDiscovery({
+      ...this.#options,
       port,
-      accept: acceptDatagrams,
-      tls,
+      facts: this.#options.discovery,
+      answersPlain: () => this.#wanted.eipUdp,
+      startsDtls: () => hasDtls && this.#wanted.eipd,
+      ...(hasDtls ? { dtls: this.#dtls(acceptFrames) } : {}),
+    });
+    const { dtls } = discovery;
+    this.#numbers.set("eipUdp", discovery.port);
+    return { ...(dtls === undefined ? {} : { dtls }), close: async () => discovery[Symbol.asyncDispose]() };
+  }
+
+  /** Credentials and rules of DTLS, on whichever port; without its own port being open nobody gets in. */
+  #dtls(accept: (channel: Channel) => void): DtlsShareOptions {
+    const { tls, dtlsTimeoutS, onRefused, keyLog, limits } = this.#options;
+    return {
+      ...(limits === undefined ? {} : { limits }),
+      accept,
+      tls: () => {
+        if (!this.#wanted.eipd) throw new UsageError("usage/state", "DTLS is closed");
+        return tls();
+      },
       onRefused,
       idleTimeoutS: dtlsTimeoutS,
-      ...(limits === undefined ? {} : { limits }),
       ...(keyLog === undefined ? {} : { keyLog }),
-    });
+    };
+  }
+
+  async #startDtls(port: number): Promise<Opened> {
+    const { address, acceptDatagrams } = this.#options;
+    const listener = await listenDtls({ ...this.#dtls(acceptDatagrams), address, port });
     this.#numbers.set("eipd", listener.port);
     return { listener, dtls: listener, close: () => listener.close() };
   }
 
   async #startIo(port: number): Promise<Opened> {
-    const { address, receiveIo, ioClosed } = this.#options;
-    const io = await openIoPort({ address, port, receive: receiveIo });
+    const { address, receiveIo, ioClosed, samePort, ports, acceptDatagrams } = this.#options;
+    const hasDtls = samePort && (ports.eipd ?? null) !== null;
+    const io = await openIoPort({
+      address,
+      port,
+      receive: (bytes, from) => {
+        if (this.#wanted.io) receiveIo(bytes, from);
+      },
+      ...(hasDtls ? { dtls: this.#dtls(acceptDatagrams) } : {}),
+    });
     this.#numbers.set("io", io.local.port);
     const close = async (): Promise<void> => {
       ioClosed(io);
       await io[Symbol.asyncDispose]();
     };
-    return { io, close };
+    return { io, ...(io.dtls === undefined ? {} : { dtls: io.dtls }), close };
   }
 }
 

@@ -14,6 +14,7 @@ import {
 import { BugError, CipSecurityState, isStackError } from "@cipsec/wire";
 import { ConnectionManager } from "./connection-manager.ts";
 import type { DeviceDescription } from "./description.ts";
+import type { SessionServices } from "./encapsulation-session.ts";
 import { channelFacts, type TargetEvent } from "./events.ts";
 import { factorySecurity } from "./factory.ts";
 import type { DiscoveryFacts } from "./identity.ts";
@@ -37,6 +38,7 @@ import { Ports, type OpenPorts } from "./ports.ts";
 import { Router } from "./router.ts";
 import { createSecurity, type Security } from "./security/security.ts";
 import { serveDatagrams } from "./serve-datagrams.ts";
+import { frameOverhead, serveFrames } from "./serve-frames.ts";
 import { serve, type ServeLimits } from "./serve.ts";
 import { SessionTable } from "./sessions.ts";
 import { openStore, type Store } from "./store.ts";
@@ -155,8 +157,8 @@ class Device {
   readonly #sessions: SessionTable;
   readonly #connections: ConnectionManager;
   readonly #channels = new Set<Channel>();
-  /** DTLS associations, each with the port that it is to the connections opened over it. */
-  readonly #associations = new Map<ChannelFacts, { readonly channel: Channel; readonly port: IoPort }>();
+  /** DTLS associations; one that carries items is also the port of the connections opened over it. */
+  readonly #associations = new Map<ChannelFacts, { readonly channel: Channel; readonly port?: IoPort }>();
   readonly #ports: Ports;
   readonly #assemblies: AssemblyData;
   readonly #parameters: ParameterTable | undefined;
@@ -208,11 +210,13 @@ class Device {
       ports: description.ports,
       broadcastAddresses: description.broadcastAddresses,
       samePort: description.security?.samePort ?? false,
+      startDtls: description.security?.startDtls ?? false,
       clock: this.#clock,
       limits: channelLimits(limits),
       tls: () => this.#tlsPolicy(),
       accept: (channel) => this.#accept(channel),
       acceptDatagrams: (channel) => this.#acceptAssociation(channel),
+      acceptFrames: (channel) => this.#acceptFrames(channel),
       dtlsTimeoutS: () => this.#security?.dtlsTimeoutS() ?? 0,
       discovery: () => this.#discovery(),
       receiveIo: (bytes, from) => this.#engine.receive(bytes, from),
@@ -341,13 +345,7 @@ class Device {
     this.#event({ name: "connected", facts: channelFacts(channel.facts) });
     void channel.closed.then(() => this.#channels.delete(channel));
     serve(channel, {
-      services: {
-        router: this.#router,
-        connections: this.#connections,
-        sessions: this.#sessions,
-        maxReply: replyRoom(this.#limits),
-        discovery: () => this.#discovery(),
-      },
+      services: this.#services(replyRoom(this.#limits)),
       clock: this.#clock,
       limits: { ...serveLimits, maxFrame: frameOctets(this.#limits) },
       inactivityS: () => this.#inactivityS(),
@@ -364,6 +362,26 @@ class Device {
       this.#engine.portClosed(port);
     });
     serveDatagrams(channel, { router: this.#router, io: this.#engine, maxReply: replyRoom(this.#limits) });
+  }
+
+  /** An association that StartDTLS led to: an encapsulation session, a frame a datagram. It carries no class 0 and 1 data. */
+  #acceptFrames(channel: Channel): void {
+    this.#associations.set(channel.facts, { channel });
+    this.#event({ name: "connected", facts: channelFacts(channel.facts) });
+    void channel.closed.then(() => this.#associations.delete(channel.facts));
+    const most = replyRoom(this.#limits);
+    const room = Math.min(most, (channel.maxMessage ?? most) - frameOverhead);
+    serveFrames(channel, { services: this.#services(room), clock: this.#clock });
+  }
+
+  #services(room: number): SessionServices {
+    return {
+      router: this.#router,
+      connections: this.#connections,
+      sessions: this.#sessions,
+      maxReply: room,
+      discovery: () => this.#discovery(),
+    };
   }
 
   #discovery(): DiscoveryFacts {

@@ -27,6 +27,8 @@ export interface DialOptions {
   readonly signal?: AbortSignal;
   /** Needed for TLS and DTLS. */
   readonly tls?: TlsPolicy;
+  /** DTLS only: asks for it with the encapsulation command StartDTLS first, as on UDP 44818. */
+  readonly startDtls?: boolean;
   readonly localAddress?: string;
   /** Gets lines in the form of SSLKEYLOGFILE: secrets of the session, for debugging only. */
   readonly keyLog?: (line: string) => void;
@@ -44,7 +46,7 @@ export interface DialOptions {
  * no reason, `trust/refused`.
  *
  * @throws {TransportError} `transport/refused`, `unreachable`, `timeout`, `address` or `closed`.
- * @throws {PeerError} `tls/alert` with `facts.alert` when the other side refused us; `tls/handshake` with `facts.reason`
+ * @throws {PeerError} `encap/status` when StartDTLS is refused; `tls/alert` with `facts.alert` when the other side refused us; `tls/handshake` with `facts.reason`
  * `closed`, `not-tls`, `version`, `no-common-suite`, … when the handshake failed.
  * @throws {Error} the error of the policy's verdict when it refused the other side's certificate.
  * @throws {UsageError} `usage/argument` without a policy, `usage/state` when the policy has no usable suite.

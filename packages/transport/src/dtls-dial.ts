@@ -1,14 +1,17 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { createDtlsEndpoint } from "@cipsec/dtls";
+import type { Remote } from "@cipsec/dtls";
 import type { StackErrorShape } from "@cipsec/wire";
 import type { Channel } from "./channel.ts";
+import { systemClock } from "./clock.ts";
 import { DtlsChannel } from "./dtls-channel.ts";
 import { dtlsError } from "./dtls-errors.ts";
 import { dtlsSettings, dtlsVerdict } from "./dtls-settings.ts";
 import { endpointText } from "./endpoint.ts";
 import { networkError } from "./network-errors.ts";
 import type { Tap } from "./socket-channel.ts";
+import { startDtls } from "./start-dtls.ts";
 import type { TlsPolicy } from "./tls-policy.ts";
 
 /** Whom to open an association with, and how. */
@@ -18,6 +21,7 @@ interface DtlsDialOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
   readonly tls: TlsPolicy;
+  readonly startDtls?: boolean;
   readonly localAddress?: string;
   readonly keyLog?: (line: string) => void;
   readonly tap?: Tap;
@@ -31,20 +35,31 @@ export async function dialDtls(options: DtlsDialOptions): Promise<Channel> {
   const remote = { address: await addressOf(host, where), port };
   const address = options.localAddress ?? (isIP(remote.address) === 6 ? "::" : "0.0.0.0");
   let refused: StackErrorShape | undefined;
+  let foreign: (bytes: Uint8Array, from: Remote) => void = () => undefined;
   const endpoint = await createDtlsEndpoint({
     address,
     connectionIdLength: 0,
     addressChange: "never",
+    onForeign: (bytes, from) => foreign(bytes, from),
     ...(keyLog !== undefined && { keyLog: true, onKeyLog: keyLog }),
   }).catch((error: unknown) => {
     throw dtlsError(error, endpointText({ address, port: 0 }));
   });
   try {
+    let leftMs = timeoutMs;
+    if (options.startDtls === true) {
+      const startedMs = systemClock.now();
+      const listen = (receive: typeof foreign): void => {
+        foreign = receive;
+      };
+      await startDtls({ endpoint, remote, where, timeoutMs, listen, ...(signal !== undefined && { signal }) });
+      leftMs = Math.ceil(timeoutMs - (systemClock.now() - startedMs));
+    }
     const association = await endpoint.connect({
       ...remote,
       suites,
       credentials,
-      handshakeTimeoutMs: Math.min(Math.max(timeoutMs, 100), 600_000),
+      handshakeTimeoutMs: Math.min(Math.max(leftMs, 100), 600_000),
       ...(signal !== undefined && { signal }),
       ...(isIP(host) === 0 && { serverName: host }),
       verify: (request) =>

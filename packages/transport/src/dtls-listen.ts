@@ -1,4 +1,5 @@
 import { createDtlsEndpoint } from "@cipsec/dtls";
+import type { Socket } from "node:dgram";
 import type { EndpointOptions, Remote, VerifyRequest, Verdict } from "@cipsec/dtls";
 import { BugError, isStackError } from "@cipsec/wire";
 import type { StackErrorShape } from "@cipsec/wire";
@@ -36,6 +37,9 @@ export interface DtlsListenOptions {
   readonly tap?: Tap;
 }
 
+/** DTLS on a socket that another protocol has: as for a listener, but for what the socket itself settles. */
+export type DtlsShareOptions = Omit<DtlsListenOptions, "address" | "port" | "foreign">;
+
 /** A listener whose socket also carries what is not DTLS. */
 export interface DtlsListener extends Listener {
   /** Datagrams that belong to no association, or were altered, doubled or otherwise not the peer's: they changed nothing. */
@@ -51,6 +55,21 @@ export interface DtlsListener extends Listener {
  * @throws {TransportError} `transport/address` when the address cannot be bound.
  */
 export async function listenDtls(options: DtlsListenOptions): Promise<DtlsListener> {
+  return start(options, undefined);
+}
+
+/**
+ * Listens for DTLS on a bound socket that is another protocol's too: the first octet tells them apart, and what is no DTLS goes to
+ * `foreign`. The socket has to be closed after the listener.
+ */
+export async function shareDtls(
+  socket: Socket,
+  options: DtlsShareOptions & Required<Pick<DtlsListenOptions, "foreign">>,
+): Promise<DtlsListener> {
+  return start({ ...options, ...socket.address() }, socket);
+}
+
+async function start(options: DtlsListenOptions, socket: Socket | undefined): Promise<DtlsListener> {
   const { address, port, accept, onRefused, tap, foreign } = options;
   const { keyLog } = options;
   const limits = { ...defaultLimits, ...options.limits };
@@ -75,6 +94,7 @@ export async function listenDtls(options: DtlsListenOptions): Promise<DtlsListen
           const reason = error.code === "transport/timeout" ? "timeout" : "handshake";
           onRefused?.({ local: endpoint.local, remote, protocol: "dtls", reason, error });
         },
+        ...(socket !== undefined && { socket }),
         ...(foreign !== undefined && { onForeign: foreign }),
         ...(keyLog !== undefined && { keyLog: true, onKeyLog: keyLog }),
       }),

@@ -4,7 +4,7 @@ export type { Cancel, Clock } from "./clock.ts";
 export { dial } from "./dial.ts";
 export type { DialOptions } from "./dial.ts";
 export { listenDtls } from "./dtls-listen.ts";
-export type { DtlsListenOptions, DtlsListener } from "./dtls-listen.ts";
+export type { DtlsListenOptions, DtlsListener, DtlsShareOptions } from "./dtls-listen.ts";
 export { endpointText } from "./endpoint.ts";
 export { openIoPort } from "./io-port.ts";
 export type { DatagramPath, IoPort, IoPortOptions, PathOptions } from "./io-port.ts";

@@ -2,6 +2,8 @@ import dgram from "node:dgram";
 import { isIP } from "node:net";
 import { TransportError } from "@cipsec/wire";
 import type { ChannelFacts, Endpoint } from "./channel.ts";
+import { shareDtls } from "./dtls-listen.ts";
+import type { DtlsListener, DtlsShareOptions } from "./dtls-listen.ts";
 import { endpointText } from "./endpoint.ts";
 import { networkError } from "./network-errors.ts";
 
@@ -45,6 +47,8 @@ export interface IoPortOptions {
   readonly reuse?: boolean;
   /** `bytes` are good during the call only. The same peer always comes with the same `from`. */
   readonly receive: (bytes: Uint8Array, from: ChannelFacts) => void;
+  /** DTLS on the same port, told by the first octet. */
+  readonly dtls?: DtlsShareOptions;
 }
 
 /** An open port for class 0 and 1 data. */
@@ -54,6 +58,7 @@ export interface IoPort extends AsyncDisposable {
   readonly sendErrors: number;
   /** Octets that one datagram may have, where that is known. */
   readonly maxMessage?: number;
+  readonly dtls?: DtlsListener;
   path(remote: Endpoint, options?: PathOptions): DatagramPath;
   /** Receives what is sent to this group, at this or another port, until as many calls of {@link leave}. */
   join(group: string, port?: number): void;
@@ -77,7 +82,14 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
   const groups = new Map<string, Group>();
   let ttl = 1;
   let isOpen = true;
-  listenOn(socket);
+  const dtls =
+    options.dtls &&
+    (await shareDtls(socket, {
+      ...options.dtls,
+      foreign: (bytes, { address: host, port: from }) => arrived(bytes, host, from),
+    }));
+  if (dtls === undefined) listenOn(socket);
+  else socket.on("error", failed);
   // Sending to a group goes out of the interface that the port stands on, not by the default route.
   if (address !== "0.0.0.0" && isIP(address) === 4) socket.setMulticastInterface(address);
 
@@ -86,6 +98,7 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
     isOpen = false;
     for (const group of groups.values()) void group.socket.then(closeSocket);
     groups.clear();
+    await dtls?.close();
     await closeSocket(socket);
   };
   return {
@@ -93,6 +106,7 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
     get sendErrors() {
       return errors;
     },
+    ...(dtls === undefined ? {} : { dtls }),
     path: (remote, marks = {}) => {
       const isUsable = isIP(remote.address) !== 0 && remote.port > 0 && remote.port < 65_536;
       const hops = isMulticast(remote.address) ? (marks.ttl ?? 1) : undefined;
@@ -135,11 +149,13 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
   function listenOn(receiver: dgram.Socket): void {
     // An ICMP "port unreachable" for something sent earlier ends nothing here.
     receiver.on("error", failed);
-    receiver.on("message", (bytes, from) => {
-      // No Buffer, whose slice() would share what the caller means to copy.
-      const octets = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-      if (isOpen) receive(octets, peers.facts(from.address, from.port));
-    });
+    receiver.on("message", (bytes, from) => arrived(bytes, from.address, from.port));
+  }
+
+  function arrived(bytes: Uint8Array, host: string, from: number): void {
+    // No Buffer, whose slice() would share what the caller means to copy.
+    const octets = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (isOpen) receive(octets, peers.facts(host, from));
   }
 
   /** A socket of its own: one bound to a unicast address gets nothing that is sent to a group. */

@@ -2,6 +2,8 @@ import dgram from "node:dgram";
 import { isIP } from "node:net";
 import { TransportError } from "@cipsec/wire";
 import type { Endpoint } from "./channel.ts";
+import { shareDtls } from "./dtls-listen.ts";
+import type { DtlsListener, DtlsShareOptions } from "./dtls-listen.ts";
 import { endpointText } from "./endpoint.ts";
 import { networkError } from "./network-errors.ts";
 
@@ -19,6 +21,8 @@ export interface UdpOptions {
   /** Share address and port with other sockets; each gets a copy of every broadcast. */
   readonly reuse?: boolean;
   readonly receive: (bytes: Uint8Array, remote: Endpoint) => void;
+  /** DTLS on the same port, told by the first octet. */
+  readonly dtls?: DtlsShareOptions;
 }
 
 /** An open UDP socket. */
@@ -26,6 +30,7 @@ export interface UdpSocket extends AsyncDisposable {
   readonly local: Endpoint;
   /** Datagrams that could not be sent, or were dropped because too many waited. */
   readonly sendErrors: number;
+  readonly dtls?: DtlsListener;
   /**
    * Sends one datagram; `bytes` must not be changed afterwards. Needs a numeric address. Failures are counted: UDP
    * promises nothing, and an address without a way to it must not stop a sweep.
@@ -62,9 +67,10 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   // An ICMP "port unreachable" for something sent earlier ends nothing here.
   socket.on("error", () => (sendErrors += 1));
   if (broadcast) socket.setBroadcast(true);
-  socket.on("message", (bytes, from) =>
-    receive(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), { address: from.address, port: from.port }),
-  );
+  const arrived = (bytes: Uint8Array, { address: host, port: from }: Endpoint): void =>
+    receive(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), { address: host, port: from });
+  const dtls = options.dtls && (await shareDtls(socket, { ...options.dtls, foreign: arrived }));
+  if (dtls === undefined) socket.on("message", arrived);
   let isOpen = true;
   const sent = (error: Error | null): void => {
     if (error !== null) sendErrors += 1;
@@ -72,6 +78,7 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   const close = async (): Promise<void> => {
     if (!isOpen) return;
     isOpen = false;
+    await dtls?.close();
     await new Promise<void>((resolve) => socket.close(() => resolve()));
   };
   return {
@@ -79,6 +86,7 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
     get sendErrors() {
       return sendErrors;
     },
+    ...(dtls === undefined ? {} : { dtls }),
     send(bytes, remote) {
       if (!isOpen) return;
       const isUsable = isIP(remote.address) !== 0 && remote.port > 0 && remote.port < 65_536;

@@ -1,5 +1,14 @@
-import { InvalidArgumentError, type Command } from "commander";
-import { Scanner, openIo, parseTarget, type IoStatistics, type StateChange } from "@cipsec/originator";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import {
+  Scanner,
+  connect,
+  openIo,
+  parseTarget,
+  type ConnectOptions,
+  type IoStatistics,
+  type Protection,
+  type StateChange,
+} from "@cipsec/originator";
 import type { ChannelFacts } from "@cipsec/transport";
 import { UsageError } from "@cipsec/wire";
 import {
@@ -13,9 +22,10 @@ import {
   type Shell,
 } from "../command.ts";
 import { directionHelp, ioRequestFrom, octetsOf, rpiOf, triggers } from "../connection-options.ts";
-import { addCredentials, connectOptions, openSession } from "../credentials.ts";
+import { addCredentials, channelText, connectOptions } from "../credentials.ts";
 
 const defaultSeconds = 10;
+const protections = ["encrypted", "integrity"] as const satisfies readonly Protection[];
 const maxSeconds = 31 * 24 * 3600;
 
 type Options = Readonly<Record<string, unknown>>;
@@ -55,6 +65,12 @@ export function addIo(program: Command, shell: Shell): void {
       defaultSeconds,
     )
     .option("--reconnect", "keep it: open it again whenever it ends or is refused")
+    .addOption(
+      new Option(
+        "--protection <how>",
+        "over DTLS: encrypted, or integrity only (default: encrypted); the device's allowed suites decide whether it can be had",
+      ).choices(protections),
+    )
     .option("--allow-plain-io", "send I/O without protection beside a TLS session; eipd:// protects it instead");
   addCredentials(command, true);
   addNotes(command, {
@@ -72,6 +88,10 @@ export function addIo(program: Command, shell: Shell): void {
         "cipsec io eipd://192.0.2.7 --o-to-t 150:32 --t-to-o 100:32 --keylog keys.log",
         "request and data over one DTLS association; Wireshark reads it with the key log",
       ],
+      [
+        "cipsec io eipd://192.0.2.7 --o-to-t 150:32 --t-to-o 100:32 --protection integrity",
+        "data readable on the wire, and still nobody's but the device's",
+      ],
       ["cipsec io 192.0.2.7 --o-to-t 198:0 --t-to-o 100:32 --reconnect --seconds 0", "input only, for ever"],
     ],
   });
@@ -79,7 +99,9 @@ export function addIo(program: Command, shell: Shell): void {
 
 async function once(context: Context, options: Options, args: readonly string[]): Promise<void> {
   const request = await ioRequestFrom(context, options);
-  await using session = await openSession(context, options, argument(args, 0, "TARGET"));
+  const target = argument(args, 0, "TARGET");
+  await using session = await connect(parseTarget(target), await secured(context, options));
+  if (context.verbose) context.output.notice(channelText(session));
   await using io = await openIo(session, request, { ...dataOptions(options), signal: context.signal });
   const { oToTApiMicros, tToOApiMicros } = io.granted;
   context.output.notice(
@@ -101,8 +123,11 @@ async function once(context: Context, options: Options, args: readonly string[])
 async function scan(context: Context, options: Options, args: readonly string[]): Promise<void> {
   const target = parseTarget(argument(args, 0, "TARGET"));
   const request = await ioRequestFrom(context, options);
-  const { signal: _, ...connect } = await connectOptions(context, options);
-  await using scanner = new Scanner({ connect, onState: (change) => context.output.notice(stateText(change)) });
+  const { signal: _, ...connecting } = await secured(context, options);
+  await using scanner = new Scanner({
+    connect: connecting,
+    onState: (change) => context.output.notice(stateText(change)),
+  });
   const kept = scanner.add({ name: argument(args, 0, "TARGET"), target, request, ...dataOptions(options) });
   const started = performance.now();
   const total = (): IoStatistics => {
@@ -128,9 +153,23 @@ async function scan(context: Context, options: Options, args: readonly string[])
   });
 }
 
+/** How to connect. The one connection's protection is that of the session's association, so that there is only one. */
+async function secured(context: Context, options: Options): Promise<ConnectOptions> {
+  const connecting = await connectOptions(context, options);
+  const protection = protectionOf(options);
+  if (protection === undefined || connecting.security === undefined) return connecting;
+  return { ...connecting, security: { ...connecting.security, protection } };
+}
+
+function protectionOf(options: Options): Protection | undefined {
+  return protections.find((known) => known === options["protection"]);
+}
+
 function dataOptions(options: Options) {
   const output = textOption(options, "output");
+  const protection = protectionOf(options);
   return {
+    ...(protection === undefined ? {} : { protection }),
     run: options["idle"] !== true,
     allowPlainIo: options["allowPlainIo"] === true,
     ...(output === undefined ? {} : { output: octetsOf(output, "--output") }),

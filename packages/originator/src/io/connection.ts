@@ -8,6 +8,7 @@ import {
 } from "@cipsec/transport";
 import { IoWriter, TransportError, UsageError, isNewer16, readIoData, timeoutFactor, type IoFrame } from "@cipsec/wire";
 import type { Session } from "../session.ts";
+import type { Protection } from "../trust.ts";
 import { forwardClose, forwardOpen, fullPath, type IoGrant } from "./forward-open.ts";
 import { openUdpGate, type IoGate, type OpenGate } from "./gate.ts";
 import type { IoRequest } from "./request.ts";
@@ -34,6 +35,11 @@ export interface IoOptions {
   readonly wheel?: TimerWheel;
   /** Send I/O without protection though the session is secured. */
   readonly allowPlainIo?: boolean;
+  /**
+   * What the association does for this connection's data; default what that of the session does. Another protection takes another
+   * association with the device, shared by the connections of the session that ask for it.
+   */
+  readonly protection?: Protection;
   readonly signal?: AbortSignal;
 }
 
@@ -77,12 +83,33 @@ const firstPacketMicros = 10_000_000;
  *
  * @throws {PeerError} `cip/status` with cause, fix and `facts.field` when Forward_Open is refused; `cip/mismatch`.
  * @throws {TransportError} `transport/address` when no UDP port can be bound; whatever the session throws.
- * @throws {UsageError} `usage/state` when data would go unprotected beside a secured session.
+ * @throws {UsageError} `usage/state` when data would go unprotected beside a secured session, or a protection is asked for on a
+ *   session that is not over DTLS.
+ * @throws {PeerError} `tls/alert` with `facts.protection` when the device allows no suite of the protection asked for.
  * @see CIP Vol 1, 3-5.5.2; reference ethernet-ip.md 6
  */
 export async function openIo(session: Session, request: IoRequest, options: IoOptions = {}): Promise<IoConnection> {
   const openGate = options.openGate ?? openUdpGate;
-  const gate = (await session.ioGate(options.signal)) ?? (await openGate(addressesOf(session)));
+  const own = (await session.ioGate(options.signal)) ?? (await openGate(addressesOf(session)));
+  const gate = alsoRelease === undefined ? own : releasing(own, alsoRelease);
+  const { protection, signal } = options;
+  if (protection === undefined) return openOn(session, request, options);
+  const lease = await session.leaseProtected(protection, signal);
+  try {
+    return await openOn(lease.session, request, options, () => lease.release());
+  } catch (error) {
+    await lease.release();
+    throw error;
+  }
+}
+
+/** @param alsoRelease Gives back what the connection needs beside its gate. */
+async function openOn(
+  session: Session,
+  request: IoRequest,
+  options: IoOptions,
+  alsoRelease?: () => Promise<void>,
+): Promise<IoConnection> {
   const { remote } = session.facts;
   try {
     const probe = gate.path({ address: remote.address, port: 1 }).facts;
@@ -104,6 +131,22 @@ export async function openIo(session: Session, request: IoRequest, options: IoOp
 
 function addressesOf({ facts: { local, remote } }: Session): Parameters<OpenGate>[0] {
   return { local: local.address, remote: remote.address };
+function releasing(gate: IoGate, also: () => Promise<void>): IoGate {
+  return {
+    port: gate.port,
+    path: (remote) => gate.path(remote),
+    newConnectionId: () => gate.newConnectionId(),
+    receive: (id, from, receiver) => gate.receive(id, from, receiver),
+    join: (group) => gate.join(group),
+    leave: (group) => gate.leave(group),
+    onLost: (listener) => gate.onLost?.(listener) ?? (() => undefined),
+    async release() {
+      await gate.release();
+      await also();
+    },
+  };
+}
+
 }
 
 class Connection implements IoConnection {

@@ -4,7 +4,7 @@ import { formatTarget, type TargetAddress } from "../address.ts";
 import { connect, type ConnectOptions } from "../connect.ts";
 import { delay } from "../waiting.ts";
 import { defaultBackoff, waitAfter, type BackoffPolicy } from "./backoff.ts";
-import { openIo, type InputState, type IoConnection } from "./connection.ts";
+import { openIo, type InputState, type IoConnection, type IoOptions } from "./connection.ts";
 import type { IoGrant } from "./forward-open.ts";
 import type { OpenGate } from "./gate.ts";
 import type { IoRequest } from "./request.ts";
@@ -36,6 +36,8 @@ export interface ScanEntry {
   readonly output?: Uint8Array;
   readonly run?: boolean;
   readonly allowPlainIo?: boolean;
+  /** As for `openIo`. */
+  readonly protection?: IoOptions["protection"];
 }
 
 /** What the connections of a scanner share. */
@@ -252,14 +254,20 @@ class Kept implements ScannedConnection {
   async #leased(): Promise<Lease> {
     if (this.#lease !== undefined) return this.#lease;
     this.#tell("connecting", {});
-    const { target } = this.#entry;
-    const options = { reconnect: dialOnce, ...this.#options.connect };
-    this.#lease = await this.#sessions.lease(formatTarget(target), () => connect(target, options));
+    const { target, protection } = this.#entry;
+    const options: ConnectOptions = { reconnect: dialOnce, ...this.#options.connect };
+    const security =
+      protection === undefined || options.security === undefined
+        ? {}
+        : { security: { ...options.security, protection } };
+    this.#lease = await this.#sessions.lease(`${formatTarget(target)} ${protection ?? ""}`, () =>
+      connect(target, { ...options, ...security }),
+    );
     return this.#lease;
   }
 
   #ioOptions(): Parameters<typeof openIo>[2] {
-    const { onInput, allowPlainIo } = this.#entry;
+    const { onInput, allowPlainIo, protection } = this.#entry;
     const { openGate, wheel } = this.#options;
     return {
       run: this.#isRun,
@@ -273,6 +281,7 @@ class Kept implements ScannedConnection {
   }
 
   /** Waits for the end of the connection, or for being stopped. */
+      ...(protection === undefined ? {} : { protection }),
   async #ended(io: IoConnection): Promise<Error | undefined> {
     const { signal } = this.#abort;
     const { promise, resolve } = Promise.withResolvers<undefined>();

@@ -42,6 +42,13 @@ export class SessionPool {
     }
   }
 
+  /** Closes all sessions, whoever uses them. */
+  async close(): Promise<void> {
+    const all = [...this.#shared.values()];
+    this.#shared.clear();
+    await Promise.allSettled(all.map(async ({ opening }) => (await opening).close()));
+  }
+
   /** Whether it was the last user. */
   #giveBack(key: string, shared: Shared): boolean {
     shared.users -= 1;

@@ -38,7 +38,11 @@ export interface DtlsAdapter extends AsyncDisposable {
   isDeaf: boolean;
 }
 
-export async function dtlsAdapter(address: string, port = 0): Promise<DtlsAdapter> {
+export async function dtlsAdapter(
+  address: string,
+  port = 0,
+  suites: readonly number[] = [0xc037],
+): Promise<DtlsAdapter> {
   const associations: Channel[] = [];
   const open: DtlsAdapter["open"] = new Map();
   let nextId = 0x5566_0000;
@@ -46,7 +50,7 @@ export async function dtlsAdapter(address: string, port = 0): Promise<DtlsAdapte
     address,
     port,
     tls: () => ({
-      suites: [0xc037],
+      suites,
       certificates: [],
       sendChain: false,
       psks: [{ identity, key, usage: PskUsage.any }],
