@@ -1,212 +1,193 @@
-/** Figures of `@cipsec/dtls`: run with `--conditions=@cipsec/source`. Prints one JSON line for each figure. */
-import { execFileSync } from "node:child_process";
-import { createPrivateKey } from "node:crypto";
-import { createSocket } from "node:dgram";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { cipherSuite } from "@cipsec/dtls";
+import { Link } from "../packages/dtls/test/link.ts";
 import {
-  ServerSessions,
-  certificateCredential,
-  cipherSuite,
-  createClientEngine,
-  createDtlsEndpoint,
-  createServerEngine,
-} from "@cipsec/dtls";
-import type { Association, ClientOptions, Engine, EngineOutput, ServerOptions } from "@cipsec/dtls";
+  compileReference,
+  handshake,
+  handshakePairs,
+  makeFiles,
+  recordPairs,
+  referenceRun,
+  type Files,
+} from "./dtls-engines.ts";
+import { idleKib, latency, plainPackets, protectedPackets } from "./dtls-network.ts";
+import { alternate, compared, spread, type Benchmark, type Contestant, type Row } from "./measure.ts";
 
-const forMs = Number(process.argv[2] ?? 1000);
-const folder = mkdtempSync(join(tmpdir(), "cipsec-bench-"));
-const keyFile = join(folder, "key");
-const certificateFile = join(folder, "cert");
-const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
-const files = ["-keyout", keyFile, "-out", certificateFile, "-subj", "/CN=bench"];
-execFileSync("openssl", ["req", "-x509", "-nodes", ...curve, ...files], { stdio: "pipe" });
-const credential = certificateCredential(
-  readFileSync(certificateFile, "utf8"),
-  createPrivateKey(readFileSync(keyFile)),
-);
-rmSync(folder, { recursive: true });
-const psk = { identity: Buffer.from("bench"), key: Buffer.alloc(32, 1) };
-const credentials = { certificates: [credential], psk, findPsk: () => psk.key };
+const parts = { records, handshakes, packets, latencies, memory, overhead, loss } as const;
 
-/** A whole handshake in this process, without a network. */
-function handshake(client: ClientOptions, server: ServerOptions): { client: Engine; server: Engine } {
-  const ends = {
-    client: createClientEngine({ credentials, ...client }),
-    server: createServerEngine({ credentials, ...server }, { messageSeq: 0, recordSeq: 0 }),
-  };
-  const deliver = (from: keyof typeof ends, output: EngineOutput): void => {
-    const to = from === "client" ? "server" : "client";
-    for (const { type } of output.events) {
-      if (type === "verify") deliver(from, ends[from].handle({ type: "verdict", verdict: { accepted: true } }, 0));
+/** The DTLS of this project, part by part, beside OpenSSL's and beside plain UDP. */
+export const dtls: Benchmark = {
+  name: "dtls",
+  about: `DTLS 1.2 against OpenSSL's and against plain UDP; parts for --cases: ${Object.keys(parts).join(", ")}`,
+  async run({ isFull = false, cases = Object.keys(parts) } = {}) {
+    const files = makeFiles();
+    try {
+      const rows: Row[] = [];
+      for (const [name, part] of Object.entries(parts))
+        if (cases.includes(name)) rows.push(...(await part(files, isFull)));
+      return rows;
+    } finally {
+      files.remove();
     }
-    for (const bytes of output.send) deliver(to, ends[to].handle({ type: "datagram", bytes }, 0));
+  },
+};
+
+/** One suite for each protection, with OpenSSL's name. */
+const protections = [
+  [0xd001, "PSK-AES128-GCM-SHA256"],
+  [0xd002, "PSK-AES256-GCM-SHA384"],
+  [0xccac, "PSK-CHACHA20-POLY1305"],
+  [0xd005, "PSK-AES128-CCM"],
+  [0xd003, "PSK-AES128-CCM8"],
+  [0xc037, "PSK-AES128-CBC-SHA256"],
+  [0xc03a, "PSK-NULL-SHA256"],
+] as const;
+const sizes = [16, 64, 512, 1400] as const;
+const rounds = 3;
+
+async function records(files: Files, isFull: boolean): Promise<readonly Row[]> {
+  const program = compileReference(files);
+  const ms = isFull ? 1000 : 250;
+  const rows: Row[] = [];
+  for (const [suite, name] of protections) {
+    for (const octets of sizes) {
+      const contestants: Contestant[] = (["required", "off"] as const).map((acceleration) => ({
+        name: acceleration,
+        measure: () => Promise.resolve(recordPairs(files, suite, octets, acceleration, ms)),
+      }));
+      const args = ["records", name, octets, ms / 1000];
+      if (program !== undefined) contestants.push(referenceRun(program, "OpenSSL", args));
+      const spreads = await alternate(contestants, rounds);
+      const named = `${protectionName(suite)}, ${octets} octets`;
+      rows.push(
+        row(`${named}: direct`, "sealed and opened/s", spreads, "required", "OpenSSL"),
+        row(`${named}: node:crypto`, "sealed and opened/s", spreads, "off", "OpenSSL"),
+      );
+    }
+  }
+  return rows;
+}
+
+async function handshakes(files: Files, isFull: boolean): Promise<readonly Row[]> {
+  const program = compileReference(files);
+  const ms = isFull ? 4000 : 1000;
+  const rows: Row[] = [];
+  for (const kind of ["full", "resumed"] as const) {
+    const args = ["handshakes", files.certificate, files.key, ms / 1000, kind];
+    const ours = { name: kind, measure: () => Promise.resolve(handshakePairs(files, kind === "resumed", ms)) };
+    const all = [ours, ...(program === undefined ? [] : [referenceRun(program, "OpenSSL", args)])];
+    const spreads = await alternate(all, rounds);
+    const bar = kind === "full" ? { bar: "≥ 300/s" } : {};
+    rows.push({
+      ...row(`handshakes, ECDSA, both authenticated, ${kind}`, "both ends/s", spreads, kind, "OpenSSL"),
+      ...bar,
+    });
+  }
+  return rows;
+}
+
+async function packets(_: Files, isFull: boolean): Promise<readonly Row[]> {
+  const ms = isFull ? 5000 : 1000;
+  const spreads = await alternate(
+    [
+      { name: "direct", measure: () => protectedPackets("required", ms) },
+      { name: "node:crypto", measure: () => protectedPackets("off", ms) },
+      { name: "plain UDP", measure: () => plainPackets(ms) },
+    ],
+    rounds,
+  );
+  return [
+    { ...row("AES-128-GCM over loopback: direct", "packets/s core", spreads, "direct", "plain UDP"), bar: "≥ 50,000" },
+    row("AES-128-GCM over loopback: node:crypto", "packets/s core", spreads, "node:crypto", "plain UDP"),
+  ];
+}
+
+async function latencies(_: Files, isFull: boolean): Promise<readonly Row[]> {
+  const { dtls: ours, plain, addedP99 } = await latency(isFull ? 60 : 15, 1000);
+  const against = (name: string, key: "p50" | "p99"): Row => ({
+    name,
+    unit: "µs",
+    ours: ours[key],
+    reference: plain[key],
+    referenceName: "plain UDP",
+    ratio: ours[key].median / plain[key].median,
+  });
+  return [
+    against("one way at 1,000 packets/s, p50", "p50"),
+    against("one way at 1,000 packets/s, p99", "p99"),
+    { name: "one way at 1,000 packets/s, added to p99", unit: "µs", ours: addedP99, bar: "< 300" },
+  ];
+}
+
+async function memory(): Promise<readonly Row[]> {
+  const kib: number[] = [];
+  for (let round = 0; round < rounds; round += 1) kib.push(await idleKib(1000));
+  return [{ name: "idle association at 1,000, server", unit: "KiB", ours: spread(kib) }];
+}
+
+/** Articles on CIP Security name 13 to 25 octets, which is the header alone, or the header with a short tag. */
+function overhead({ credentials }: Files): readonly Row[] {
+  const octets = 64;
+  return protections.flatMap(([suite]) =>
+    [0, 6].map((cid) => {
+      const options = { credentials, suites: [suite], ...(cid > 0 && { connectionId: new Uint8Array(cid) }) };
+      const { client } = handshake(options, options);
+      const [record] = client.handle({ type: "send", payload: new Uint8Array(octets) }, 0).send;
+      const name = `overhead at ${octets} octets, ${protectionName(suite)}${cid > 0 ? `, connection id of ${cid}` : ""}`;
+      return { name, unit: "octets", ours: spread([(record?.length ?? 0) - octets]), bar: "published: 13 to 25" };
+    }),
+  );
+}
+
+const lossSeeds = 300;
+const payloads = 2000;
+
+/** On a clock of its own, a millisecond each way: nothing of the machine is in these figures. */
+function loss({ credentials }: Files): readonly Row[] {
+  const run = (share: number): { readonly ms: readonly number[]; readonly arrived: number } => {
+    const ms: number[] = [];
+    let arrived = 0;
+    for (let seed = 1; seed <= lossSeeds; seed += 1) {
+      const options = { credentials, suites: [0xc02b] };
+      const link = new Link(options, { ...options, clientAuth: "require" }, { loss: share }, seed);
+      const began = link.now;
+      link.connect();
+      if (link.client.engine?.facts !== undefined) ms.push(link.now - began);
+      if (seed > 10) continue;
+      const before = link.server.received.length;
+      for (let i = 0; i < payloads; i += 1) link.tell("client", { type: "send", payload: new Uint8Array(64) });
+      link.run();
+      arrived += (link.server.received.length - before) / payloads / 10;
+    }
+    return { ms: ms.toSorted((a, b) => a - b), arrived };
   };
-  deliver("client", ends.client.handle({ type: "start" }, 0));
-  return ends;
-}
-
-/** How often in a second of processor time something can be done: other work on the machine hardly shows. */
-function rate(work: () => void): number {
-  for (let i = 0; i < 200; i++) work();
-  const before = process.cpuUsage();
-  const end = performance.now() + forMs;
-  let count = 0;
-  while (performance.now() < end) {
-    for (let i = 0; i < 50; i++) work();
-    count += 50;
-  }
-  return Math.round(count / cpuSeconds(before));
-}
-
-function cpuSeconds(before: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1_000_000;
-}
-
-function print(figure: string, facts: Readonly<Record<string, string | number>>): void {
-  console.log(JSON.stringify({ figure, ...facts }));
-}
-
-for (const id of [0xc02b, 0xc02c, 0xcca9, 0xc0ac, 0xc023, 0xc006]) {
-  for (const size of [64, 512]) {
-    const ends = handshake({ suites: [id] }, { suites: [id] });
-    const payload = new Uint8Array(size);
-    const seal = (): Uint8Array => ends.client.handle({ type: "send", payload }, 0).send[0] ?? payload;
-    const sealed = rate(() => seal());
-    const both = rate(() => ends.server.handle({ type: "datagram", bytes: seal() }, 0));
-    const overhead = (ends.client.facts?.mtu ?? 0) - (ends.client.facts?.maxPayload ?? 0);
-    const name = cipherSuite(id)?.name ?? "";
-    print("records in process", {
-      suite: name,
-      octets: size,
-      sealedPerSecond: sealed,
-      sealedAndOpenedPerSecond: both,
-      overhead,
-    });
-  }
-}
-
-const auth = { clientAuth: "require" } as const;
-print("handshakes in process", {
-  mutualEcdsaPerSecond: rate(() => void handshake({ suites: [0xc02b] }, { suites: [0xc02b], ...auth })),
-  ecdhePskPerSecond: rate(() => void handshake({ suites: [0xd001] }, { suites: [0xd001] })),
-});
-const sessions = new ServerSessions();
-let output: EngineOutput | undefined;
-const first = createClientEngine({ suites: [0xd001], credentials });
-const server = createServerEngine({ suites: [0xd001], credentials, sessions }, { messageSeq: 0, recordSeq: 0 });
-let datagrams = first.handle({ type: "start" }, 0).send;
-for (let turn = 0; turn < 3; turn++) {
-  const end = turn % 2 === 0 ? server : first;
-  const outputs = datagrams.map((bytes) => end.handle({ type: "datagram", bytes }, 0));
-  datagrams = outputs.flatMap(({ send }) => send);
-}
-for (const bytes of datagrams) output = first.handle({ type: "datagram", bytes }, 0);
-const opened = output?.events.find((event) => event.type === "open");
-if (opened?.type === "open" && opened.session !== undefined) {
-  const { session } = opened;
-  const resumed = rate(() => void handshake({ suites: [0xd001], session }, { suites: [0xd001], sessions }));
-  print("handshakes in process", { resumedPerSecond: resumed });
-}
-
-/** Echo round trips over loopback, both ends in this process, so that a round trip is four records and four datagrams. */
-for (const id of [0xc02b, 0xc023, 0xc006]) {
-  const listening = await createDtlsEndpoint({
-    address: "127.33.9.1",
-    suites: [id],
-    credentials,
-    onAssociation(association) {
-      association.onMessage = (payload) => association.send(payload);
-    },
+  const [lossy, sound] = [run(0.1), run(0)];
+  const at = (all: readonly number[], share: number): number => all[Math.floor(share * all.length)] ?? Number.NaN;
+  const against = (name: string, unit: string, ours: number, reference: number): Row => ({
+    name: `10 % loss: ${name}`,
+    unit,
+    ours: spread([ours]),
+    reference: spread([reference]),
+    referenceName: "no loss",
   });
-  const dialling = await createDtlsEndpoint({
-    address: "127.33.9.1",
-    suites: [id],
-    verify: () => ({ accepted: true }),
-  });
-  const association = await dialling.connect(listening.local);
-  const echoed = await echo(association, 32);
-  print("echo over loopback, one process", {
-    suite: cipherSuite(id)?.name ?? "",
-    outstanding: 32,
-    roundTripsPerSecond: echoed,
-  });
-  await dialling.close();
-  await listening.close();
+  return [
+    against("handshakes that complete", "%", (100 * lossy.ms.length) / lossSeeds, (100 * sound.ms.length) / lossSeeds),
+    against("handshake p50", "ms", at(lossy.ms, 0.5), at(sound.ms, 0.5)),
+    against("handshake p99", "ms", at(lossy.ms, 0.99), at(sound.ms, 0.99)),
+    against("payloads that arrive", "%", 100 * lossy.arrived, 100 * sound.arrived),
+  ];
 }
 
-/** The same with plain datagrams, for comparison. */
-async function plainEcho(outstanding: number): Promise<number> {
-  const lookup = (host: string, _: unknown, done: (error: null, address: string, family: number) => void): void =>
-    done(null, host, 4);
-  const [near, far] = [createSocket({ type: "udp4", lookup }), createSocket({ type: "udp4", lookup })];
-  await Promise.all([near, far].map((socket) => new Promise<void>((resolve) => socket.bind(0, "127.33.9.1", resolve))));
-  const payload = new Uint8Array(64 + 37);
-  far.on("message", (bytes, { address, port }) => far.send(bytes, port, address, () => undefined));
-  const { address, port } = far.address();
-  let count = 0;
-  const before = process.cpuUsage();
-  const start = performance.now();
-  await new Promise<void>((resolve) => {
-    near.on("message", () => {
-      count++;
-      if (performance.now() - start > forMs) resolve();
-      else near.send(payload, port, address, () => undefined);
-    });
-    for (let i = 0; i < outstanding; i++) near.send(payload, port, address, () => undefined);
-  });
-  const perSecond = Math.round(count / cpuSeconds(before));
-  near.close();
-  far.close();
-  return perSecond;
+function row(
+  name: string,
+  unit: string,
+  spreads: Awaited<ReturnType<typeof alternate>>,
+  ours: string,
+  reference: string,
+): Row {
+  if (spreads.has(reference)) return compared({ name, unit }, spreads, ours, reference);
+  return { name, unit, ours: spreads.get(ours) ?? spread([]) };
 }
 
-print("echo over loopback, one process", {
-  suite: "plain UDP",
-  outstanding: 32,
-  roundTripsPerSecond: await plainEcho(32),
-});
-
-async function echo(association: Association, outstanding: number): Promise<number> {
-  const payload = new Uint8Array(64);
-  let count = 0;
-  const before = process.cpuUsage();
-  const start = performance.now();
-  await new Promise<void>((resolve) => {
-    association.onMessage = () => {
-      count++;
-      if (performance.now() - start > forMs) resolve();
-      else association.send(payload);
-    };
-    for (let i = 0; i < outstanding; i++) association.send(payload);
-  });
-  return Math.round(count / cpuSeconds(before));
+function protectionName(suite: number): string {
+  return (cipherSuite(suite)?.name ?? "").replace(/^.*WITH_/, "");
 }
-
-/** Memory of idle associations, both ends counted. */
-const many = 500;
-const listening = await createDtlsEndpoint({
-  address: "127.33.9.2",
-  credentials,
-  limits: { perHost: 10_000, handshakesPerSecond: 10_000 },
-  onAssociation: () => undefined,
-});
-globalThis.gc?.();
-const before = process.memoryUsage().rss;
-const clients = await Promise.all(
-  Array.from({ length: many }, () => createDtlsEndpoint({ address: "127.33.9.3", verify: () => ({ accepted: true }) })),
-);
-const start = performance.now();
-for (const client of clients) await client.connect(listening.local);
-const perHandshakeMs = (performance.now() - start) / many;
-globalThis.gc?.();
-const kib = (process.memoryUsage().rss - before) / 1024 / many;
-print("idle associations", {
-  count: many,
-  kibibytesEachBothEndsAndASocket: Math.round(kib),
-  handshakeMs: Number(perHandshakeMs.toFixed(2)),
-});
-for (const client of clients) await client.close();
-await listening.close();

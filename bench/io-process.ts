@@ -109,6 +109,7 @@ async function startScanner({ address, network, connections, rpiMicros }: Scanne
   let before = now();
   return {
     begin: () => {
+      for (const one of kept) one.restartIntervals();
       before = now();
     },
     figures: (seconds) =>

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { codec } from "./codec.ts";
 import { connections } from "./connections.ts";
+import { dtls } from "./dtls.ts";
 import { explicit } from "./explicit.ts";
 import { handshakes } from "./handshakes.ts";
 import { io } from "./io.ts";
@@ -8,15 +9,15 @@ import { tableText, type Benchmark, type Row } from "./measure.ts";
 import { memory } from "./memory.ts";
 import { tags } from "./tags.ts";
 
-const benchmarks: readonly Benchmark[] = [explicit, connections, tags, io, handshakes, memory, codec];
+const benchmarks: readonly Benchmark[] = [explicit, connections, tags, io, handshakes, memory, codec, dtls];
 
 const usage = `npm run bench -- [NAME…] [--full] [--cases CASE,…] [--json]
 
 Every figure stands beside a reference that was measured in the same run. Names:
 ${benchmarks.map(({ name, about }) => `  ${name.padEnd(12)}${about}`).join("\n")}
 
-  --full       io: 60 s each instead of 5 s
-  --cases      io: such as 2x1,10x128, milliseconds and connections`;
+  --full       io: 60 s each instead of 5 s; dtls: four times as long
+  --cases      io: such as 2x1,10x128, milliseconds and connections; dtls: such as records,packets`;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({

@@ -21,6 +21,7 @@ const peers = [
   { program: "nmap", debian: "nmap" },
   { program: "gcc", debian: "gcc" },
   { program: "libc6-dev", file: "/usr/include/stdio.h", debian: "libc6-dev" },
+  { program: "libssl-dev", file: "/usr/include/openssl/ssl.h", debian: "libssl-dev" },
   { program: "libmbedtls-dev", file: "/usr/include/mbedtls/ssl.h", debian: "libmbedtls-dev" },
   { program: "libwolfssl-dev", file: "/usr/include/wolfssl/ssl.h", debian: "libwolfssl-dev" },
 ];
