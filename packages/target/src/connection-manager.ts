@@ -188,6 +188,8 @@ export class ConnectionManager {
     const owner = ownerOf(context);
     const path = applicationRefusal(application);
     if (path !== undefined) return [path];
+    if (open.oToT.reservedBits !== undefined || open.tToO.reservedBits !== undefined)
+      return [Extended.invalidParameter];
     if (open.oToT.type !== ConnectionType.pointToPoint) return [Extended.oToTType];
     if (open.tToO.type !== ConnectionType.pointToPoint) return [Extended.tToOType];
     if (open.oToT.redundantOwner) return [Extended.oToTRedundantOwner];

@@ -9,6 +9,8 @@ export type {
   DevicePorts,
   SecurityDescription,
 } from "./description.ts";
+export { edsOf } from "./eds.ts";
+export type { EdsFacts } from "./eds.ts";
 export type { TargetEvent } from "./events.ts";
 export type { ClassHandlers, InstanceHandlers, Instances } from "./hosting.ts";
 export type { DeviceIdentity } from "./identity.ts";

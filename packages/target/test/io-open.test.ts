@@ -40,6 +40,9 @@ const t = (more: Partial<NetworkParameters>): NetworkParameters => ({ ...ownerOp
 const inhibit = (ms: number): Segment => ({ kind: "network", type: 0x43, data: Uint8Array.of(ms) });
 const data = (text: string): Segment => ({ kind: "data", words: hex(text) });
 const all = points(configuration, outputs, inputs);
+const owner = (entry: object) => ({
+  connections: [{ type: "exclusive-owner", consume: outputs, produce: inputs, configuration, ...entry }],
+});
 const key: Segment = {
   kind: "key",
   key: { vendorId: 1, deviceType: 0, productCode: 0, compatibility: false, majorRevision: 0, minorRevision: 0 },
@@ -99,6 +102,24 @@ describe("Forward_Open of class 1, each check and its extended status, ethernet-
       extended: [0x011b],
     },
     { name: "reserved bit", open: { oToT: o({ reservedBits: 0x1000 }) }, extended: [0x0108] },
+    {
+      name: "O→T priority that the point does not take",
+      open: { oToT: o({ priority: 1 }) },
+      extended: [0x0121],
+      more: owner({ priorities: ["scheduled"] }),
+    },
+    {
+      name: "T→O priority that the point does not take",
+      open: { tToO: t({ priority: 3 }) },
+      extended: [0x0122],
+      more: owner({ priorities: ["scheduled", "high"] }),
+    },
+    {
+      name: "a configuration that nobody has set",
+      open: {},
+      extended: [0x0110],
+      more: owner({ needsConfiguration: true }),
+    },
     { name: "O→T null", open: { oToT: o({ type: 0 }) }, extended: [0x0123] },
     { name: "O→T multicast", open: { oToT: o({ type: 1 }) }, extended: [0x0123] },
     { name: "O→T type 3", open: { oToT: o({ type: 3 }) }, extended: [0x0123] },
@@ -260,6 +281,21 @@ describe("Forward_Open of class 1 that is granted", () => {
     device.clock.advance(0);
     expect(device.sent.map(({ to }) => to)).toEqual([{ address: plainFacts.remote.address, port }]);
   });
+});
+
+test("a configuration that is needed opens once it was set: with the request, before it, or by an explicit message", async () => {
+  const needing = () => ioDevice(owner({ needsConfiguration: true }));
+  const withData = needing();
+  expect((await withData.open(ownerOpen({ path: [...all, data("01020300")] }))).status).toBe(0);
+  const before = needing();
+  const nulls = { oToT: o({ type: 0, size: 0 }), tToO: t({ type: 0, size: 0 }) };
+  expect((await before.open(ownerOpen({ ...nulls, path: [...all, data("01020300")] }))).status).toBe(0);
+  expect((await before.open(ownerOpen())).status).toBe(0);
+  const explicit = needing();
+  await explicit.router.handle(request(0x10, [4, configuration, 3], hex("010203")), requestContext());
+  expect((await explicit.open(ownerOpen())).status).toBe(0);
+  explicit.assemblies.reset();
+  expect(explicit.assemblies.isSet(configuration)).toBe(false);
 });
 
 describe("multicast", () => {

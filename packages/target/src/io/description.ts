@@ -21,9 +21,18 @@ export interface ConnectionDescription {
   readonly maxRpiMicros: number;
   /** Whether T→O may be multicast; point to point always may be. */
   readonly multicast: boolean;
+  /** Priorities that the connection may have, either way; all where left out. */
+  readonly priorities?: readonly PriorityName[];
+  /** Whether it opens only once its configuration has been set since the device started, or is set with it. */
+  readonly needsConfiguration?: boolean;
   /** Open at a time; an exclusive owner is always alone. */
   readonly maxConnections: number;
 }
+
+/** By their number in network connection parameters. */
+export const priorityNames = ["low", "high", "scheduled", "urgent"] as const;
+
+export type PriorityName = (typeof priorityNames)[number];
 
 const formats = ["modeless", "zero-length", "run-idle-32", "heartbeat"] as const satisfies readonly RealTimeFormat[];
 
@@ -105,17 +114,30 @@ function readConnection(at: Fields, assemblies: readonly AssemblyDescription[]):
     minRpiMicros: at.number("minRpiMicros", 1000, rpiBound, shortestRpi),
     maxRpiMicros: at.number("maxRpiMicros", 1000, rpiBound, longestRpi),
     multicast: at.flag("multicast", true),
+    ...readPriorities(at),
+    ...(at.raw("needsConfiguration") === undefined ? {} : { needsConfiguration: at.flag("needsConfiguration", false) }),
     maxConnections: at.number("maxConnections", 1, 1024, isOwner ? 1 : defaultMax),
   };
   at.end();
   if (isOwner === (connection.oToTFormat === "heartbeat"))
     throw wrong(at.where("oToTFormat"), "must be heartbeat where nothing is consumed, and only there");
   if (isOwner && connection.maxConnections !== 1) throw wrong(at.where("maxConnections"), "must be 1 for an owner");
+  if (connection.needsConfiguration === true && configuration === undefined)
+    throw wrong(at.where("needsConfiguration"), "must be left out where there is no configuration");
   if (connection.minRpiMicros > connection.maxRpiMicros)
     throw wrong(at.where("minRpiMicros"), `must not be above maxRpiMicros, ${connection.maxRpiMicros}`);
   if (!isOwner && assemblies.some(({ instance }) => instance === connection.consume))
     throw wrong(at.where("consume"), "must not be an assembly: it stands for a heartbeat");
   return connection;
+}
+
+function readPriorities(at: Fields): { readonly priorities?: readonly PriorityName[] } {
+  if (at.raw("priorities") === undefined) return {};
+  const given = at.items("priorities", priorityNames.length, []);
+  const priorities = priorityNames.filter((name) => given.includes(name));
+  if (priorities.length === 0 || priorities.length !== given.length)
+    throw wrong(at.where("priorities"), `must be a list of some of ${priorityNames.join(", ")}, each once`);
+  return { priorities };
 }
 
 function assembly(

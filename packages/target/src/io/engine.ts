@@ -159,6 +159,7 @@ export class IoEngine {
       points: this.#options.connections,
       sizeOf: (instance) => assemblies.get(instance).length,
       configured: (instance) => assemblies.get(instance),
+      isSet: (instance) => assemblies.isSet(instance),
       open: this.connections,
       originator: channel.remote.address,
       subnet,

@@ -2,7 +2,7 @@ import { ConnectionType, type ForwardOpen, type NetworkParameters } from "@cipse
 import type { IoPath } from "../connection-path.ts";
 import { Extended, type Refused } from "../extended.ts";
 import { connectionSize, type IoConnection } from "./connection.ts";
-import type { ConnectionDescription } from "./description.ts";
+import { priorityNames, type ConnectionDescription } from "./description.ts";
 import { isOnSubnet, type Subnet } from "./multicast.ts";
 import { Trigger } from "./production.ts";
 
@@ -13,6 +13,8 @@ export interface OpenSituation {
   readonly sizeOf: (instance: number) => number;
   /** Configuration data in effect. */
   readonly configured: (instance: number) => Uint8Array;
+  /** Whether anybody has set an assembly since the device started. */
+  readonly isSet: (instance: number) => boolean;
   readonly open: readonly IoConnection[];
   readonly originator: string;
   readonly subnet: Subnet;
@@ -100,11 +102,17 @@ function parameterRefusal(
     tToO.type === ConnectionType.pointToPoint ||
     (tToO.type === ConnectionType.multicast && point.multicast && hasMulticast);
   if (!isSendable) return [Extended.tToOType];
+  if (!mayHave(point, oToT.priority)) return [Extended.oToTPriority];
+  if (!mayHave(point, tToO.priority)) return [Extended.tToOPriority];
   if (oToT.redundantOwner) return [Extended.oToTRedundantOwner];
   // Idle shows by a length of 0, which a fixed size does not allow.
   if (point.oToTFormat === "zero-length" && !oToT.variable) return [Extended.oToTVariable];
   if (point.tToOFormat === "zero-length" && !tToO.variable) return [Extended.tToOVariable];
   return undefined;
+}
+
+function mayHave({ priorities = priorityNames }: ConnectionDescription, priority: number): boolean {
+  return priorities.some((name) => priorityNames[priority] === name);
 }
 
 function rpiRefusal(open: ForwardOpen, point: ConnectionDescription): Refused | undefined {
@@ -154,13 +162,15 @@ function sizeRefusal(
   return open.tToO.size === tToO ? undefined : [Extended.tToOSize, tToO];
 }
 
-/** Configuration data must fit, and must not change what an open connection runs by. */
+/** Configuration data must fit, must be there where they are needed, and must not change what an open connection runs by. */
 function configurationRefusal(
   { data }: IoPath,
   point: ConnectionDescription,
-  { sizeOf, configured, open }: OpenSituation,
+  { sizeOf, configured, isSet, open }: OpenSituation,
 ): Refused | undefined {
-  if (data === undefined || point.configuration === undefined) return undefined;
+  if (point.configuration === undefined) return undefined;
+  if (data === undefined)
+    return point.needsConfiguration === true && !isSet(point.configuration) ? [Extended.notConfigured] : undefined;
   const size = sizeOf(point.configuration);
   if (data.length !== size + (size % 2)) return [Extended.configurationSize, size];
   const inEffect = configured(point.configuration);

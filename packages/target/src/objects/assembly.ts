@@ -25,6 +25,7 @@ export class AssemblyData {
   readonly #data = new Map<number, Uint8Array>();
   readonly #descriptions = new Map<number, AssemblyDescription>();
   readonly #handlers = new Map<number, OutputHandler[]>();
+  readonly #isSet = new Set<number>();
   #inputListener: InputListener = () => undefined;
 
   constructor(assemblies: readonly AssemblyDescription[]) {
@@ -43,6 +44,7 @@ export class AssemblyData {
 
   /** Data as when the device starts: zero, but an output is what its fault state gives it. */
   reset(): void {
+    this.#isSet.clear();
     for (const data of this.#data.values()) data.fill(0);
     for (const [instance, { faultState }] of this.#descriptions) this.#act(instance, faultState ?? "zero");
   }
@@ -50,6 +52,7 @@ export class AssemblyData {
   /** Sets data as an explicit message does. @throws {Refusal} 0x13 or 0x15 when the size differs. */
   set(instance: number, octets: Uint8Array): void {
     this.#replace(instance, octets);
+    this.#isSet.add(instance);
     this.#tell(instance, "set");
   }
 
@@ -69,6 +72,16 @@ export class AssemblyData {
   onOutput(instance: number, handler: OutputHandler): void {
     this.get(instance);
     this.#handlers.set(instance, [...(this.#handlers.get(instance) ?? []), handler]);
+  }
+
+  /** Whether {@link set} has been called for this assembly since the device started. */
+  isSet(instance: number): boolean {
+    return this.#isSet.has(instance);
+  }
+
+  /** Gives data that the device starts with; nobody is told. */
+  begin(instance: number, octets: Uint8Array): void {
+    this.#replace(instance, octets);
   }
 
   /**

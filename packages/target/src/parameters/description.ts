@@ -109,7 +109,7 @@ function readSource(at: Fields, type: ElementaryType, assemblies: readonly Assem
   const found = assemblies.find((one) => one.instance === instance);
   if (found === undefined) throw wrong(at.where("assembly"), "must be one of the device's assemblies");
   if (found.size < type.size) throw wrong(at.where("assembly"), `must have room for a ${type.name}`);
-  const offset = at.number("offset", 0, found.size - type.size);
+  const offset = at.number("offset", 0, found.size - type.size, 0);
   return type.name === "BOOL"
     ? { kind: "assembly", instance, offset, bit: at.number("bit", 0, 7, 0) }
     : { kind: "assembly", instance, offset };

@@ -3,7 +3,12 @@ import type { AssemblyData } from "../objects/assembly.ts";
 import { stateConflict } from "../refusal.ts";
 import type { Store } from "../store.ts";
 import { readBit, writeBit, writeValue } from "../tags/values.ts";
-import { numberOf, type ParameterDescription, type ParametersDescription } from "./description.ts";
+import {
+  numberOf,
+  type ParameterDescription,
+  type ParameterSource,
+  type ParametersDescription,
+} from "./description.ts";
 
 /** A parameter's value for the application: `bigint` for types of 64 bits, a boolean for BOOL. */
 export type ParameterValue = number | bigint | boolean;
@@ -52,7 +57,8 @@ export class ParameterTable implements Parameters {
           name,
           savedOctets(parameter, Object.hasOwn(stored, name) ? stored[name] : undefined) ?? initial,
         );
-      else if (source.kind === "assembly" && isConfiguration(source.instance)) this.#put(parameter, initial);
+      else if (source.kind === "assembly" && isConfiguration(source.instance))
+        this.#assemblies.begin(source.instance, this.#with(source, initial));
     }
   }
 
@@ -93,7 +99,8 @@ export class ParameterTable implements Parameters {
 
   /** Sets and, of a setting, saves the value that these octets are. */
   async write(parameter: ParameterDescription, octets: Uint8Array): Promise<void> {
-    if (parameter.source.kind === "assembly") return this.#put(parameter, octets);
+    const { source } = parameter;
+    if (source.kind === "assembly") return this.#assemblies.change(source.instance, this.#with(source, octets));
     // One after another: two at a time would each save what the other has not seen yet.
     const mine = this.#turn.then(() => this.#save(parameter.name, octets));
     this.#turn = mine.catch(() => undefined);
@@ -113,12 +120,12 @@ export class ParameterTable implements Parameters {
     this.#settings.set(name, octets);
   }
 
-  #put({ source }: ParameterDescription, octets: Uint8Array): void {
-    if (source.kind !== "assembly") return;
+  /** An assembly's data with this parameter's part changed. */
+  #with(source: AssemblySource, octets: Uint8Array): Uint8Array {
     const next = this.#assemblies.get(source.instance).slice();
     if (source.bit === undefined) next.set(octets, source.offset);
     else writeBit(next.subarray(source.offset), source.bit, octets[0] !== 0);
-    this.#assemblies.change(source.instance, next);
+    return next;
   }
 
   #find(name: string): ParameterDescription {
@@ -130,6 +137,8 @@ export class ParameterTable implements Parameters {
     });
   }
 }
+
+type AssemblySource = Extract<ParameterSource, { readonly kind: "assembly" }>;
 
 /** A number as the octets of a parameter. */
 export function octetsOf({ type, name }: ParameterDescription, value: number | bigint): Uint8Array {

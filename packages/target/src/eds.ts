@@ -1,0 +1,195 @@
+import {
+  Assembly,
+  CertificateManagement,
+  CipSecurity,
+  ConnectionManager,
+  EtherNetIpSecurity,
+  EthernetLink,
+  FileObject,
+  Identity,
+  MessageRouter,
+  Qos,
+  TcpIpInterface,
+  makeEds,
+  type EdsDescription,
+  type MadeAssembly,
+  type MadeClass,
+  type MadeConnection,
+  type MadeMember,
+  type MadeParam,
+  type MadeStamp,
+  type PriorityName,
+  type RealTimeFormat,
+} from "@cipsec/objects";
+import { objectPath } from "@cipsec/wire";
+import type { AssemblyDescription, DeviceDescription } from "./description.ts";
+import type { ConnectionDescription } from "./io/description.ts";
+import { deviceLimits } from "./limits.ts";
+import { classDescriptor, linkPath } from "./objects/parameter.ts";
+import { membersOf, type ParameterDescription } from "./parameters/description.ts";
+
+/** What an EDS says that a device description does not. */
+export interface EdsFacts {
+  readonly vendorName: string;
+  readonly deviceTypeText?: string;
+  readonly catalog?: string;
+  readonly created: Required<MadeStamp>;
+  readonly revision?: { readonly major: number; readonly minor: number };
+}
+
+/**
+ * The EDS of a device: what its objects tell and what its Connection Manager takes, so that a tool which has read the file opens a
+ * connection and shows a parameter right first time. ParamN is instance N of the Parameter Object; those behind them are intervals.
+ *
+ * @returns ISO 8859-1 text.
+ * @throws {UsageError} `usage/argument` for texts that an EDS cannot hold.
+ */
+export function edsOf(description: DeviceDescription, facts: EdsFacts): string {
+  return makeEds(describeEds(description, facts));
+}
+
+function describeEds(description: DeviceDescription, facts: EdsFacts): EdsDescription {
+  const { identity, assemblies, connections, parameters, limits = deviceLimits } = description;
+  const params = parameters?.parameters ?? [];
+  const configuration = assemblies.find(({ kind }) => kind === "configuration")?.instance ?? 0;
+  return {
+    file: {
+      description: `${identity.productName} EDS`,
+      created: facts.created,
+      revision: facts.revision ?? { major: 1, minor: 0 },
+    },
+    device: {
+      vendorId: identity.vendorId,
+      vendorName: facts.vendorName,
+      deviceType: identity.deviceType,
+      deviceTypeText: facts.deviceTypeText ?? "Generic Device, keyable",
+      productCode: identity.productCode,
+      revision: identity.revision,
+      productName: identity.productName,
+      ...(facts.catalog === undefined ? {} : { catalog: facts.catalog }),
+    },
+    params: params.map(paramOf),
+    ...(parameters === undefined
+      ? {}
+      : {
+          paramClass: {
+            maxInstance: params.length,
+            descriptor: classDescriptor(parameters),
+            configurationAssembly: configuration,
+          },
+        }),
+    assemblies: assemblies.map((assembly) => assemblyOf(assembly, params)),
+    connections: connections.map(connectionOf),
+    capacity: {
+      messageConnections: limits.explicitConnections,
+      ioConnections: limits.ioConnections,
+      ...(connections.length === 0 ? {} : { ioMulticastProducers: 32 }),
+    },
+    ports: [{ type: "TCP", name: "EtherNet/IP", path: objectPath(TcpIpInterface.classId, 1), number: 2 }],
+    classes: classesOf(description),
+  };
+}
+
+function paramOf(parameter: ParameterDescription, i: number): MadeParam {
+  const { name, type, units, help, minimum, maximum, isReadOnly, isMonitored, choices, scaling, decimals } = parameter;
+  return {
+    name,
+    dataType: type.code,
+    default: parameter.default,
+    minimum,
+    maximum,
+    units,
+    help,
+    path: linkPath(parameter, i + 1),
+    isReadOnly,
+    isMonitored,
+    choices,
+    ...(scaling === undefined ? {} : { scaling }),
+    decimals,
+  };
+}
+
+/** An assembly's parameters, and what is between them; without any it is octets and nothing more is known. */
+function assemblyOf(
+  { instance, name, size }: AssemblyDescription,
+  parameters: readonly ParameterDescription[],
+): MadeAssembly {
+  const members: MadeMember[] = [];
+  let at = 0;
+  const pad = (to: number): void => {
+    for (let left = to - at; left > 0; left -= maxPadding) members.push({ padding: Math.min(left, maxPadding) });
+    at = to;
+  };
+  for (const { index, from, bits } of membersOf(parameters, instance)) {
+    pad(from);
+    members.push({ param: parameters[index]?.name ?? "", bits });
+    at = from + bits;
+  }
+  pad(8 * size);
+  return { instance, name: name === "" ? `Assembly ${instance}` : name, members };
+}
+
+/** A member's bits have 16 bits; whole octets are kept together. */
+const maxPadding = 0xfff8;
+
+const formats: Readonly<Record<ConnectionDescription["oToTFormat"], RealTimeFormat>> = {
+  modeless: "modeless",
+  "zero-length": "zeroLength",
+  "run-idle-32": "header32",
+  heartbeat: "heartbeat",
+};
+
+const types = { "exclusive-owner": "exclusiveOwner", "input-only": "inputOnly", "listen-only": "listenOnly" } as const;
+
+/** What controllers ask for where nobody says. */
+const usualRpi = 10_000;
+
+function connectionOf(connection: ConnectionDescription, i: number): MadeConnection {
+  const { name, type, consume, produce, configuration, oToTFormat, tToOFormat, multicast } = connection;
+  const { minRpiMicros: minimum, maxRpiMicros: maximum } = connection;
+  const rpi = { minimum, maximum, default: Math.min(Math.max(usualRpi, minimum), maximum) };
+  const priorities = (["low", "high", "scheduled"] as const satisfies readonly PriorityName[]).filter(
+    (one) => connection.priorities?.includes(one) ?? true,
+  );
+  const direction = (point: number, format: ConnectionDescription["oToTFormat"]) =>
+    ({ point, format: formats[format], isVariable: format === "zero-length", priorities, rpi }) as const;
+  return {
+    name: name === "" ? `Connection ${i + 1}` : name,
+    type: types[type],
+    classes: [0, 1],
+    triggers: ["cyclic", "changeOfState", "application"],
+    oToT: { ...direction(consume, oToTFormat), types: ["pointToPoint"] },
+    tToO: { ...direction(produce, tToOFormat), types: multicast ? ["multicast", "pointToPoint"] : ["pointToPoint"] },
+    ...(configuration === undefined ? {} : { configuration }),
+  };
+}
+
+/** Classes that every device hosts, and those that this one does, with the optional parts that it has. */
+function classesOf({ assemblies, security }: DeviceDescription): readonly MadeClass[] {
+  const instances = assemblies.map(({ instance }) => instance);
+  const secure: readonly MadeClass[] = [
+    { declaration: FileObject, maxInstance: 0x101, instances: 2 },
+    { declaration: CipSecurity },
+    { declaration: EtherNetIpSecurity },
+    { declaration: CertificateManagement },
+  ];
+  return [
+    { declaration: Identity, optional: ["state", "configurationConsistency", "assignedName", "assignedDescription"] },
+    { declaration: MessageRouter },
+    ...(instances.length === 0
+      ? []
+      : [
+          {
+            declaration: Assembly,
+            maxInstance: Math.max(...instances),
+            instances: instances.length,
+            optional: ["size"],
+          },
+        ]),
+    { declaration: ConnectionManager, optional: ["largeForwardOpen", "unconnectedSend", "getConnectionOwner"] },
+    { declaration: Qos },
+    { declaration: TcpIpInterface, optional: ["ttl", "multicastConfiguration"] },
+    { declaration: EthernetLink },
+    ...(security === null ? [] : secure),
+  ];
+}
