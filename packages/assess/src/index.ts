@@ -1,0 +1,40 @@
+export { parseAttestations, voidReason } from "./attestation.ts";
+export type { Attestation } from "./attestation.ts";
+export { catalogue, catalogueSources, requirementOf, selectRequirements } from "./catalogue/catalogue.ts";
+export type { CatalogueFilter, RequirementId } from "./catalogue/catalogue.ts";
+export { partsOfRequirement } from "./catalogue/parts.ts";
+export type { RequirementPart } from "./catalogue/parts.ts";
+export { normaliseRequirementId, partsOfId, typesOf } from "./catalogue/requirement-id.ts";
+export { componentTypes, foundationalRequirements, securityLevels } from "./catalogue/requirement.ts";
+export type {
+  ComponentType,
+  FoundationalRequirement,
+  LinuxSource,
+  LinuxVerdict,
+  PaperVerdict,
+  Requirement,
+  RequirementParts,
+  SecurityLevel,
+} from "./catalogue/requirement.ts";
+export { unanswered } from "./catalogue/unanswered.ts";
+export type { Unanswered } from "./catalogue/unanswered.ts";
+export type { Check, CheckMethod, Findings, Subject } from "./check.ts";
+export type { CommandRecord, EvidenceKind, EvidenceRef, ExchangeRecord, TimingRecord } from "./evidence/evidence.ts";
+export { makeRecorder } from "./evidence/recorder.ts";
+export type { Recorder, RecorderOptions, RecordingRecorder } from "./evidence/recorder.ts";
+export { makeRedactor } from "./evidence/redaction.ts";
+export type { Redactor } from "./evidence/redaction.ts";
+export { evidenceStore } from "./evidence/store.ts";
+export type { EvidenceStore } from "./evidence/store.ts";
+export { judgeCheck } from "./judge/check-result.ts";
+export type { CheckOutcome, CheckRecord, CheckResult } from "./judge/check-result.ts";
+export { judge, judgeRequirement } from "./judge/judge.ts";
+export type { Question } from "./judge/judge.ts";
+export { countsByFr, countVerdicts, levelsReached } from "./judge/level.ts";
+export type { LevelVector, VerdictCounts } from "./judge/level.ts";
+export { isFulfilled, worst } from "./judge/verdict.ts";
+export type { NotApplicable, PartVerdict, Verdict, VerdictWord } from "./judge/verdict.ts";
+export { needs } from "./need.ts";
+export type { Need } from "./need.ts";
+export { absence, capability, control, negative, repeated, repetitions } from "./observation.ts";
+export type { Observation, ObservationInput, ObservationRole, Try } from "./observation.ts";
