@@ -13,6 +13,8 @@ export interface Clock {
    * @param keepsAlive For a wait that work goes on after: the process must not end meanwhile. Other timers do not keep it.
    */
   after(ms: number, run: () => void, keepsAlive?: boolean): Cancel;
+  /** Calls `run` once what waits in the sockets has been read, a turn of it; a clock without one has no sockets to wait for. */
+  afterReading?(run: () => void): void;
 }
 
 /** The machine's clock. */
@@ -23,6 +25,10 @@ export const systemClock: Clock = {
     const timer = setTimeout(run, ms);
     if (!keepsAlive) timer.unref();
     return () => clearTimeout(timer);
+  },
+  // The turn's sockets are read between its timers and its immediates.
+  afterReading(run) {
+    setImmediate(run);
   },
 };
 

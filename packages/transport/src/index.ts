@@ -21,5 +21,7 @@ export { openUdp } from "./udp.ts";
 export type { UdpOptions, UdpSocket } from "./udp.ts";
 export { acceptAnyone, verifyWith } from "./tls-verify.ts";
 export type { VerifyOptions } from "./tls-verify.ts";
+export { watchSilence } from "./watchdog.ts";
+export type { WatchdogOptions } from "./watchdog.ts";
 export { TimerWheel, sharedWheel } from "./wheel.ts";
 export type { Repeat } from "./wheel.ts";

@@ -27,7 +27,7 @@ interface Entry {
 }
 
 /** What a wheel needs of a clock. */
-type WheelClock = Pick<Clock, "now" | "after">;
+type WheelClock = Pick<Clock, "now" | "after" | "afterReading">;
 
 /** What is due this soon runs now: going to sleep for less costs more than it gains. */
 const coalesceMicros = 20;
@@ -105,12 +105,18 @@ export class TimerWheel {
     };
   }
 
-  /** Runs `run` once after at least `micros`; up to a millisecond more. */
-  after(micros: number, run: () => void): Cancel {
+  /** Runs `run` once after at least `micros`, up to a millisecond more, and tells it how late it is, in microseconds. */
+  after(micros: number, run: (lateMicros: number) => void): Cancel {
     const due = onGrid(this.#nowMicros() + micros);
     const entry: Entry = { run, due, last: 0, period: 0, missed: 0, order: (this.#made += 1), at: -1 };
     this.#insert(entry);
     return () => this.#remove(entry);
+  }
+
+  /** Runs `run` once the process has read what waits in its sockets, a turn of it; at once by a clock that has none. */
+  afterReading(run: () => void): void {
+    if (this.#clock.afterReading === undefined) run();
+    else this.#clock.afterReading(run);
   }
 
   #nowMicros(): number {

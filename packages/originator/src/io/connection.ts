@@ -1,5 +1,6 @@
 import {
   sharedWheel,
+  watchSilence,
   type Cancel,
   type ChannelFacts,
   type DatagramPath,
@@ -64,6 +65,8 @@ export interface IoConnection extends AsyncDisposable {
   /** Sends now, where the trigger is the application's; not sooner than the inhibit time allows. */
   send(): void;
   statistics(): IoStatistics;
+  /** Forgets the times between packets until now, for a measurement that begins here: opening is not what it is to tell. */
+  restartIntervals(): void;
   /** Forward_Close. Safe to call twice; a device that is gone is no error. */
   close(): Promise<void>;
 }
@@ -89,9 +92,6 @@ const firstPacketMicros = 10_000_000;
  * @see CIP Vol 1, 3-5.5.2; reference ethernet-ip.md 6
  */
 export async function openIo(session: Session, request: IoRequest, options: IoOptions = {}): Promise<IoConnection> {
-  const openGate = options.openGate ?? openUdpGate;
-  const own = (await session.ioGate(options.signal)) ?? (await openGate(addressesOf(session)));
-  const gate = alsoRelease === undefined ? own : releasing(own, alsoRelease);
   const { protection, signal } = options;
   if (protection === undefined) return openOn(session, request, options);
   const lease = await session.leaseProtected(protection, signal);
@@ -110,6 +110,9 @@ async function openOn(
   options: IoOptions,
   alsoRelease?: () => Promise<void>,
 ): Promise<IoConnection> {
+  const openGate = options.openGate ?? openUdpGate;
+  const own = (await session.ioGate(options.signal)) ?? (await openGate(addressesOf(session)));
+  const gate = alsoRelease === undefined ? own : releasing(own, alsoRelease);
   const { remote } = session.facts;
   try {
     const probe = gate.path({ address: remote.address, port: 1 }).facts;
@@ -129,8 +132,6 @@ async function openOn(
   }
 }
 
-function addressesOf({ facts: { local, remote } }: Session): Parameters<OpenGate>[0] {
-  return { local: local.address, remote: remote.address };
 function releasing(gate: IoGate, also: () => Promise<void>): IoGate {
   return {
     port: gate.port,
@@ -147,6 +148,8 @@ function releasing(gate: IoGate, also: () => Promise<void>): IoGate {
   };
 }
 
+function addressesOf({ facts: { local, remote } }: Session): Parameters<OpenGate>[0] {
+  return { local: local.address, remote: remote.address };
 }
 
 class Connection implements IoConnection {
@@ -243,6 +246,10 @@ class Connection implements IoConnection {
     };
   }
 
+  restartIntervals(): void {
+    this.#arrivals.restartIntervals();
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -291,13 +298,12 @@ class Connection implements IoConnection {
     });
   }
 
-  /** One timer, set again by what is left of the time since the last packet: a packet itself touches no timer. */
-  #watch(micros: number): void {
-    this.#cancelWatchdog = this.#wheel.after(micros, () => {
-      if (this.#isEnded) return;
-      const since = this.#sinceInputMicros();
-      if (since < this.#timeoutMicros) this.#watch(this.#timeoutMicros - since);
-      else this.#timeOut();
+  #watch(limitMicros: number): void {
+    this.#cancelWatchdog = watchSilence(this.#wheel, {
+      limitMicros,
+      silenceMicros: () => this.#sinceInputMicros(),
+      graceMicros: this.granted.tToOApiMicros,
+      expired: () => this.#timeOut(),
     });
   }
 

@@ -75,6 +75,8 @@ export interface ScannedConnection {
   setOutput(data: Uint8Array): void;
   setRun(isRun: boolean): void;
   statistics(): ScanStatistics;
+  /** As that of the connection that runs now, if one does. */
+  restartIntervals(): void;
   /** Closes it and takes it out of the scanner. */
   stop(): Promise<void>;
 }
@@ -198,6 +200,10 @@ class Kept implements ScannedConnection {
     };
   }
 
+  restartIntervals(): void {
+    this.#io?.restartIntervals();
+  }
+
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#done;
@@ -275,13 +281,13 @@ class Kept implements ScannedConnection {
       ...(this.#output === undefined ? {} : { output: this.#output }),
       ...(onInput === undefined ? {} : { onInput }),
       ...(allowPlainIo === undefined ? {} : { allowPlainIo }),
+      ...(protection === undefined ? {} : { protection }),
       ...(openGate === undefined ? {} : { openGate }),
       ...(wheel === undefined ? {} : { wheel }),
     };
   }
 
   /** Waits for the end of the connection, or for being stopped. */
-      ...(protection === undefined ? {} : { protection }),
   async #ended(io: IoConnection): Promise<Error | undefined> {
     const { signal } = this.#abort;
     const { promise, resolve } = Promise.withResolvers<undefined>();

@@ -89,6 +89,11 @@ export class Arrivals {
     if (sequence !== undefined) this.#last = sequence;
   }
 
+  /** Forgets the times between packets until now. */
+  restartIntervals(): void {
+    this.#intervals.clear();
+  }
+
   intervals(): IoStatistics["intervalMicros"] {
     const at = (share: number): number => Math.round(this.#intervals.quantile(share));
     return { p1: at(0.01), p50: at(0.5), p99: at(0.99), p999: at(0.999), max: this.#intervals.max };

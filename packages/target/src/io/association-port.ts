@@ -9,6 +9,7 @@ import type { Channel, IoPort } from "@cipsec/transport";
 export function associationPort(channel: Channel): IoPort {
   return {
     local: channel.facts.local,
+    marks: false,
     sendErrors: 0,
     ...(channel.maxMessage === undefined ? {} : { maxMessage: channel.maxMessage }),
     path: () => channel,

@@ -1,4 +1,11 @@
-import type { ChannelFacts, Clock, Endpoint, IoPort, TimerWheel } from "@cipsec/transport";
+import {
+  watchSilence,
+  type ChannelFacts,
+  type Clock,
+  type Endpoint,
+  type IoPort,
+  type TimerWheel,
+} from "@cipsec/transport";
 import {
   ConnectionType,
   IoWriter,
@@ -355,15 +362,17 @@ export class IoEngine {
     this.#watch(connection, timeoutMicros(connection));
   }
 
-  /** A packet only notes its time; when the watchdog fires it waits on for what is left. */
-  #watch(connection: IoConnection, micros: number): void {
+  #watch(connection: IoConnection, limitMicros: number): void {
     const { consumed } = connection;
-    consumed.watchdog = this.#options.wheel.after(micros, () => {
-      const left = consumed.lastHeardMicros + timeoutMicros(connection) - this.#nowMicros();
-      if (consumed.hasHeard && left > 0) return this.#watch(connection, left);
-      this.#hasFaulted = true;
-      this.#options.onTimeout();
-      this.close(connection, "timeout");
+    consumed.watchdog = watchSilence(this.#options.wheel, {
+      limitMicros,
+      silenceMicros: () => this.#nowMicros() - consumed.lastHeardMicros,
+      graceMicros: connection.oToTRpiMicros,
+      expired: () => {
+        this.#hasFaulted = true;
+        this.#options.onTimeout();
+        this.close(connection, "timeout");
+      },
     });
   }
 

@@ -229,6 +229,7 @@ function fakePort(clock: FakeClock, sent: SentDatagram[]): IoPort {
   const local = { address: "127.25.0.1", port: 2222 };
   return {
     local,
+    marks: true,
     sendErrors: 0,
     path: (remote, marks): DatagramPath => ({
       facts: { protocol: "udp", local, remote },
