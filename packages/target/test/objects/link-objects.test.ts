@@ -21,10 +21,16 @@ describe("Ethernet Link counters, ethernet-ip.md 7.8", () => {
   const getAndClear = EthernetLink.services.getAndClear.code;
   const { interfaceCounters, mediaCounters } = EthernetLink.attributes;
   let counters: Record<string, number>;
+  let system: Record<string, string>;
 
   beforeEach(() => {
+    system = { flags: "0x1003", speed: "1000", duplex: "full", operstate: "up" };
     counters = { rx_bytes: 5000, rx_packets: 40, multicast: 10, tx_bytes: 700, rx_crc_errors: 3, rx_missed_errors: 2 };
-    hostEthernetLink(router, "127.34.2.1", (_, name) => counters[name] ?? 0);
+    hostEthernetLink(
+      router,
+      "127.34.2.1",
+      (_, file) => system[file] ?? String(counters[file.replace(/.*\//, "")] ?? 0),
+    );
   });
 
   const read = async <T>(service: number, { id, type }: { readonly id: number; readonly type: Codec<T> }): Promise<T> =>
@@ -57,7 +63,58 @@ describe("Ethernet Link counters, ethernet-ip.md 7.8", () => {
     expect(await read(Service.getAttributeSingle, interfaceCounters)).toMatchObject({ inOctets: 12 });
   });
 
+  test("64 bits go on where 32 run over, each attribute is cleared alone", async () => {
+    const { highInterfaceCounters, highMediaCounters, ethernetErrors, linkDownCounter } = EthernetLink.attributes;
+    counters = {
+      ...counters,
+      rx_bytes: 2 ** 40 + 5,
+      rx_errors: 3,
+      tx_errors: 4,
+      carrier_down_count: 2,
+      rx_frame_errors: 9,
+    };
+    expect(await read(Service.getAttributeSingle, highInterfaceCounters)).toMatchObject({
+      inOctets: 2n ** 40n + 5n,
+      inUnicast: 30n,
+      inMulticast: 10n,
+    });
+    expect(await read(getAndClear, highMediaCounters)).toMatchObject({
+      alignmentErrors: 9n,
+      fcsErrors: 3n,
+      macReceiveErrors: 2n,
+    });
+    expect(await read(Service.getAttributeSingle, highMediaCounters)).toMatchObject({
+      alignmentErrors: 0n,
+      fcsErrors: 0n,
+    });
+    expect(await read(Service.getAttributeSingle, mediaCounters)).toMatchObject({ alignmentErrors: 9, fcsErrors: 3 });
+    expect(await read(Service.getAttributeSingle, ethernetErrors)).toBe(7);
+    expect(await read(getAndClear, linkDownCounter)).toBe(2);
+    expect(await read(Service.getAttributeSingle, linkDownCounter)).toBe(0);
+    counters["carrier_down_count"] = 3;
+    expect(await read(Service.getAttributeSingle, linkDownCounter)).toBe(1);
+  });
+
+  test("state, speed and mode are the host's; the port cannot be put out of service from here", async () => {
+    const { interfaceState, adminState, interfaceCapability } = EthernetLink.attributes;
+    expect(await read(Service.getAttributeSingle, interfaceState)).toBe(1);
+    expect(await read(Service.getAttributeSingle, interfaceCapability)).toEqual({
+      capability: 0,
+      modes: [{ speed: 1000, duplex: 1 }],
+    });
+    system["flags"] = "0x1002";
+    expect(await read(Service.getAttributeSingle, adminState)).toBe(2);
+    const refused = await ask(Service.setAttributeSingle, [0xf6, 1, adminState.id], Uint8Array.of(1));
+    expect(refused.status).toBe(Status.attributeNotSettable);
+  });
+
   test.each([
+    {
+      name: "errors, which have no clearing",
+      path: [0xf6, 1, 14],
+      data: [],
+      status: Status.serviceNotSupportedForPath,
+    },
     { name: "another attribute", path: [0xf6, 1, 1], data: [], status: Status.serviceNotSupportedForPath },
     { name: "no attribute", path: [0xf6, 1], data: [], status: Status.serviceNotSupportedForPath },
     { name: "data", path: [0xf6, 1, 4], data: [0], status: Status.tooMuchData },
@@ -67,11 +124,15 @@ describe("Ethernet Link counters, ethernet-ip.md 7.8", () => {
 
   test("an interface without counters has none, and no service on them", async () => {
     const bare = new Router(() => undefined);
-    hostEthernetLink(bare, "127.34.2.1", () => undefined);
+    hostEthernetLink(bare, "127.34.2.1", () => "");
     const tell = async (service: number): Promise<Reply> =>
       bare.handle(request(service, [0xf6, 1, 4]), requestContext());
     expect((await tell(Service.getAttributeSingle)).status).toBe(Status.attributeNotSupported);
     expect((await tell(getAndClear)).status).toBe(Status.serviceNotSupported);
+    for (const id of [8, 9, 12, 13, 14, 15])
+      expect((await bare.handle(request(0x0e, [0xf6, 1, id]), requestContext())).status).toBe(
+        Status.attributeNotSupported,
+      );
   });
 
   test.runIf(process.platform === "linux")("the loopback interface counts what goes over it", async () => {

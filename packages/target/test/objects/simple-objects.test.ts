@@ -88,7 +88,7 @@ beforeAll(async () => {
   hostMessageRouter(router, 4, () => connections.table.size);
   hostAssemblies(router, assemblies, data);
   hostQos(router, await openStore(folder));
-  hostEthernetLink(router, "127.25.2.1", () => undefined);
+  hostEthernetLink(router, "127.25.2.1", () => "");
   session = await loopbackSession("127.25.2.1", services);
 });
 

@@ -33,7 +33,7 @@ export function forwardOpen(more: Partial<ForwardOpen> & { readonly size?: numbe
   };
 }
 
-export async function sendOpen(peer: Peer, open: ForwardOpen, large = false): Promise<Reply> {
+export async function sendOpen(peer: Pick<Peer, "request">, open: ForwardOpen, large = false): Promise<Reply> {
   const data = encode(large ? LargeForwardOpen : ForwardOpen, open);
   return peer.request(request(large ? 0x5b : 0x54, [0x06, 1], data));
 }
