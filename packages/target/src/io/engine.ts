@@ -161,7 +161,6 @@ export class IoEngine {
     const port = this.#options.portFor(channel);
     if (port === undefined) return [Extended.transportNotSupported];
     const { assemblies } = this.#options;
-    const subnet = subnetOf(channel.local.address);
     const plan = checkIoOpen(open, path, {
       points: this.#options.connections,
       sizeOf: (instance) => assemblies.get(instance).length,
@@ -169,14 +168,18 @@ export class IoEngine {
       isSet: (instance) => assemblies.isSet(instance),
       open: this.connections,
       originator: channel.remote.address,
-      subnet,
+      get subnet() {
+        return subnetOf(channel.local.address);
+      },
       ttl: this.#options.multicastTtl(),
       hasMulticast: !isAssociation(channel),
       maxPacket: (port.maxMessage ?? Infinity) - packetOverhead,
     });
     if (isRefused(plan)) return plan;
     const isMulticast = open.tToO.type === ConnectionType.multicast;
-    const group = isMulticast ? (plan.joins?.destination.address ?? this.#freeGroup(subnet)) : undefined;
+    const group = isMulticast
+      ? (plan.joins?.destination.address ?? this.#freeGroup(subnetOf(channel.local.address)))
+      : undefined;
     if (!this.#hasRoom(request.owner) || (isMulticast && group === undefined)) return [Extended.outOfConnections];
     const own = isAssociation(channel) ? channel.remote.port : (request.tToOPort ?? ioPort);
     const destination: Endpoint =

@@ -17,6 +17,7 @@ export interface OpenSituation {
   readonly isSet: (instance: number) => boolean;
   readonly open: readonly IoConnection[];
   readonly originator: string;
+  /** Looked up in the system where it is read, which costs more than all checks together: for multicast only. */
   readonly subnet: Subnet;
   readonly ttl: number;
   /** Whether the way that data go by has groups. */
