@@ -1,19 +1,14 @@
 import {
-  ConnectionFailure,
   ConnectionService,
   ConnectionTriad,
   ConnectionType,
-  EPATH,
   ForwardClose,
   ForwardCloseReply,
   ForwardOpen,
-  ForwardOpenReply,
   ItemType,
   LargeForwardOpen,
-  Reader,
   Sockaddr,
   Status,
-  UnconnectedSend,
   WireError,
   decode,
   encode,
@@ -27,7 +22,8 @@ import {
 } from "@cipsec/wire";
 import type { Clock } from "@cipsec/transport";
 import { hostConnectionDiagnostics } from "./connection-diagnostics.ts";
-import { hopRefusal, ioPath, routedPath, type IoPath } from "./connection-path.ts";
+import { ioPath, routedPath, type IoPath } from "./connection-path.ts";
+import { failure, failureData, openReply } from "./connection-replies.ts";
 import type { RequestContext } from "./context.ts";
 import { ConnectionTable, type Class3Connection } from "./connections.ts";
 import { Extended, type Refused } from "./extended.ts";
@@ -36,6 +32,7 @@ import type { IoConnection } from "./io/connection.ts";
 import type { IoEngine } from "./io/engine.ts";
 import { refuse } from "./refusal.ts";
 import type { Router } from "./router.ts";
+import { hostUnconnectedSend } from "./unconnected-send.ts";
 
 /** Bounds on class 3 connections, each with its reason. */
 export interface ConnectionLimits {
@@ -84,7 +81,7 @@ const standardIoPort = 2222;
 type Open = Value<typeof ForwardOpen>;
 
 /**
- * The Connection Manager: connections of class 0, 1 and 3, and Unconnected_Send with the device itself as its end.
+ * The Connection Manager: connections of class 0, 1 and 3.
  * Every check comes before anything changes.
  *
  * @see CIP Vol 1, 3-5; reference ethernet-ip.md 6
@@ -104,12 +101,10 @@ export class ConnectionManager {
   };
   readonly #identity: DeviceIdentity;
   readonly #limits: ConnectionLimits;
-  readonly #router: Router;
 
   constructor({ identity, limits, clock, router, io }: ConnectionManagerOptions) {
     this.#identity = identity;
     this.#limits = limits;
-    this.#router = router;
     this.io = io;
     this.table = new ConnectionTable(clock, () => {
       this.counters.timeouts += 1;
@@ -119,7 +114,7 @@ export class ConnectionManager {
     host(ConnectionService.forwardOpen, (request, context) => this.#open(request, context));
     host(ConnectionService.largeForwardOpen, (request, context) => this.#open(request, context));
     host(ConnectionService.forwardClose, (request, context) => this.#close(request, context));
-    host(ConnectionService.unconnectedSend, (request, context) => this.#send(request, context));
+    hostUnconnectedSend(router);
     hostConnectionDiagnostics(router, this);
   }
 
@@ -323,23 +318,6 @@ export class ConnectionManager {
       data: encode(ForwardCloseReply, { ...close, applicationReply: noOctets }),
     };
   }
-
-  /** Delivers to the device itself: one hop to the backplane's own slot. The reply is the embedded service's own. */
-  async #send(request: Request, context: RequestContext): Promise<Reply> {
-    const { message, route } = decode(UnconnectedSend, request.data);
-    const [hop, ...further] = route;
-    const inside = context.inside ?? [];
-    if (hop?.kind !== "port" || inside.includes(request.service))
-      return routeFailure(request, Extended.invalidSegment, route);
-    const refused = hopRefusal(hop);
-    if (refused !== undefined) return routeFailure(request, refused, route);
-    if (further.length > 0) {
-      const isPort = further[0]?.kind === "port";
-      return routeFailure(request, isPort ? Extended.portNotAvailable : Extended.invalidSegment, further);
-    }
-    if (message.length < 2) return routeFailure(request, Extended.parameterError, further);
-    return this.#router.handleOctets(message, { ...context, inside: [...inside, request.service] });
-  }
 }
 
 /** Who opened a connection and may close it: the proven identity, or the address where nothing is proven. */
@@ -347,12 +325,6 @@ export function ownerOf({ channel }: { readonly channel: RequestContext["channel
   const peer = channel.security?.peer;
   if (peer?.kind === "certificate") return `certificate:${peer.sha256}`;
   return peer?.kind === "psk" ? `psk:${peer.identity}` : `address:${channel.remote.address}`;
-}
-
-/** Sequence count in front of a class 3 message. */
-export function splitSequence(data: Uint8Array): { readonly sequence: number; readonly message: Uint8Array } {
-  const r = new Reader(data);
-  return { sequence: r.u16("sequence count"), message: r.rest() };
 }
 
 /** The Message Router and nothing else. */
@@ -391,31 +363,6 @@ function askedPort({ items = [] }: RequestContext): number | undefined {
   return port === 0 ? undefined : port;
 }
 
-function openReply(
-  opened: Triad & {
-    readonly oToTConnectionId: number;
-    readonly tToOConnectionId: number;
-    readonly oToTRpiMicros: number;
-    readonly tToORpiMicros: number;
-  },
-): Reply {
-  const data = encode(ForwardOpenReply, {
-    ...opened,
-    oToTApiMicros: opened.oToTRpiMicros,
-    tToOApiMicros: opened.tToORpiMicros,
-    applicationReply: noOctets,
-  });
-  return { service: ConnectionService.forwardOpen, status: Status.success, extended: [], data };
-}
-
-function failure(request: Request, triad: Triad, extended: readonly number[]): Reply {
-  return { service: request.service, status: Status.connectionFailure, extended, data: failureData(triad) };
-}
-
-function failureData(triad: Triad): Uint8Array {
-  return encode(ConnectionFailure, { ...triad, remainingPath: new Uint8Array(2) });
-}
-
 function sameTriad(a: Triad, b: Triad): boolean {
   return (
     a.connectionSerial === b.connectionSerial &&
@@ -435,14 +382,4 @@ function checkPathSize(data: Uint8Array, at: number): void {
   const rest = data.length - at - 1;
   if (words === undefined || rest < 2 * words) throw refuse(Status.notEnoughData);
   if (rest > 2 * words) throw refuse(Status.tooMuchData);
-}
-
-/** A Connection Manager error of routing: the remaining path size in words and a reserved octet follow. */
-function routeFailure(request: Request, extended: number, remaining: readonly Segment[]): Reply {
-  return {
-    service: request.service,
-    status: Status.connectionFailure,
-    extended: [extended],
-    data: Uint8Array.of(encode(EPATH, remaining).length / 2, 0),
-  };
 }

@@ -5,6 +5,7 @@ import {
   EncapsulationStatus,
   ItemType,
   MessageRouterReply,
+  Reader,
   RegisterSession,
   SendData,
   WireError,
@@ -18,7 +19,7 @@ import {
   type StreamEvent,
 } from "@cipsec/wire";
 import { proceed, type Awaitable } from "./awaitable.ts";
-import { splitSequence, type ConnectionManager } from "./connection-manager.ts";
+import type { ConnectionManager } from "./connection-manager.ts";
 import type { RequestContext } from "./context.ts";
 import { answerList, type DiscoveryFacts } from "./identity.ts";
 import type { Router } from "./router.ts";
@@ -227,6 +228,12 @@ export class EncapsulationSession {
 function registered({ command, context }: Frame, session: number, status: number): Answer {
   const data = encode(RegisterSession, { version: protocolVersion, options: 0 });
   return { send: frame(command, { session, status, context, data }) };
+}
+
+/** Sequence count in front of a class 3 message. */
+function splitSequence(data: Uint8Array): { readonly sequence: number; readonly message: Uint8Array } {
+  const r = new Reader(data);
+  return { sequence: r.u16("sequence count"), message: r.rest() };
 }
 
 function withSequence(sequence: number, message: Uint8Array): Uint8Array {
