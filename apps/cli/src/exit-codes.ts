@@ -62,6 +62,7 @@ export function exitCodeOf(error: unknown): number {
     case "encap":
     case "tls":
     case "transport":
+    case "est":
       return ExitCode.peer;
     default:
       return ExitCode.bug;
@@ -87,6 +88,8 @@ const trustAlerts: readonly unknown[] = [
 /** Whether TLS failed over who we are: the operator acts on that as on a certificate that we refuse. */
 function isAboutTrust({ code, facts }: StackErrorShape): boolean {
   if (code === "tls/alert") return trustAlerts.includes(facts["alert"]);
+  // An EST server that does not know us, or has no rule that lets us in.
+  if (code === "est/http") return facts["status"] === 401 || facts["status"] === 403;
   return code === "tls/handshake" && facts["reason"] === "keys-differ";
 }
 

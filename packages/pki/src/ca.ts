@@ -58,6 +58,8 @@ export interface IssueRequest {
   readonly days?: number;
   /** `tool` only: also accepted as a TLS server, for tools that listen. */
   readonly server?: boolean;
+  /** `tool` only: may ask for certificates of others, as a registration authority; never from a request alone. */
+  readonly registrar?: boolean;
 }
 
 /** An issued certificate. */
@@ -277,15 +279,15 @@ function settle(
   now: Date,
   issuer: Certificate,
 ): Omit<Parameters<typeof makeCertificate>[0], "serialHex" | "issuer" | "issuerKey"> {
-  const { profile, csr, days = 730, server = false } = request;
+  const { profile, csr, days = 730, server = false, registrar = false } = request;
   const subject = request.subject ?? csr?.subject ?? {};
   const publicKey = request.publicKey ?? csr?.publicKey;
   if (publicKey === undefined) throw new UsageError("usage/argument", "a certificate needs a request or a public key");
   if (csr !== undefined && request.publicKey !== undefined && !samePublicKey(csr.publicKey, request.publicKey)) {
     throw new UsageError("usage/argument", "the request and the public key are of different keys: give one of them");
   }
-  if (server && profile !== "tool")
-    throw new UsageError("usage/argument", "only the profile 'tool' has a choice of being a server");
+  if ((server || registrar) && profile !== "tool")
+    throw new UsageError("usage/argument", "only the profile 'tool' has a choice of being a server or a registrar");
   if (profile === "vendor-device" && (subject.serialNumber ?? "") === "") {
     throw new UsageError(
       "usage/argument",
@@ -305,7 +307,7 @@ function settle(
     san: request.san ?? csr?.san ?? {},
     publicKey,
     ...period,
-    usage: { ...leafUsages[profile], ...(server ? { server } : {}) },
+    usage: { ...leafUsages[profile], ...(server ? { server } : {}), ...(registrar ? { registrar } : {}) },
   };
 }
 

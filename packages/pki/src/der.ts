@@ -14,6 +14,10 @@ export const Tag = {
   bitString: 0x03,
   octetString: 0x04,
   oid: 0x06,
+  utf8String: 0x0c,
+  printableString: 0x13,
+  teletexString: 0x14,
+  ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,
@@ -113,6 +117,17 @@ export function readOid(element: DerElement): string {
   return [first, head - first * 40, ...tail].join(".");
 }
 
+/** Writes an object identifier from dotted text. */
+export function writeOid(dotted: string): Uint8Array {
+  const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
+  const octets = [first * 40 + second, ...rest].flatMap((arc) => {
+    const groups = [arc % 128];
+    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128)) groups.unshift(128 + (left % 128));
+    return groups;
+  });
+  return writeElement(Tag.oid, Uint8Array.from(octets));
+}
+
 /** Reads a UTCTime or GeneralizedTime, in the one form that RFC 5280 4.1.2.5 allows for each. */
 export function readTime(element: DerElement, what: string): Date {
   const text = Buffer.from(element.content).toString("latin1");
@@ -133,6 +148,40 @@ export function readPositive(content: Uint8Array, what: string): string {
     throw bad(what, "is not a positive number of up to 20 octets");
   if (first === 0 && second !== undefined && second < 0x80) throw bad(what, "is padded");
   return Buffer.from(first === 0 && content.length > 1 ? content.subarray(1) : content).toString("hex");
+}
+
+/** Elements within each other; CMS has about ten. */
+const maxDepth = 32;
+
+/**
+ * Gives BER of indefinite length definite ones, from the outside in, as far as they are indefinite: Java's usual CMS is
+ * written so. Elements of definite length are copied as they are, so that signatures stay good.
+ *
+ * @throws {UsageError} `usage/encoding`
+ */
+export function toDefinite(bytes: Uint8Array, what: string): Uint8Array {
+  return bytes[1] === 0x80 ? definite(bytes, what, 0).der : bytes;
+}
+
+function definite(
+  bytes: Uint8Array,
+  what: string,
+  depth: number,
+): { readonly der: Uint8Array; readonly length: number } {
+  const [tag = 0, first] = bytes;
+  if (first !== 0x80) {
+    const { raw } = readElement(bytes, what);
+    return { der: raw, length: raw.length };
+  }
+  if (depth === maxDepth || (tag & 0x20) === 0) throw bad(what, "has no definite length");
+  const parts: Uint8Array[] = [];
+  let at = 2;
+  while (bytes[at] !== 0 || bytes[at + 1] !== 0) {
+    const part = definite(bytes.subarray(at), what, depth + 1);
+    parts.push(part.der);
+    at += part.length;
+  }
+  return { der: writeElement(tag, ...parts), length: at + 2 };
 }
 
 /** Writes one element around the given parts. */

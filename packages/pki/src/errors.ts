@@ -115,6 +115,46 @@ export const errorCodes = {
     cause: "The authority has not issued a certificate with this serial number.",
     fix: "See 'cipsec ca list'.",
   },
+  "usage/est": {
+    cause: "The EST server's rules, users or address are wrong.",
+    fix: "See docs/est.md for the form of rules and users.",
+  },
+  "usage/est-request": {
+    cause: "There is no waiting enrolment request with this id, or it is decided already.",
+    fix: "See 'cipsec est pending'.",
+  },
+  "est/http": {
+    cause: "The EST server refused the request.",
+    fix: "The message repeats the server's reason; 401 and 403 are about who asks, 400 about the request, 429 and 503 about load.",
+  },
+  "est/answer": {
+    cause: "The EST server's answer is not what RFC 7030 has in this place.",
+    fix: "Check that the URL leads to an EST server, and that no proxy changes its answers.",
+  },
+  "est/pending": {
+    cause: "The request waits for a person at the EST server.",
+    fix: "Approve it there ('cipsec est approve'), then ask again.",
+  },
+  "est/unavailable": {
+    cause: "The EST server does not offer this operation.",
+    fix: "Leave it out, or have it switched on at the server.",
+  },
+  "transport/timeout": {
+    cause: "No answer came in time.",
+    fix: "Check address, port, firewall and that the server runs; raise --timeout on slow links.",
+  },
+  "transport/closed": {
+    cause: "The other side closed the connection.",
+    fix: "Look at the server's log; it closes on refused certificates and full tables.",
+  },
+  "transport/unreachable": {
+    cause: "The network has no way to this address, or nothing listens there.",
+    fix: "Check the address, the port, the route and the cable.",
+  },
+  "transport/address": {
+    cause: "The address could not be used or resolved.",
+    fix: "Check the spelling, and that the address belongs to this machine when listening.",
+  },
   "state/corrupt": {
     cause: "Stored state fails its checksum and no earlier generation is good.",
     fix: "Restore a backup, or reset to factory default.",
@@ -142,6 +182,12 @@ export type UsageCode = Under<"usage">;
 
 /** Codes of failed storage. */
 export type StateCode = Under<"state">;
+
+/** Codes of refusals by the other side of an enrolment. */
+export type PeerCode = Under<"est">;
+
+/** Codes of a network that failed. */
+export type TransportCode = Under<"transport">;
 
 /** What an error may carry beside code and message. */
 export interface ErrorOptionsWithFacts {
@@ -174,6 +220,12 @@ export class UsageError extends PkiError<UsageCode> {}
 
 /** State on disk is unreadable, cannot be written, or is held by another process. */
 export class StateError extends PkiError<StateCode> {}
+
+/** The EST server refused us, or answered wrongly. */
+export class PeerError extends PkiError<PeerCode> {}
+
+/** The network, or the other end of it, failed. */
+export class TransportError extends PkiError<TransportCode> {}
 
 /**
  * Runs a parser over hostile input and lets nothing out but a {@link UsageError} of the given code, whatever the

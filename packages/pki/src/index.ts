@@ -33,9 +33,61 @@ export {
 } from "./crl.ts";
 export type { Crl, CrlContent, CrlEntry, RevocationReason } from "./crl.ts";
 export { createCsr, maxRequestOctets, parseCsr } from "./csr.ts";
-export type { CertificateRequest, RequestWish } from "./csr.ts";
-export { errorCodes, PkiError, StateError, TrustError, UsageError } from "./errors.ts";
-export type { ErrorCode, ErrorOptionsWithFacts, Facts, StateCode, TrustCode, UsageCode } from "./errors.ts";
+export type { CertificateRequest, DecryptKey, RequestWish } from "./csr.ts";
+export { errorCodes, PeerError, PkiError, StateError, TransportError, TrustError, UsageError } from "./errors.ts";
+export type {
+  ErrorCode,
+  ErrorOptionsWithFacts,
+  Facts,
+  PeerCode,
+  StateCode,
+  TransportCode,
+  TrustCode,
+  UsageCode,
+} from "./errors.ts";
+export type { CsrAttributes } from "./est/attributes.ts";
+export { makePasswordRecord } from "./est/auth.ts";
+export type { DigestAlgorithm, Password, PasswordRecord } from "./est/auth.ts";
+export { localAuthority } from "./est/authority.ts";
+export type { EstAuthority, EstIssue, EstIssued } from "./est/authority.ts";
+export type { CallerOptions } from "./est/callers.ts";
+export { bootstrapEst, estClient } from "./est/client.ts";
+export type { CsrBuilder, EnrolAnswer, EstClient, EstClientOptions, KeygenAnswer, Pending } from "./est/client.ts";
+export { readEstUrl } from "./est/http.ts";
+export type { HttpAnswer, HttpRequest, Operation, TlsFacts } from "./est/http.ts";
+export type { KeyDelivery } from "./est/key-delivery.ts";
+export { defaultEstLimits } from "./est/limits.ts";
+export type { EstLimits } from "./est/limits.ts";
+export { decideEnrolment, identityOf } from "./est/policy.ts";
+export type {
+  Caller,
+  CertifiedCaller,
+  EnrolDecision,
+  EnrolPolicy,
+  EnrolQuestion,
+  EnrolRule,
+  NameSource,
+  SubjectSource,
+} from "./est/policy.ts";
+export { approveHeld, denyHeld, openRegister } from "./est/register.ts";
+export type { Enrolled, HeldRequest, Register } from "./est/register.ts";
+export { retryDelayMs, untilIssued } from "./est/retry.ts";
+export { readEnrolPolicy } from "./est/rules.ts";
+export { makeEstService } from "./est/service.ts";
+export type { EstEvent, EstService, EstServiceOptions } from "./est/service.ts";
+export { dialEst, estPause, listenEst } from "./est/sockets.ts";
+export type {
+  EstConnection,
+  EstDial,
+  EstDialOptions,
+  EstListener,
+  EstListenOptions,
+  TlsIdentity,
+} from "./est/sockets.ts";
+export { completeChain } from "./est/trust.ts";
+export type { CaCerts, EstTrust } from "./est/trust.ts";
+export { openKey, sealKey } from "./key-envelope.ts";
+export type { EnvelopeRecipient, EnvelopeSigner, OpenedKey } from "./key-envelope.ts";
 export {
   keyPairOf,
   keyType,

@@ -28,6 +28,8 @@ export interface Usage {
   readonly pathLength?: number;
   readonly server: boolean;
   readonly client: boolean;
+  /** May ask an authority for certificates of others (RFC 6402 2.10). */
+  readonly registrar?: boolean;
 }
 
 /** Everything that goes into a certificate. */
@@ -45,7 +47,13 @@ export interface CertificateContent {
 }
 
 /** TLS server and client authentication (RFC 5280 4.2.1.12). */
-export const usageIds = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2", any: "2.5.29.37.0" } as const;
+export const usageIds = {
+  server: "1.3.6.1.5.5.7.3.1",
+  client: "1.3.6.1.5.5.7.3.2",
+  any: "2.5.29.37.0",
+  /** id-kp-cmcRA: a registration authority, or an EST server that an authority names. */
+  registrar: "1.3.6.1.5.5.7.3.28",
+} as const;
 
 /** Length of a day, for those who count validity in days. */
 export const dayMs = 24 * 60 * 60 * 1000;
@@ -111,7 +119,7 @@ export async function makeCertificate(content: CertificateContent): Promise<Cert
   return parseCertificate(new Uint8Array(made.rawData));
 }
 
-function usageExtensions({ pathLength, server, client }: Usage, isRsa: boolean): Extension[] {
+function usageExtensions({ pathLength, server, client, registrar = false }: Usage, isRsa: boolean): Extension[] {
   if (pathLength !== undefined) {
     return [
       new BasicConstraintsExtension(true, pathLength, true),
@@ -120,7 +128,11 @@ function usageExtensions({ pathLength, server, client }: Usage, isRsa: boolean):
   }
   // Suites with static RSA, which older devices need, encrypt a secret to the key.
   const flags = keyUsageFlags.digitalSignature | (isRsa ? keyUsageFlags.keyEncipherment : 0);
-  const usages = [...(server ? [usageIds.server] : []), ...(client ? [usageIds.client] : [])];
+  const usages = [
+    ...(server ? [usageIds.server] : []),
+    ...(client ? [usageIds.client] : []),
+    ...(registrar ? [usageIds.registrar] : []),
+  ];
   return [
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(flags, true),

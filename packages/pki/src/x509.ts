@@ -12,6 +12,7 @@ cryptoProvider.set(webcrypto);
 export const provider = webcrypto;
 
 export {
+  Attribute,
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsageExtension,

@@ -1,0 +1,214 @@
+import { parseCertificates, toPem, type Certificate } from "../certificate.ts";
+import { createCsr, parseCsr, type CertificateRequest } from "../csr.ts";
+import { makeKeyPair, samePublicKey, type KeyPair } from "../keys.ts";
+import type { AlternativeNames } from "../names.ts";
+import type { EstAuthority } from "./authority.ts";
+import {
+  decideEnrolment,
+  identityOf,
+  ruleFor,
+  sameSubject,
+  type Caller,
+  type EnrolDecision,
+  type EnrolPolicy,
+} from "./policy.ts";
+import { heldId, type Enrolled, type HeldRequest, type Register } from "./register.ts";
+import type { Operation } from "./http.ts";
+
+/** An enrolment whose caller is known and whose request is sound. */
+export interface Enrolment {
+  readonly operation: Operation;
+  readonly label: string | undefined;
+  readonly caller: Caller;
+  readonly request: CertificateRequest;
+  readonly address: string;
+}
+
+/** What became of it. */
+export type EnrolResult =
+  | {
+      readonly status: "issued";
+      readonly chain: readonly Certificate[];
+      readonly identity: string;
+      readonly rule: string;
+      /** For serverkeygen: the key that was made. */
+      readonly keys: KeyPair | undefined;
+    }
+  | { readonly status: "pending"; readonly retryAfterS: number; readonly identity: string; readonly id: string }
+  | { readonly status: "refused"; readonly reason: string; readonly identity: string };
+
+/** What enrolments are decided and carried out with. */
+export interface EnrolTools {
+  readonly policy: () => EnrolPolicy;
+  readonly register: Register;
+  readonly now: () => Date;
+  readonly retryAfterS: number;
+}
+
+type Allowed = Exclude<EnrolDecision, { readonly action: "refuse" }>;
+
+/**
+ * Carries out an enrolment: asks the policy, has a person asked where it says so, sees to it that no name goes to two
+ * devices, has the certificate made, and remembers it. One at a time for a folder.
+ */
+export async function enrol(tools: EnrolTools, authority: EstAuthority, asked: Enrolment): Promise<EnrolResult> {
+  const policy = tools.policy();
+  const decision = decideEnrolment(policy, asked);
+  const identity = identityFor(tools.register, asked);
+  if (decision.action === "refuse") return { status: "refused", reason: decision.reason, identity };
+  return await tools.register.locked(
+    async () => await settle({ ...tools, policy: () => policy }, authority, asked, decision),
+  );
+}
+
+async function settle(
+  tools: EnrolTools,
+  authority: EstAuthority,
+  asked: Enrolment,
+  decision: Allowed,
+): Promise<EnrolResult> {
+  const { register } = tools;
+  const identity = identityFor(register, asked);
+  const replaced = replacedBy(tools, identity);
+  const wanted = replaced === undefined ? decision : inPlaceOf(decision, replaced);
+  const holder = holderOf(register, wanted, [identity, replaced?.identity]);
+  if (holder !== undefined) {
+    const reason = `the subject or a name belongs to '${holder.identity}' already`;
+    return { status: "refused", reason, identity };
+  }
+  if (decision.action === "issue") return await issue(tools, authority, asked, { identity, wanted, replaced });
+  const id = heldId(identity, asked.label);
+  const held = await register.held(id);
+  const isSame = held !== undefined && samePublicKey(parseCsr(held.csrPem).publicKey, asked.request.publicKey);
+  if (held?.state === "denied") {
+    const why = held.reason === undefined ? "" : `: ${held.reason}`;
+    return { status: "refused", reason: `the request was denied${why}`, identity };
+  }
+  if (!isSame || (held.state === "issued" && asked.operation === "serverkeygen")) {
+    await register.hold(newHeld(tools.now(), id, identity, wanted, asked));
+    return { status: "pending", retryAfterS: tools.retryAfterS, identity, id };
+  }
+  if (held.state === "waiting") return { status: "pending", retryAfterS: tools.retryAfterS, identity, id };
+  const { chainPem } = held;
+  if (chainPem !== undefined && asked.operation !== "serverkeygen") {
+    const chain = parseCertificates(chainPem);
+    const [leaf] = chain;
+    // An answer that was lost on the way is given again; one that was brought from elsewhere is given for the first time.
+    if (leaf !== undefined) await remember(tools, leaf, identity, wanted);
+    await register.hold({ ...held, state: "issued" });
+    return { status: "issued", chain, identity, rule: held.rule, keys: undefined };
+  }
+  const { profile, subject, san, days } = held;
+  const result = await issue(tools, authority, asked, {
+    identity,
+    replaced,
+    wanted: { ...wanted, profile, subject, san, days },
+  });
+  if (result.status === "issued") await register.hold({ ...held, state: "issued", chainPem: toPem(result.chain) });
+  return result;
+}
+
+interface Wanted {
+  readonly identity: string;
+  readonly wanted: Allowed;
+  readonly replaced: Enrolled | undefined;
+}
+
+async function issue(
+  tools: EnrolTools,
+  authority: EstAuthority,
+  asked: Enrolment,
+  { identity, wanted, replaced }: Wanted,
+): Promise<EnrolResult> {
+  const { profile, subject, san, days, rule } = wanted;
+  const { keys, request } = await requestFor(tools, asked, wanted);
+  const issued = await authority.issue({ request, profile, subject, san, days });
+  if (issued.status === "pending")
+    return { status: "pending", retryAfterS: issued.retryAfterS, identity, id: heldId(identity, asked.label) };
+  const [leaf] = issued.chain;
+  if (leaf !== undefined) await remember(tools, leaf, identity, wanted);
+  if (replaced !== undefined) {
+    await authority.supersede(replaced.serial);
+    await tools.register.forget(replaced.identity);
+  }
+  return { status: "issued", chain: issued.chain, identity, rule, keys };
+}
+
+/** The client's own request, or for serverkeygen one of a new key. */
+async function requestFor(
+  tools: EnrolTools,
+  asked: Enrolment,
+  { subject, san }: Allowed,
+): Promise<{ readonly keys: KeyPair | undefined; readonly request: CertificateRequest }> {
+  if (asked.operation !== "serverkeygen") return { keys: undefined, request: asked.request };
+  const keys = await makeKeyPair(ruleFor(tools.policy(), asked)?.keyKind);
+  return { keys, request: await createCsr({ subject, san, privateKey: keys.privateKey }) };
+}
+
+async function remember(
+  tools: EnrolTools,
+  leaf: Certificate,
+  identity: string,
+  { subject, san }: Allowed,
+): Promise<void> {
+  await tools.register.record({ identity, serial: leaf.facts.serialHex, subject, san, at: tools.now().toISOString() });
+}
+
+/** A current certificate is known by its record: its subject may say less than the birth certificate did. */
+function identityFor(register: Register, { caller, request }: Enrolment): string {
+  if (caller.kind === "registrar") return `${identityOf(caller)} for ${request.subjectText}`;
+  if (caller.kind !== "current") return identityOf(caller);
+  const { serialHex } = caller.certificate.facts;
+  return register.enrolled().find(({ serial }) => serial === serialHex)?.identity ?? identityOf(caller);
+}
+
+function replacedBy({ policy, register }: EnrolTools, identity: string): Enrolled | undefined {
+  const old = Object.entries(policy().replacements ?? {}).find(([device]) => device === identity)?.[1];
+  return old === undefined ? undefined : register.enrolled().find((entry) => entry.identity === old);
+}
+
+/** A replacement takes over subject and names; its serial number stays its own. */
+function inPlaceOf(decision: Allowed, { subject, san }: Enrolled): Allowed {
+  const { serialNumber } = decision.subject;
+  return { ...decision, subject: { ...subject, ...(serialNumber === undefined ? {} : { serialNumber }) }, san };
+}
+
+function holderOf(
+  register: Register,
+  { subject, san }: Pick<Allowed, "subject" | "san">,
+  own: readonly (string | undefined)[],
+): Enrolled | undefined {
+  const names = new Set(flat(san));
+  return register
+    .enrolled()
+    .find(
+      (entry) =>
+        !own.includes(entry.identity) &&
+        (sameSubject(entry.subject, subject) || flat(entry.san).some((name) => names.has(name))),
+    );
+}
+
+function flat({ ip, dns, uri }: AlternativeNames): readonly string[] {
+  return [...ip, ...dns, ...uri];
+}
+
+function newHeld(now: Date, id: string, identity: string, wanted: Allowed, asked: Enrolment): HeldRequest {
+  const { profile, subject, san, days, rule } = wanted;
+  return {
+    id,
+    state: "waiting",
+    identity,
+    label: asked.label ?? "",
+    rule,
+    profile,
+    subject,
+    san,
+    days,
+    csrPem: asked.request.pem,
+    address: asked.address,
+    askedAt: now.toISOString(),
+    decidedAt: undefined,
+    reason: undefined,
+    chainPem: undefined,
+  };
+}
