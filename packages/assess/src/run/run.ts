@@ -1,0 +1,137 @@
+import { systemClock, type Clock } from "@cipsec/transport";
+import { isStackError, UsageError } from "@cipsec/wire";
+import type { Check, Findings, Subject } from "../check.ts";
+import { makeRecorder } from "../evidence/recorder.ts";
+import { makeRedactor, type Redactor } from "../evidence/redaction.ts";
+import type { CheckRecord } from "../judge/check-result.ts";
+import { needs } from "../need.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/** What a run tells while it works. */
+export interface RunProgress {
+  /** A check begins; `remainingMs` is a rough estimate of the rest, this check included. */
+  readonly check: string;
+  readonly title: string;
+  readonly number: number;
+  readonly of: number;
+  readonly remainingMs: number;
+}
+
+/** How checks are run. */
+export interface RunOptions {
+  readonly clock?: Clock;
+  /** Knows the secrets of the caller, so that they are in no evidence. */
+  readonly redactor?: Redactor;
+  readonly progress?: (progress: RunProgress) => void;
+}
+
+/**
+ * Runs every check of the plan that is not done yet, one after the other: they share a subject, and one must not disturb another.
+ * What an earlier attempt had changed is put back first. When the subject's signal is aborted, or the process dies, what is done
+ * stays done: call it again with the same folder.
+ *
+ * @throws what the signal was aborted with; {@link UsageError} `usage/state` when the checks are not those of the plan.
+ */
+export async function runChecks<S extends Subject>(
+  folder: RunFolder,
+  checks: readonly Check<S>[],
+  subject: S,
+  options: RunOptions = {},
+): Promise<readonly CheckRecord[]> {
+  const { clock = systemClock, redactor = makeRedactor() } = options;
+  const planned = folder.plan.checks.map((wanted) => {
+    const check = checks.find(({ id, version }) => id === wanted.id && version === wanted.version);
+    if (check !== undefined) return check;
+    throw new UsageError(
+      "usage/state",
+      `the run was begun with ${wanted.id} version ${wanted.version}, which is not here`,
+      {
+        fix: "Resume it with the version of cipsec that began it, or start a new run.",
+      },
+    );
+  });
+  const done = new Set((await folder.records()).map(({ id }) => id));
+  for (const check of planned) await putBack(folder, check, subject, redactor);
+  for (const [at, check] of planned.entries()) {
+    if (done.has(check.id)) continue;
+    subject.signal.throwIfAborted();
+    const rest = planned.slice(at).filter(({ id }) => !done.has(id));
+    const remainingMs = rest.reduce((sum, { estimateMs }) => sum + estimateMs, 0);
+    options.progress?.({ check: check.id, title: check.title, number: at + 1, of: planned.length, remainingMs });
+    const record = await runOne(folder, check, subject, clock, redactor);
+    subject.signal.throwIfAborted();
+    // The words of an answer may quote what was sent.
+    await folder.writeRecord(check.id, redactor.text(`${JSON.stringify(record, undefined, 1)}\n`).text);
+  }
+  return await folder.records();
+}
+
+async function runOne<S extends Subject>(
+  folder: RunFolder,
+  check: Check<S>,
+  subject: S,
+  clock: Clock,
+  redactor: Redactor,
+): Promise<CheckRecord> {
+  const { id, version, title, requirements, part, method, crossReferences } = check;
+  const startedAt = isoNow(clock);
+  const start = clock.now();
+  const recorder = makeRecorder({
+    store: folder.store,
+    check: id,
+    clock,
+    redactor,
+    journal: async (saved) => await folder.writePending(id, saved),
+  });
+  const outcome = await attempt(check, subject, async () => await check.run(subject, recorder));
+  return {
+    id,
+    version,
+    title,
+    requirements,
+    part,
+    method,
+    ...(crossReferences === undefined ? {} : { crossReferences }),
+    ...outcome,
+    evidence: recorder.recorded,
+    startedAt,
+    finishedAt: isoNow(clock),
+    durationMs: Math.round(clock.now() - start),
+  };
+}
+
+/** What came of a check: findings, or why there are none. An error ends the check and not the run. */
+async function attempt<S extends Subject>(
+  check: Check<S>,
+  subject: S,
+  run: () => Promise<Findings>,
+): Promise<{ readonly findings: Findings } | { readonly notRun: string }> {
+  for (const need of check.needs) {
+    const lack = subject.lacks(need);
+    if (lack !== undefined) return { notRun: `${needs[need]}${lack === "" ? "" : ` (${lack})`}` };
+  }
+  try {
+    return { findings: await run() };
+  } catch (error) {
+    if (isStackError(error)) return { notRun: `it could not be finished: ${error.code}: ${error.message}` };
+    return { notRun: `it failed by a fault of its own: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+async function putBack<S extends Subject>(
+  folder: RunFolder,
+  check: Check<S>,
+  subject: S,
+  redactor: Redactor,
+): Promise<void> {
+  const saved = await folder.pending(check.id);
+  if (saved === undefined || check.restore === undefined) return;
+  const recorder = makeRecorder({ store: folder.store, check: `${check.id}-restore`, redactor });
+  await check.restore(subject, saved.value, recorder);
+  await folder.writePending(check.id, undefined);
+}
+
+/** The wall clock in ISO 8601. A machine without one says so by the year 1970. */
+export function isoNow(clock: Clock): string {
+  return new Date(clock.wallNow() ?? 0).toISOString();
+}
