@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { systemClock, type Cancel, type Clock } from "./clock.ts";
-import { monotonicMs, slots, type PacemakerShared } from "./pacemaker-shared.ts";
+import { monotonicMs, never, slots, ticks, type PacemakerShared } from "./pacemaker-shared.ts";
 
 interface Alarm {
   /** On the clock of {@link monotonicMs}. */
@@ -22,19 +22,21 @@ export const preciseClock: Pick<Clock, "now" | "after"> = {
 
 let pacemaker: Pacemaker | undefined;
 
+/** The thread's clock wraps around: what is due later than this is asked for again then. */
+const longestOrderMs = 600_000;
+
 class Pacemaker {
-  readonly #shared: PacemakerShared;
+  readonly #shared: PacemakerShared = new Int32Array(new SharedArrayBuffer(16));
   readonly #alarms: Alarm[] = [];
   /** From the thread's first beat on: a thread that is still loading keeps no time. */
   #isRunning = false;
   #isLost = false;
   #beats = 0;
+  /** What the thread was asked for, on the clock of {@link monotonicMs}. */
+  #orderedFor = Infinity;
   readonly #beat = (): void => this.#fire();
 
   constructor() {
-    const buffer = new SharedArrayBuffer(16);
-    this.#shared = { state: new Int32Array(buffer, 0, 2), deadline: new Float64Array(buffer, 8, 1) };
-    this.#shared.deadline[0] = Infinity;
     const file = import.meta.url.endsWith(".ts") ? "./pacemaker-thread.ts" : "./pacemaker-thread.js";
     const thread = new Worker(new URL(file, import.meta.url), {
       workerData: this.#shared,
@@ -58,20 +60,26 @@ class Pacemaker {
     };
   }
 
-  /** Tells the thread when the next alarm is due, where that is sooner than what it knows. */
+  /** Tells the thread when the next alarm is due, where that is sooner than what it knows; wakes it only where it has to be. */
   #order(): void {
-    const { state, deadline } = this.#shared;
     let due = Infinity;
     for (const alarm of this.#alarms) due = Math.min(due, alarm.due);
-    if (due >= (deadline[0] ?? Infinity)) return;
-    deadline[0] = due;
-    Atomics.add(state, slots.orders, 1);
-    Atomics.notify(state, slots.orders);
+    if (due >= this.#orderedFor) return;
+    this.#orderedFor = due;
+    const shared = this.#shared;
+    const last = Atomics.load(shared, slots.deadline);
+    const asked = ticks(Math.min(due, monotonicMs() + longestOrderMs));
+    // One that says the same would be taken for the last, which has had its beat.
+    const deadline = asked === last ? asked + 1 || 1 : asked;
+    Atomics.store(shared, slots.deadline, deadline);
+    const wakes = Atomics.load(shared, slots.wakes);
+    if (wakes !== never && ((deadline - wakes) | 0) >= 0) return;
+    Atomics.add(shared, slots.orders, 1);
+    Atomics.notify(shared, slots.orders);
   }
 
   #listen(): void {
-    const { state } = this.#shared;
-    const next = Atomics.waitAsync(state, slots.beats, this.#beats);
+    const next = Atomics.waitAsync(this.#shared, slots.beats, this.#beats);
     if (next.async) void next.value.then(this.#beat);
     else setImmediate(this.#beat);
   }
@@ -84,14 +92,13 @@ class Pacemaker {
   }
 
   #fire(): void {
-    const { state, deadline } = this.#shared;
-    this.#beats = Atomics.load(state, slots.beats);
+    this.#beats = Atomics.load(this.#shared, slots.beats);
     this.#isRunning = !this.#isLost;
     this.#listen();
     const now = monotonicMs();
     const due = this.#alarms.filter((alarm) => alarm.due <= now + 0.05).sort((a, b) => a.due - b.due);
     for (const alarm of due) this.#alarms.splice(this.#alarms.indexOf(alarm), 1);
-    deadline[0] = Infinity;
+    this.#orderedFor = Infinity;
     let next = 0;
     try {
       for (const { run } of due) {
