@@ -114,7 +114,7 @@ export class ConnectionManager {
     host(ConnectionService.forwardOpen, (request, context) => this.#open(request, context));
     host(ConnectionService.largeForwardOpen, (request, context) => this.#open(request, context));
     host(ConnectionService.forwardClose, (request, context) => this.#close(request, context));
-    hostUnconnectedSend(router);
+    hostUnconnectedSend(router, clock);
     hostConnectionDiagnostics(router, this);
   }
 
@@ -129,7 +129,8 @@ export class ConnectionManager {
   }
 
   findTriad(triad: Triad): Class3Connection | IoConnection | undefined {
-    return this.connections.find((connection) => sameTriad(connection, triad));
+    const isIt = (connection: Triad): boolean => sameTriad(connection, triad);
+    return this.table.connections.find(isIt) ?? this.io?.connections.find(isIt);
   }
 
   #open(request: Request, context: RequestContext): Reply {
@@ -138,7 +139,8 @@ export class ConnectionManager {
     let open: Open;
     try {
       checkPathSize(request.data, isLarge ? 39 : 35);
-      open = decode(isLarge ? LargeForwardOpen : ForwardOpen, request.data);
+      // A copy, because a connection keeps its path: a view would hold all that came with this request.
+      open = decode(isLarge ? LargeForwardOpen : ForwardOpen, request.data.slice());
     } catch (error) {
       this.counters.openFormatRejects += 1;
       if (!(error instanceof WireError)) throw error;
@@ -286,11 +288,9 @@ export class ConnectionManager {
 
   /** The lowest number that no connection has: what Get_Connection_Data asks for. */
   #freeNumber(): number {
+    const taken = new Set([...this.table.connections, ...(this.io?.connections ?? [])].map(({ number }) => number));
     let free = 1;
-    for (const { number } of this.connections) {
-      if (number > free) break;
-      free = number + 1;
-    }
+    while (taken.has(free)) free += 1;
     return free;
   }
 

@@ -38,6 +38,7 @@ export const Extended = {
   joinClass: 0x0137,
   joinTrigger: 0x0138,
   joinInhibit: 0x0139,
+  unconnectedTimeout: 0x0204,
   parameterError: 0x0205,
   portNotAvailable: 0x0311,
   linkAddressInvalid: 0x0312,

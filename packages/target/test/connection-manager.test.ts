@@ -29,7 +29,7 @@ import {
   unitReply,
   type Peer,
 } from "./support/device.ts";
-import { hex, plainFacts, tlsFacts } from "./support/fakes.ts";
+import { concat, hex, plainFacts, settle, tlsFacts } from "./support/fakes.ts";
 
 const parameters = forwardOpen().oToT;
 const readTemperature = request(0x0e, [0x64, 1, 1]);
@@ -493,6 +493,72 @@ describe("Unconnected_Send, ethernet-ip.md 6.17", () => {
     );
     const reply = await send(peer1, [slot], encode(MessageRouterRequest, inner));
     expect(reply).toMatchObject({ service: 0x52, status: 1, extended: [0x0315] });
+  });
+
+  describe("its time, 2^tick × ticks ms", () => {
+    const within = (tick: number, ticks: number): Uint8Array =>
+      encode(UnconnectedSend, {
+        priorityTick: tick,
+        timeoutTicks: ticks,
+        message: encode(MessageRouterRequest, request(0x60, [0x64, 1])),
+        route: [slot],
+      });
+
+    test.each([
+      { tick: 0, ticks: 1, ms: 1 },
+      { tick: 7, ticks: 39, ms: 4992 },
+      { tick: 0x1a, ticks: 14, ms: 14_336 },
+    ])(
+      "an answer that takes longer than $ms ms: 0x0204, and the next request is answered",
+      async ({ tick, ticks, ms }) => {
+        const { peer1, router, clock } = await client();
+        const ran: string[] = [];
+        let finish: () => void = () => undefined;
+        router.hostSpecial(0x64, 0x60, async ({ service }, context) => {
+          await new Promise<void>((resolve) => (finish = resolve));
+          context.afterReply(() => ran.push("after"));
+          return { service, status: 0, extended: [], data: hex("") };
+        });
+        const replies = peer1.send(
+          concat(
+            sendRRData(peer1.handle, encode(MessageRouterRequest, request(0x52, [6, 1], within(tick, ticks)))),
+            sendRRData(peer1.handle, read),
+          ),
+        );
+        expect(await replies).toEqual([]);
+        clock.advance(ms - 0.5);
+        await settle();
+        expect(peer1.received()).toEqual([]);
+        clock.advance(0.5);
+        await settle();
+        expect(peer1.received().map(rrReply)).toMatchObject([
+          { service: 0x52, status: 1, extended: [0x0204], data: hex("00 00") },
+          { service: 0x0e, status: 0 },
+        ]);
+        finish();
+        await settle();
+        expect(peer1.received()).toEqual([]);
+        expect(ran).toEqual(["after"]);
+      },
+    );
+
+    test("an answer in time is given, and no timer stays", async () => {
+      const { peer1, router, clock } = await client();
+      router.hostSpecial(0x64, 0x60, async ({ service }) => {
+        await Promise.resolve();
+        return { service, status: 0, extended: [], data: hex("07") };
+      });
+      const before = clock.waiting;
+      const reply = await peer1.request(request(0x52, [6, 1], within(10, 14)));
+      expect(reply).toMatchObject({ service: 0x60, status: 0, data: hex("07") });
+      expect(clock.waiting).toBe(before);
+    });
+
+    test("an answer at once is given whatever the time", async () => {
+      const { peer1 } = await client();
+      const none = { priorityTick: 0, timeoutTicks: 0, message: read, route: [slot] };
+      expect((await peer1.request(request(0x52, [6, 1], encode(UnconnectedSend, none)))).status).toBe(0);
+    });
   });
 
   test("service 0x52 of another class is not mistaken for it", async () => {
