@@ -1,5 +1,6 @@
 import { createSocket } from "node:dgram";
-import { connect } from "node:tls";
+import { connect } from "node:net";
+import { connect as secure } from "node:tls";
 import { Command, frame } from "@cipsec/wire";
 import { answering, deviceAddress, type LoadFigures } from "./messages.ts";
 
@@ -43,7 +44,8 @@ answering("load", async ({ devices, address, listIdentities, smallDatagrams, han
     const counts = seen;
     counts.begun += 1;
     // Who the device is does not matter here, what its handshake costs does.
-    const tls = connect({ host, port: securePort, localAddress: address, rejectUnauthorized: false }, () => {
+    const socket = connect({ host, port: securePort, localAddress: address });
+    const tls = secure({ socket, rejectUnauthorized: false }, () => {
       counts.done += 1;
       tls.end();
     });
