@@ -63,10 +63,11 @@ export async function createDtlsEndpoint(options: SocketEndpointOptions = {}): P
   if (options.socket !== undefined) return serve(options.socket, options);
   const address = options.address ?? "0.0.0.0";
   checkAddress(address);
+  const [type, family] = isIPv6(address) ? (["udp6", 6] as const) : (["udp4", 4] as const);
   const socket = createSocket({
-    type: isIPv6(address) ? "udp6" : "udp4",
+    type,
     // `dgram` looks numeric addresses up too, a tick later: sends would lose their order and a tick each.
-    lookup: (host, _options, done) => done(null, host, isIP(host)),
+    lookup: (host, _options, done) => done(null, host, family),
     recvBufferSize: socketBufferOctets,
     sendBufferSize: socketBufferOctets,
   });

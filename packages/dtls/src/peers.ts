@@ -32,7 +32,8 @@ export interface Place {
 
 /** Finds associations by address and by connection id, and counts them. */
 export class Peers {
-  readonly #places = new Map<string, Place>();
+  /** By address, then by port: a name of both would be made anew for each datagram. */
+  readonly #places = new Map<string, Map<number, Place>>();
   readonly #byCid = new Map<string, Peer>();
   readonly #byHost = new Map<string, Set<Peer>>();
   #open = 0;
@@ -47,7 +48,7 @@ export class Peers {
   }
 
   at(remote: Remote): Place | undefined {
-    return this.#places.get(placeName(remote));
+    return this.#places.get(remote.address)?.get(remote.port);
   }
 
   byCid(cid: Uint8Array): Peer | undefined {
@@ -60,7 +61,7 @@ export class Peers {
   }
 
   *all(): Generator<Peer> {
-    for (const { open, pending } of this.#places.values()) {
+    for (const { open, pending } of this.#everyPlace()) {
       if (open !== undefined) yield open;
       if (pending !== undefined) yield pending;
     }
@@ -69,7 +70,7 @@ export class Peers {
   /** The handshake as server that began first. */
   oldestHandshake(): Peer | undefined {
     let oldest: Peer | undefined;
-    for (const { pending } of this.#places.values()) {
+    for (const { pending } of this.#everyPlace()) {
       if (pending?.role === "server" && (oldest === undefined || pending.since < oldest.since)) oldest = pending;
     }
     return oldest;
@@ -125,18 +126,22 @@ export class Peers {
     return true;
   }
 
-  #placeFor(remote: Remote): Place {
-    const name = placeName(remote);
-    let place = this.#places.get(name);
-    if (place === undefined) {
-      place = { open: undefined, pending: undefined };
-      this.#places.set(name, place);
-    }
+  *#everyPlace(): Generator<Place> {
+    for (const ports of this.#places.values()) yield* ports.values();
+  }
+
+  #placeFor({ address, port }: Remote): Place {
+    const ports = this.#places.get(address) ?? new Map<number, Place>();
+    const place = ports.get(port) ?? { open: undefined, pending: undefined };
+    this.#places.set(address, ports.set(port, place));
     return place;
   }
 
-  #clear(remote: Remote, { open, pending }: Place): void {
-    if (open === undefined && pending === undefined) this.#places.delete(placeName(remote));
+  #clear({ address, port }: Remote, { open, pending }: Place): void {
+    if (open !== undefined || pending !== undefined) return;
+    const ports = this.#places.get(address);
+    ports?.delete(port);
+    if (ports?.size === 0) this.#places.delete(address);
   }
 
   #joinHost(peer: Peer): void {
