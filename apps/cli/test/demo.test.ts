@@ -27,12 +27,17 @@ const proofNames = [
 
 test("takes a device from the factory to proven, for people; an output folder that is there keeps its rights", async () => {
   mkdirSync(out, { mode: 0o755 });
-  await using demo = new Process(["demo", "--devices", "1", "--out", out], data);
+  const keyLog = join(folder.path, "keys.log");
+  await using demo = new Process(["demo", "--devices", "1", "--out", out, "--keylog", keyLog], data);
   expect(await demo.end()).toBe(0);
   for (const name of proofNames) expect(demo.out).toMatch(new RegExp(`127\\.10\\.0\\.1 +${name} +holds`));
   expect(demo.out).toContain("Everything holds.");
   expect(Math.max(...demo.out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(140);
   expect(statSync(out).mode & 0o777).toBe(0o755);
+  const secrets = readFileSync(keyLog, "latin1").trim().split("\n");
+  for (const line of secrets) expect(line).toMatch(/^[A-Z_\d]+ [\da-f]{64} [\da-f]{64,96}$/u);
+  expect(secrets.filter((line) => line.startsWith("CLIENT_RANDOM")).length).toBeGreaterThan(2);
+  expect(statSync(keyLog).mode & 0o077).toBe(0);
 });
 
 test("runs a second time on what the first left; --json prints what plant.json holds, and nothing else", async () => {

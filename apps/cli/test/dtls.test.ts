@@ -116,6 +116,45 @@ describe("over DTLS", () => {
     expect(statSync(keyLog).mode & 0o077).toBe(0);
   });
 
+  test.each([
+    { target: "eipd://HOST", way: "an association" },
+    { target: "eipd://HOST:44818", way: "StartDTLS" },
+  ])("posture by $way: all that TLS tells, files of certificates too", async ({ target }) => {
+    const words = ["--json", "--insecure-accept-any"];
+    const ran = await cipsec(["posture", target.replace("HOST", `${net}.1`), ...words], { data: folder.path });
+    expect(ran).toMatchObject({ code: 0 });
+    const { channel, unread, ...posture } = Object(document(ran));
+    expect(unread).toEqual([]);
+    expect(channel).toMatchObject({ protocol: "dtls", version: "DTLSv1.2", peer: { verified: false } });
+    expect(posture).toMatchObject({
+      deviceCertificate: { selfSigned: true },
+      ports: expect.arrayContaining([expect.objectContaining({ port: 2221, protocol: "udp", open: true })]),
+    });
+    const byTls = await cipsec(["posture", `eips://${net}.1`, ...words], { data: folder.path });
+    const { channel: _c, unread: _u, ...overTls } = Object(document(byTls));
+    expect(posture).toEqual(overTls);
+  });
+
+  test("io with a protection of its own: as asked for, or refused with what the device had to allow", async () => {
+    const words = ["io", `eipd://${net}.1`, ...points, "--insecure-accept-any", "--seconds", "1", "--json"];
+    const encrypted = await cipsec([...words, "--protection", "encrypted"], { data: folder.path });
+    expect(document(encrypted)).toMatchObject({
+      channel: { protocol: "dtls", suite: expect.not.stringContaining("NULL") },
+    });
+    const integrity = await cipsec([...words, "--protection", "integrity"], { data: folder.path });
+    expect(integrity.code).toBe(3);
+    expect(document(integrity)).toMatchObject({
+      error: { code: "tls/alert", facts: { protection: "integrity" }, fix: expect.stringContaining("C006") },
+    });
+    const overTls = words.map((word) => word.replace("eipd", "eips"));
+    const elsewhere = await cipsec([...overTls, "--protection", "encrypted"], { data: folder.path });
+    expect(elsewhere.code).toBe(2);
+    expect(document(elsewhere)).toMatchObject({
+      error: { code: "usage/state", fix: expect.stringContaining("eipd://") },
+    });
+    expect((await cipsec([...words, "--protection", "none"], { data: folder.path })).code).toBe(2);
+  });
+
   test("io, kept: the same over a scanner; multicast cannot be and is not tried again", async () => {
     const words = ["io", `eipd://${net}.1`, ...points, "--insecure-accept-any", "--seconds", "1", "--reconnect"];
     const kept = await cipsec([...words, "--json"], { data: folder.path });

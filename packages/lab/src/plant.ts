@@ -69,7 +69,7 @@ function plannedDevice(kind: DeviceKind, i: number): PlannedDevice {
         productName: `Lab ${title} ${i + 1}`,
       },
       address: deviceAddress(i),
-      ports: { eip: 44_818, eipUdp: 44_818, io: 2222, eips: 2221 },
+      ports: { eip: 44_818, eipUdp: 44_818, io: 2222, eips: 2221, eipd: kind === "legacy" ? null : 2221 },
       broadcastAddresses: [],
       hostName: name,
       clock: true,

@@ -17,6 +17,11 @@ test("every device has a description that a target takes, and its own name, addr
   expect(new Set(plant.map(({ description }) => description.identity.serialNumber)).size).toBe(plant.length);
 });
 
+test("every device with CIP Security has DTLS on the port of IANA, and no other does", () => {
+  for (const { kind, description } of mixedPlant(10))
+    expect(readDescription(withCertificate(description)).ports.eipd).toBe(kind === "legacy" ? null : 2221);
+});
+
 test("addresses are hosts of 127.10, each its own", () => {
   expect([0, 1, 253, 254].map(deviceAddress)).toEqual(["127.10.0.1", "127.10.0.2", "127.10.0.254", "127.10.1.1"]);
   assert(

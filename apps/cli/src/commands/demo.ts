@@ -5,6 +5,7 @@ import { runDemo, type DemoDevice } from "@cipsec/lab";
 import type { Posture } from "@cipsec/originator";
 import type { Command } from "commander";
 import { addCommand, addNotes, textOption, wholeNumber, type Shell } from "../command.ts";
+import { keyLogTo } from "../credentials.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 import { openPorts, showDevices } from "./discover.ts";
@@ -20,10 +21,12 @@ export function addDemo(program: Command, shell: Shell): void {
       const out = resolve(textOption(options, "out") ?? "out");
       const count = options["devices"];
       const { output } = context;
+      const keyLog = textOption(options, "keylog");
       const result = await runDemo({
         devices: typeof count === "number" ? count : 5,
         folder: context.data.file("demo"),
         signal: context.signal,
+        ...(keyLog === undefined ? {} : { keyLog: keyLogTo(keyLog) }),
         telling: {
           chapter: (text) => {
             output.say(`\n== ${text}`);
@@ -51,10 +54,17 @@ export function addDemo(program: Command, shell: Shell): void {
       (text) => wholeNumber(text, 1, 100),
       5,
     )
-    .option("--out <dir>", "folder for the results", "out");
+    .option("--out <dir>", "folder for the results", "out")
+    .option("--keylog <file>", "append the secrets of all TLS and DTLS sessions, for Wireshark");
   addNotes(command, {
     json: "as plant.json: {devices: [{address, before: posture, after: posture, proofs: [{name, expected, observed, holds}]}], holds, elapsedMs}",
-    examples: [["cipsec demo", "takes five virtual devices from factory default to proven, in half a minute"]],
+    examples: [
+      ["cipsec demo", "takes five virtual devices from factory default to proven, in half a minute"],
+      [
+        "cipsec demo --keylog keys.log",
+        "beside a capture of lo, Wireshark opens every session of it, I/O over DTLS included",
+      ],
+    ],
   });
 }
 

@@ -50,7 +50,7 @@ export function addExplain(program: Command, shell: Shell): void {
     .option("--reply <hex>", "octets of the reply")
     .option("--eds <file>", "the device's EDS, to compare a Forward_Open with")
     .option("--capture <file>", "pcap or pcapng: every refusal in it")
-    .option("--keylog <file>", "session secrets in the form of SSLKEYLOGFILE, to open TLS");
+    .option("--keylog <file>", "session secrets in the form of SSLKEYLOGFILE, to open TLS and DTLS");
   addNotes(command, {
     json:
       "{status, cause, fix, field?, fields: [{field, asked, expected?, why?}]}; an alert: {number, name, cause, fix}; with --capture a line " +

@@ -17,7 +17,7 @@ import { startLab, type Lab, type LabDevice } from "../lab.ts";
 import { mixedPlant } from "../plant.ts";
 import { anchorsOf, makeAuthority, makeCaller, makePsk, signer, type Caller, type Psk } from "./authority.ts";
 import { proveIo } from "./io-proof.ts";
-import { proveAccepted, proveRefused, type Proof } from "./proofs.ts";
+import { proveAccepted, proveRefused, type KeyLogging, type Proof } from "./proofs.ts";
 
 /** What the demonstration tells while it runs. */
 export interface DemoTelling {
@@ -38,6 +38,8 @@ export interface DemoOptions {
   readonly folder: string;
   readonly telling: DemoTelling;
   readonly signal: AbortSignal;
+  /** Gets the secrets of every session of the demonstration, TLS and DTLS, in the form of SSLKEYLOGFILE. */
+  readonly keyLog?: (line: string) => void;
 }
 
 /** One device's way through the demonstration, as `plant.json` holds it. */
@@ -67,6 +69,7 @@ interface Cast {
   readonly stranger: Caller;
   /** Keys by device address: in force, and withdrawn. */
   readonly psks: ReadonlyMap<string, { readonly current: Psk; readonly withdrawn: Psk }>;
+  readonly logging: KeyLogging;
 }
 
 /** Integrity-only suites: no data is hidden. */
@@ -78,7 +81,8 @@ const integrityOnly = { certificate: [0xc006], psk: [0xc03a] } as const;
  *
  * @throws the first error that is no finding but a failure; whatever happens, no process stays behind.
  */
-export async function runDemo({ devices: count, folder, telling, signal }: DemoOptions): Promise<DemoResult> {
+export async function runDemo({ devices: count, folder, telling, signal, keyLog }: DemoOptions): Promise<DemoResult> {
+  const logging: KeyLogging = keyLog === undefined ? {} : { keyLog };
   const started = performance.now();
   await rm(folder, { recursive: true, force: true });
   await makePrivateFolder(folder);
@@ -92,11 +96,11 @@ export async function runDemo({ devices: count, folder, telling, signal }: DemoO
   telling.discovered(found.devices);
 
   telling.chapter("Reading the security posture from the factory");
-  const before = await inTurn(lab.devices, (device) => postureOf(device, { acceptAny: true }, signal));
+  const before = await inTurn(lab.devices, (device) => postureOf(device, { acceptAny: true }, { signal, ...logging }));
   telling.postures("before", before);
 
   telling.chapter("Making the plant's certificate authority");
-  const cast = await makeCast(folder, secured);
+  const cast = await makeCast(folder, secured, logging);
   telling.note(`${cast.plant.name}: root and issuing authority, ECDSA P-256.`);
 
   telling.chapter("Commissioning by push, and closing the plaintext ports");
@@ -106,7 +110,9 @@ export async function runDemo({ devices: count, folder, telling, signal }: DemoO
   }
 
   telling.chapter("Reading the security posture again");
-  const after = await inTurn(lab.devices, (device) => postureOf(device, accessOf(device, cast), signal));
+  const after = await inTurn(lab.devices, (device) =>
+    postureOf(device, accessOf(device, cast), { signal, ...logging }),
+  );
   telling.postures("after", after);
 
   telling.chapter("Proving it with real connections");
@@ -127,7 +133,7 @@ export async function runDemo({ devices: count, folder, telling, signal }: DemoO
   return { devices: results, holds, elapsedMs: Math.round(performance.now() - started) };
 }
 
-async function makeCast(folder: string, secured: readonly LabDevice[]): Promise<Cast> {
+async function makeCast(folder: string, secured: readonly LabDevice[], logging: KeyLogging): Promise<Cast> {
   const plant = await makeAuthority(join(folder, "plant", "ca"), "Demo Plant");
   const other = await makeAuthority(join(folder, "stranger", "ca"), "Somebody Else");
   const psks = secured
@@ -145,6 +151,7 @@ async function makeCast(folder: string, secured: readonly LabDevice[]): Promise<
     lost: await makeCaller(plant, "lost laptop"),
     stranger: await makeCaller(other, "stranger"),
     psks: new Map(psks),
+    logging,
   };
 }
 
@@ -174,6 +181,7 @@ async function commissionTwice(
       progress: ({ words, index, total }) =>
         telling.progress(`device ${which}, ${address}: ${words} (${index}/${total})`),
       signal,
+      connect: cast.logging,
       ...(psks === undefined ? { issue: signer(cast.plant) } : {}),
     });
   const withdrawn: SecurityOptions =
@@ -181,7 +189,7 @@ async function commissionTwice(
   // A key is replaced as in a plant: old and new side by side first, then the new one alone.
   const bothKeys = psks === undefined ? {} : { psks: [psks.withdrawn, psks.current] };
   await run(planFor(device, bothKeys));
-  const control = await proveAccepted("", "", address, { security: withdrawn }, identity.serialNumber);
+  const control = await proveAccepted("", "", address, { security: withdrawn, ...cast.logging }, identity.serialNumber);
   if (psks === undefined) {
     const [laptop] = cast.lost.chain;
     if (laptop !== undefined) await cast.plant.revoke(laptop.facts.serialHex, "keyCompromise");
@@ -194,8 +202,8 @@ async function commissionTwice(
     "revoked-refused",
     `${what} is refused; it was accepted before`,
     address,
-    { security: withdrawn },
-    { security: accessOf(device, cast) },
+    { security: withdrawn, ...cast.logging },
+    { security: accessOf(device, cast), ...cast.logging },
     identity.serialNumber,
   );
   telling.note(
@@ -238,11 +246,11 @@ async function prove(device: LabDevice, cast: Cast): Promise<Proof[]> {
   const { address, identity } = device.description;
   const serial = identity.serialNumber;
   const trusted: SecurityOptions = accessOf(device, cast);
-  const control = { security: trusted };
+  const control = { security: trusted, ...cast.logging };
   const anchors = anchorsOf(cast.plant);
   const psks = cast.psks.get(address);
   const refused = (name: string, expected: string, security: SecurityOptions): Promise<Proof> =>
-    proveRefused(name, expected, address, { security }, control, serial);
+    proveRefused(name, expected, address, { security, ...cast.logging }, control, serial);
   return [
     await proveAccepted("trusted-accepted", "the plant's tool is accepted", address, control, serial),
     await proveRefused(
@@ -270,7 +278,7 @@ async function prove(device: LabDevice, cast: Cast): Promise<Proof[]> {
       ...trusted,
       suites: psks === undefined ? integrityOnly.certificate : integrityOnly.psk,
     }),
-    await proveIo(device.description, trusted),
+    await proveIo(device.description, trusted, cast.logging),
   ];
 }
 
@@ -283,11 +291,11 @@ async function provePowerCut(device: LabDevice, cast: Cast, posture: Posture, si
     name,
     expected,
     device.description.address,
-    { security: accessOf(device, cast) },
+    { security: accessOf(device, cast), ...cast.logging },
     device.description.identity.serialNumber,
   );
   await device.restart();
-  const again = await postureOf(device, accessOf(device, cast), signal);
+  const again = await postureOf(device, accessOf(device, cast), { signal, ...cast.logging });
   const isSame = JSON.stringify(again) === JSON.stringify(posture);
   const observed = dead.holds
     ? "the device went on without power"
@@ -300,10 +308,10 @@ async function provePowerCut(device: LabDevice, cast: Cast, posture: Posture, si
 async function postureOf(
   { kind, description }: LabDevice,
   security: SecurityOptions,
-  signal: AbortSignal,
+  options: KeyLogging & Pick<DemoOptions, "signal">,
 ): Promise<Posture> {
   const target = parseTarget(`${kind === "legacy" ? "eip" : "eips"}://${description.address}`);
-  await using session = await connect(target, { signal, ...(kind === "legacy" ? {} : { security }) });
+  await using session = await connect(target, { ...options, ...(kind === "legacy" ? {} : { security }) });
   return await readPosture(session);
 }
 

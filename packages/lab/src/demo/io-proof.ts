@@ -14,7 +14,7 @@ import {
 import type { DeviceDescription } from "@cipsec/target";
 import { openUdp, type Endpoint } from "@cipsec/transport";
 import { PeerError, isStackError, objectPath } from "@cipsec/wire";
-import type { Proof } from "./proofs.ts";
+import type { KeyLogging, Proof } from "./proofs.ts";
 import { openRelay, type Captured, type Relay, type Way } from "./relay.ts";
 
 const name = "io-protected";
@@ -39,9 +39,13 @@ const patienceMs = 5000;
  * and the counters of the connection must not move. Last, a held one is sent as it is, and does its work: what was tried before
  * arrived, and was refused for the one reason that it should be.
  */
-export async function proveIo(device: DeviceDescription, security: SecurityOptions): Promise<Proof> {
+export async function proveIo(
+  device: DeviceDescription,
+  security: SecurityOptions,
+  logging: KeyLogging = {},
+): Promise<Proof> {
   try {
-    const observed = await trial(device, security);
+    const observed = await trial(device, security, logging);
     return { name, expected, observed, holds: true };
   } catch (error) {
     if (!isStackError(error)) throw error;
@@ -49,10 +53,10 @@ export async function proveIo(device: DeviceDescription, security: SecurityOptio
   }
 }
 
-async function trial(device: DeviceDescription, security: SecurityOptions): Promise<string> {
+async function trial(device: DeviceDescription, security: SecurityOptions, logging: KeyLogging): Promise<string> {
   const { address, ports } = device;
   await using relay = await openRelay({ address, port: ports.eipd ?? 2221 });
-  const options = { reconnect: false as const, requestTimeoutMs: patienceMs, connectTimeoutMs: patienceMs };
+  const options = { ...logging, reconnect: false as const, requestTimeoutMs: patienceMs, connectTimeoutMs: patienceMs };
   await using watching = await connect(parseTarget(`eips://${address}`), { ...options, security });
   await using session = await connect(parseTarget(`eipd://${relay.local.address}:${relay.local.port}`), {
     ...options,

@@ -1,4 +1,4 @@
-import { connect, parseTarget, type SecurityOptions } from "@cipsec/originator";
+import { connect, parseTarget, type ConnectOptions, type SecurityOptions } from "@cipsec/originator";
 import { Identity } from "@cipsec/objects";
 import { isStackError } from "@cipsec/wire";
 
@@ -12,8 +12,11 @@ export interface Proof {
   readonly holds: boolean;
 }
 
+/** Where secrets of sessions go, if anywhere. */
+export type KeyLogging = Pick<ConnectOptions, "keyLog">;
+
 /** How somebody tries to get in. */
-export type Attempt = { readonly plain: true } | { readonly security: SecurityOptions };
+export type Attempt = { readonly plain: true } | ({ readonly security: SecurityOptions } & KeyLogging);
 
 /** What became of an attempt: the device's serial number was read, or why not. */
 export type Outcome =
@@ -44,7 +47,7 @@ export async function tryOut(
   try {
     await using session = await connect(
       parseTarget(`${isPlain ? "eip" : "eips"}://${address}`),
-      isPlain ? options : { ...options, security: attempt.security },
+      isPlain ? options : { ...options, ...attempt },
     );
     const read = await session.object(Identity, 1).get("serialNumber");
     const { security } = session.facts;
