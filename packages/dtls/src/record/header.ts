@@ -46,22 +46,21 @@ const noCid = new Uint8Array(0);
  */
 export function readRecords(datagram: Uint8Array, cidLength: number): readonly RawRecord[] {
   const records: RawRecord[] = [];
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
   for (let at = 0; at + headerLength <= datagram.length;) {
-    const type = view.getUint8(at);
+    const type = datagram[at] ?? 0;
     const ids = type === contentTypes.connectionId ? cidLength : 0;
     if (type < 20 || type > 25 || (type === contentTypes.connectionId && ids === 0)) break;
     const body = at + headerLength + ids;
     if (body > datagram.length) break;
-    const version = view.getUint16(at + 1);
-    const length = view.getUint16(body - 2);
+    const version = uint16At(datagram, at + 1);
+    const length = uint16At(datagram, body - 2);
     if ((version !== dtls12 && version !== dtls10) || length > maxBodyOctets || body + length > datagram.length) break;
     records.push({
       header: {
         type,
         version,
-        epoch: view.getUint16(at + 3),
-        seq: view.getUint16(at + 5) * 2 ** 32 + view.getUint32(at + 7),
+        epoch: uint16At(datagram, at + 3),
+        seq: uint16At(datagram, at + 5) * 2 ** 32 + uint16At(datagram, at + 7) * 2 ** 16 + uint16At(datagram, at + 9),
         cid: ids === 0 ? noCid : datagram.subarray(at + 11, at + 11 + ids),
       },
       body: datagram.subarray(body, body + length),
@@ -121,6 +120,11 @@ export function writeNumber(target: Uint8Array, epoch: number, seq: number, at: 
   target[at + 5] = seq >>> 16;
   target[at + 6] = seq >>> 8;
   target[at + 7] = seq;
+}
+
+/** A `DataView` would cost more than all that is read by it. */
+function uint16At(octets: Uint8Array, at: number): number {
+  return ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
 }
 
 function writeUint16(target: Uint8Array, value: number, at: number): void {
