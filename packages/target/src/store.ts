@@ -23,6 +23,8 @@ export interface Store {
   readonly folder: string;
   /** `previous` when the newest document was damaged and the one before it is in use; `none` on the very first start. */
   readonly generation: "current" | "previous" | "none";
+  /** Counts writes, those before the last start included, and starts over after 65,535: it differs when anything saved does. */
+  readonly changes: number;
   /** The section as last written, or `undefined` when there is none. */
   read(section: string): unknown;
   /**
@@ -46,6 +48,9 @@ export interface Store {
 }
 
 const format: CheckedReader<Sections> = { format: "target-state", version: 1, parse: parseSections };
+
+/** Section of the count of writes. */
+const changesSection = "changes";
 
 /** What a crash in the middle of a write leaves beside the document. */
 const leftover = /^state\..*\.(tmp|old)$/;
@@ -72,15 +77,27 @@ export async function openStore(folder: string): Promise<Store> {
     return mine;
   };
 
+  let generation: Store["generation"] = found?.generation ?? "none";
+  const changes = (): number => {
+    const saved = sections[changesSection];
+    return typeof saved === "number" && Number.isInteger(saved) ? saved & 0xffff : 0;
+  };
+
   const store: Store = {
     folder,
-    generation: found?.generation ?? "none",
+    get generation() {
+      return generation;
+    },
+    get changes() {
+      return changes();
+    },
     read: (section) => (Object.hasOwn(sections, section) ? sections[section] : undefined),
     write: async (changed) =>
       inTurn(async () => {
-        const next = { ...sections, ...changed };
+        const next = { ...sections, ...changed, [changesSection]: (changes() + 1) & 0xffff };
         await writeChecked(path, format, next);
         sections = next;
+        generation = "current";
       }),
     saveKey: async (key) =>
       inTurn(async () => {

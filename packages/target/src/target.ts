@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { IdentityState } from "@cipsec/objects";
+import { IdentityState, ResetType } from "@cipsec/objects";
 import {
   TimerWheel,
   clockWithoutDate,
@@ -21,14 +21,16 @@ import type { DiscoveryFacts } from "./identity.ts";
 import { associationPort } from "./io/association-port.ts";
 import type { IoConnection, IoEnd } from "./io/connection.ts";
 import { IoEngine, type DroppedDatagrams } from "./io/engine.ts";
-import { multicastTtl } from "./io/multicast.ts";
+import { defaultMulticast } from "./io/multicast.ts";
 import { channelLimits, deviceLimits, frameOctets, replyRoom, type DeviceLimits } from "./limits.ts";
 import { AssemblyData, hostAssemblies } from "./objects/assembly.ts";
 import { hostConnectionManager } from "./objects/connection-manager.ts";
 import { hostEthernetLink, isOnLoopback } from "./objects/ethernet-link.ts";
 import { hostIdentity, identityStatus, ioStatus } from "./objects/identity.ts";
+import { textsSection } from "./objects/identity-texts.ts";
 import { hostLldp } from "./objects/lldp.ts";
 import { hostMessageRouter } from "./objects/message-router.ts";
+import { multicastAttributes, type MulticastAttributes } from "./objects/multicast-settings.ts";
 import { hostParameters } from "./objects/parameter.ts";
 import { hostPort } from "./objects/port.ts";
 import { hostQos, type QosSettings } from "./objects/qos.ts";
@@ -164,6 +166,8 @@ class Device {
   readonly #parameters: ParameterTable | undefined;
   readonly #engine: IoEngine;
   #qos: QosSettings | undefined;
+  #multicast: MulticastAttributes | undefined;
+  #store: Store | undefined;
   #security: Security | undefined;
   #isStopped = false;
 
@@ -187,7 +191,7 @@ class Device {
       clock: this.#clock,
       wheel: options.clock === undefined ? sharedWheel() : new TimerWheel(options.clock),
       portFor: (channel) => this.#ioPortFor(channel),
-      multicastTtl: () => multicastTtl,
+      multicast: () => this.#multicast?.active ?? defaultMulticast,
       dscp: (priority) => dscpOf(priority, this.#qos),
       onEvent: (name, connection, end) => this.#event({ name, facts: ioFacts(connection, end) }),
       onTimeout: () => {
@@ -278,14 +282,18 @@ class Device {
     hostIdentity(this.#router, {
       identity,
       isConfigured: () => this.#isConfigured(),
-      ioStatus: () => ioStatus(this.#engine),
+      ioStatus: () => ioStatus(this.#engine, store.generation),
+      store,
       resetRefusal: (type, channel) => this.#security?.resetRefusal(type, channel),
       reset: (type) => void this.#reset(type),
     });
     hostMessageRouter(this.#router, this.#connections.capacity, () => this.#connections.connections.length);
     hostConnectionManager(this.#router, this.#connections);
     this.#hostData(store);
+    this.#store = store;
     this.#qos = hostQos(this.#router, store);
+    const multicast = description.connections.length > 0 ? multicastAttributes(store) : undefined;
+    this.#multicast = multicast;
     hostEthernetLink(this.#router, address);
     hostPort(this.#router, address);
     if (!isOnLoopback(address)) hostLldp(this.#router);
@@ -297,6 +305,7 @@ class Device {
         clock: this.#clock,
         device: { productName: identity.productName, serialNumber: identity.serialNumber, address, hostName },
         settings: await factorySecurity(description, description.security),
+        ...(multicast === undefined ? {} : { multicast }),
         hooks: {
           portsChanged: (open) => this.#applyPorts(open),
           closeConnections: (afterMs) => void this.#clock.after(afterMs, () => this.#closeChannels()),
@@ -334,6 +343,7 @@ class Device {
         inactivityS = seconds;
       },
       activeTcpConnections: () => this.#channels.size,
+      ...(this.#multicast === undefined ? {} : { multicast: this.#multicast }),
     });
     await this.#ports.apply({ ...allClosed, eip: true, eipUdp: true, io: true });
   }
@@ -389,7 +399,7 @@ class Device {
     return {
       identity,
       address,
-      status: identityStatus(this.#isConfigured(), ioStatus(this.#engine)),
+      status: identityStatus(this.#isConfigured(), ioStatus(this.#engine, this.#store?.generation)),
       state: IdentityState.operational,
       ianaPorts: this.#ports.bits,
       io: this.#ports.io !== undefined,
@@ -430,12 +440,21 @@ class Device {
 
   async #reset(type: number): Promise<void> {
     try {
+      if (type !== ResetType.cycle) await this.#store?.write(forgotten(type));
       await this.#security?.reset(type);
       this.#restart();
     } catch (error) {
       this.#event(failed("reset", error));
     }
   }
+}
+
+/** Type 1 returns everything to factory default, type 2 all but settings of the network. */
+function forgotten(type: number): Readonly<Record<string, undefined>> {
+  const device = { [textsSection]: undefined, parameters: undefined };
+  return type === ResetType.factory
+    ? { ...device, qos: undefined, multicast: undefined, inactivityTimeoutS: undefined }
+    : device;
 }
 
 /** Code point of class 0 and 1 data by priority; the QoS Object has one from the device's start. */

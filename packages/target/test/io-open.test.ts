@@ -351,6 +351,25 @@ describe("multicast", () => {
     expect(await device.open(classZero)).toMatchObject({ status: 1, extended: [0x0134] });
   });
 
+  test("goes as far, and to such groups, as the settings have it; without a group left it is refused", async () => {
+    const inputs = [100, 110, 120].map((instance) => ({ instance, kind: "input", size: 6 }));
+    const all = [...inputs, { instance: outputs, kind: "output", size: 4 }];
+    const settings = { ttl: 7, groups: { start: "239.5.6.254", count: 2 } };
+    const device = ioDevice({ assemblies: all }, {}, settings);
+    const at = async (produce: number) => {
+      const open = multicast({ ...heartbeatOpen(inputOnly), path: points(inputOnly, produce) });
+      // From another subnet: that is what the hops are for.
+      const { status, extended } = await device.open(open, originatorAt("198.51.100.9"));
+      return [status, ...extended];
+    };
+    expect([await at(100), await at(110), await at(120)]).toEqual([[0], [0], [1, 0x0113]]);
+    device.clock.advance(1);
+    expect(device.sent.map(({ to, ttl }) => [to.address, ttl])).toEqual([
+      ["239.5.6.254", 7],
+      ["239.5.6.255", 7],
+    ]);
+  });
+
   test("off the subnet it is refused, as it would not arrive", async () => {
     const device = ioDevice();
     const { channel } = originatorAt("192.0.2.7");

@@ -21,7 +21,7 @@ import { Extended, type Refused } from "../extended.ts";
 import type { AssemblyData } from "../objects/assembly.ts";
 import { timeoutMicros, type IoConnection, type IoEnd } from "./connection.ts";
 import type { ConnectionDescription } from "./description.ts";
-import { groupsPerDevice, multicastAddress, subnetOf } from "./multicast.ts";
+import { defaultMulticast, groupOf, subnetOf, type MulticastSettings } from "./multicast.ts";
 import { checkIoOpen, isRefused, type OpenPlan } from "./open-checks.ts";
 import { Production, Trigger } from "./production.ts";
 
@@ -45,8 +45,8 @@ export interface IoEngineOptions {
    * policy has it so.
    */
   readonly portFor: (channel: ChannelFacts) => IoPort | undefined;
-  /** Hops that multicast may go: TCP/IP Interface attribute 8. */
-  readonly multicastTtl: () => number;
+  /** How far multicast goes and to which addresses: TCP/IP Interface attributes 8 and 9. */
+  readonly multicast?: () => MulticastSettings;
   /** Code point in use for a priority of network parameters, 0 low to 3 urgent. */
   readonly dscp: (priority: number) => number;
   /** Told of connections that open and end. */
@@ -171,7 +171,7 @@ export class IoEngine {
       get subnet() {
         return subnetOf(channel.local.address);
       },
-      ttl: this.#options.multicastTtl(),
+      ttl: this.#multicast.ttl,
       hasMulticast: !isAssociation(channel),
       maxPacket: (port.maxMessage ?? Infinity) - packetOverhead,
     });
@@ -275,11 +275,15 @@ export class IoEngine {
 
   #freeGroup(subnet: ReturnType<typeof subnetOf>): string | undefined {
     const taken = new Set(this.connections.map(({ destination }) => destination.address));
-    for (let i = 0; i < groupsPerDevice; i += 1) {
-      const group = multicastAddress(subnet, i);
+    for (let i = 0; ; i += 1) {
+      const group = groupOf(this.#multicast, subnet, i);
+      if (group === undefined) return undefined;
       if (!taken.has(group)) return group;
     }
-    return undefined;
+  }
+
+  get #multicast(): MulticastSettings {
+    return this.#options.multicast?.() ?? defaultMulticast;
   }
 
   #admit(request: IoOpenRequest, plan: OpenPlan, port: IoPort, destination: Endpoint): IoConnection {
@@ -340,7 +344,7 @@ export class IoEngine {
     destination: Endpoint,
     connectionId: number,
   ): Production {
-    const { assemblies, wheel, dscp, multicastTtl } = this.#options;
+    const { assemblies, wheel, dscp } = this.#options;
     const isHeartbeat = point.tToOFormat === "heartbeat";
     const data = isHeartbeat ? () => nothing : () => assemblies.get(point.produce);
     const mark = dscp(open.tToO.priority);
@@ -348,7 +352,7 @@ export class IoEngine {
       wheel,
       nowMicros: () => this.#nowMicros(),
       writer: new IoWriter({ connectionId, transportClass, format: point.tToOFormat, size: data().length }),
-      path: port.path(destination, { dscp: mark, ttl: multicastTtl() }),
+      path: port.path(destination, { dscp: mark, ttl: this.#multicast.ttl }),
       trigger,
       periodMicros: open.tToORpiMicros,
       inhibitMicros: trigger === Trigger.cyclic ? 0 : inhibitMicros,

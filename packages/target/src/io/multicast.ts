@@ -1,10 +1,19 @@
+import { isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 
 /** Multicast addresses that one device may use. */
 export const groupsPerDevice = 32;
 
-/** Hops that multicast may go: it stays on the subnet. */
-export const multicastTtl = 1;
+/** How a device sends multicast. */
+export interface MulticastSettings {
+  /** Hops that it may go, 1 to 255; 1 stays on the subnet. */
+  readonly ttl: number;
+  /** Addresses that it may use; by {@link multicastAddress} where left out. */
+  readonly groups?: { readonly start: string; readonly count: number };
+}
+
+/** Out of the box: on the subnet, by the standard's own algorithm. */
+export const defaultMulticast: MulticastSettings = { ttl: 1 };
 
 /** Where the block of addresses for EtherNet/IP begins: 239.192.1.0. */
 const base = 0xefc0_0100;
@@ -45,6 +54,23 @@ export function multicastAddress({ address, mask }: Subnet, i: number): string {
   const index = (host - 1) & 0x3ff;
   return toText(base + index * groupsPerDevice + i);
 }
+
+/** Address number `i` that a device may use on this subnet; `undefined` where it has no more. */
+export function groupOf({ groups }: MulticastSettings, subnet: Subnet, i: number): string | undefined {
+  if (groups === undefined) return i < groupsPerDevice ? multicastAddress(subnet, i) : undefined;
+  return i < groups.count ? toText(toNumber(groups.start) + i) : undefined;
+}
+
+/** Whether these addresses are all multicast, and none of those that hosts and routers keep for themselves (224.0.0.x). */
+export function isGroupRange(start: string, count: number): boolean {
+  if (!isIPv4(start) || count < 1) return false;
+  const first = toNumber(start);
+  return first >= firstGroup && first + count - 1 <= lastGroup;
+}
+
+/** 224.0.1.0 and 239.255.255.255. */
+const firstGroup = 0xe000_0100;
+const lastGroup = 0xefff_ffff;
 
 /** 192.168.1.20 as 0xC0A80114. */
 function toNumber(address: string): number {

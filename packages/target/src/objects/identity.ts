@@ -5,14 +5,18 @@ import { keyMismatch, type DeviceIdentity } from "../identity.ts";
 import type { IoEngine } from "../io/engine.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
+import type { Store } from "../store.ts";
+import { identityTexts } from "./identity-texts.ts";
 
 /** What the Identity Object tells that changes while the device runs, and what its Reset does. */
 export interface IdentityBehaviour {
   readonly identity: DeviceIdentity;
   /** Whether anybody has configured the device: bit 2 of the status. */
   isConfigured(): boolean;
-  /** Status bits that I/O connections make. */
+  /** Status bits that I/O connections and faults make. */
   ioStatus(): number;
+  /** Where the device saves; without it texts that users give it, and the consistency value, are absent. */
+  readonly store?: Store;
   /** The general status that refuses a reset over the channel that asks, or `undefined`. */
   resetRefusal(type: number, channel: ChannelFacts): number | undefined;
   /** Restarts the device. Called once the reply is on its way. */
@@ -26,11 +30,24 @@ export function identityStatus(isConfigured: boolean, io = noConnection): number
 
 const noConnection = ExtendedDeviceStatus.noConnection << 4;
 
-/** Owned, and the extended status. @see reference ethernet-ip.md 6.11, 7.1.1 */
-export function ioStatus({ connections, hasFaulted }: Pick<IoEngine, "connections" | "hasFaulted">): number {
+/**
+ * Owned, and the extended status; a minor recoverable fault too where what was saved last is damaged and the device runs by what was
+ * saved before. Any other write mends that.
+ *
+ * @see reference ethernet-ip.md 6.11, 7.1.1
+ */
+export function ioStatus(
+  { connections, hasFaulted }: Pick<IoEngine, "connections" | "hasFaulted">,
+  generation: Store["generation"] = "current",
+): number {
+  const isBad = generation === "previous";
   const isOwned = connections.some(({ point }) => point.type === "exclusive-owner");
   const isRun = connections.some(({ point, consumed }) => point.type === "exclusive-owner" && consumed.isRun === true);
-  return (isOwned ? IdentityStatus.owned : 0) | (extendedStatus(connections.length, isRun, hasFaulted) << 4);
+  const extended =
+    isBad && connections.length === 0
+      ? ExtendedDeviceStatus.badConfiguration
+      : extendedStatus(connections.length, isRun, hasFaulted);
+  return (isOwned ? IdentityStatus.owned : 0) | (isBad ? IdentityStatus.minorRecoverableFault : 0) | (extended << 4);
 }
 
 function extendedStatus(connections: number, isRun: boolean, hasFaulted: boolean): number {
@@ -52,6 +69,12 @@ export function hostIdentity(router: Router, behaviour: IdentityBehaviour): void
     serialNumber: { get: () => identity.serialNumber },
     productName: { get: () => identity.productName },
     state: { get: () => IdentityState.operational },
+    ...(behaviour.store === undefined
+      ? {}
+      : {
+          configurationConsistency: { get: () => behaviour.store?.changes ?? 0 },
+          ...identityTexts(behaviour.store),
+        }),
     reset: (type, context) => {
       const asked = type ?? ResetType.cycle;
       if (asked > ResetType.factoryKeepingLink)

@@ -2,7 +2,9 @@ import { isIPv4 } from "node:net";
 import { PortCapability, TcpIpInterface, TcpIpStatus } from "@cipsec/objects";
 import { Status, objectPath } from "@cipsec/wire";
 import type { RequestContext } from "../context.ts";
-import { groupsPerDevice, multicastAddress, multicastTtl, subnetOf } from "../io/multicast.ts";
+import type { InstanceHandlers } from "../hosting.ts";
+import { groupOf, groupsPerDevice, subnetOf } from "../io/multicast.ts";
+import type { MulticastAttributes } from "./multicast-settings.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
 
@@ -25,13 +27,14 @@ export interface PortWish {
   readonly open: boolean;
 }
 
-/** What the TCP/IP Interface needs of the device. Ports are absent on a device that does not administer them. */
+/** What the TCP/IP Interface needs of the device. Multicast is absent on a device without I/O; ports are absent on a device that does not administer them. */
 export interface TcpIpInterfaceOptions {
   readonly address: string;
   readonly hostName: string;
   readonly inactivityTimeoutS: () => number;
   readonly setInactivityTimeout: (seconds: number) => Promise<void>;
   readonly activeTcpConnections: () => number;
+  readonly multicast?: MulticastAttributes;
   readonly ports?: {
     readonly list: () => readonly AdministeredPort[];
     readonly isPending: () => boolean;
@@ -47,11 +50,14 @@ export interface TcpIpInterfaceOptions {
  * @see reference cip-security.md 3.8, ethernet-ip.md 7.7
  */
 export function hostTcpIpInterface(router: Router, options: TcpIpInterfaceOptions): void {
-  const { address, hostName, ports } = options;
+  const { address, hostName, ports, multicast } = options;
   const none = "0.0.0.0";
-  const isPending = (): boolean => ports?.isPending() ?? false;
+  const status = (): number =>
+    TcpIpStatus.configured |
+    (multicast?.isPending() === true ? TcpIpStatus.multicastPending : 0) |
+    (ports?.isPending() === true ? TcpIpStatus.portAdminPending : 0);
   router.host(TcpIpInterface, 1, {
-    status: { get: () => TcpIpStatus.configured | (isPending() ? TcpIpStatus.portAdminPending : 0) },
+    status: { get: status },
     configurationCapability: { get: () => 0 },
     configurationControl: { get: () => 0 },
     physicalLink: { get: () => objectPath(0xf6, 1) },
@@ -73,14 +79,8 @@ export function hostTcpIpInterface(router: Router, options: TcpIpInterfaceOption
         await options.setInactivityTimeout(seconds);
       },
     },
-    ttl: { get: () => multicastTtl },
-    multicastConfiguration: {
-      get: () => {
-        const start = isIPv4(address) && address !== none ? multicastAddress(subnetOf(address), 0) : none;
-        return { allocation: 0, reserved: 0, count: groupsPerDevice, start };
-      },
-    },
     activeTcpConnections: { get: () => Math.min(options.activeTcpConnections(), 0xffff) },
+    ...(multicast === undefined ? {} : multicastHandlers(multicast, address)),
     ...(ports === undefined
       ? {}
       : {
@@ -94,4 +94,23 @@ export function hostTcpIpInterface(router: Router, options: TcpIpInterfaceOption
           setPortAdminState: (wishes: readonly PortWish[], context: RequestContext) => ports.set(wishes, context),
         }),
   });
+}
+
+function multicastHandlers(
+  multicast: MulticastAttributes,
+  address: string,
+): Pick<InstanceHandlers<typeof TcpIpInterface>, "ttl" | "multicastConfiguration"> {
+  return {
+    ttl: { get: () => multicast.saved().ttl, set: (hops) => multicast.setTtl(hops) },
+    multicastConfiguration: {
+      get: () => {
+        const { groups } = multicast.saved();
+        if (groups !== undefined) return { allocation: 1, reserved: 0, ...groups };
+        const hasAddress = isIPv4(address) && address !== "0.0.0.0";
+        const start = hasAddress ? groupOf({ ttl: 1 }, subnetOf(address), 0) : undefined;
+        return { allocation: 0, reserved: 0, count: groupsPerDevice, start: start ?? "0.0.0.0" };
+      },
+      set: (configuration) => multicast.setConfiguration(configuration),
+    },
+  };
 }

@@ -6,6 +6,7 @@ import { hostCertificateManagement } from "../objects/certificate-management.ts"
 import { hostCipSecurity } from "../objects/cip-security.ts";
 import { hostEtherNetIpSecurity } from "../objects/ethernet-ip-security.ts";
 import { hostFile } from "../objects/file.ts";
+import type { MulticastAttributes } from "../objects/multicast-settings.ts";
 import { hostTcpIpInterface } from "../objects/tcp-ip-interface.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
@@ -58,6 +59,8 @@ export interface SecurityOptions {
   readonly clock: Clock;
   readonly device: DeviceFacts;
   readonly settings: SecuritySettingsInput;
+  /** TCP/IP Interface attributes 8 and 9, on a device that has them. */
+  readonly multicast?: MulticastAttributes;
   readonly hooks: SecurityHooks;
 }
 
@@ -168,6 +171,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     inactivityTimeoutS: () => cycle.working.inactivityTimeoutS,
     setInactivityTimeout: (inactivityTimeoutS) => cycle.changeOrSave((c) => ({ ...c, inactivityTimeoutS })),
     activeTcpConnections: hooks.activeTcpConnections,
+    ...(options.multicast === undefined ? {} : { multicast: options.multicast }),
     ports: {
       list: () => portList(settings.ports, cycle.working),
       isPending: () => JSON.stringify(openPorts(settings.ports, cycle.working)) !== JSON.stringify(ports()),

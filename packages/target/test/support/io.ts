@@ -20,6 +20,7 @@ import { readDescription, type DeviceDescription } from "../../src/description.t
 import type { IoConnection, IoEnd } from "../../src/io/connection.ts";
 import { associationPort } from "../../src/io/association-port.ts";
 import { IoEngine, type IoLimits } from "../../src/io/engine.ts";
+import type { MulticastSettings } from "../../src/io/multicast.ts";
 import { AssemblyData, hostAssemblies, type OutputState } from "../../src/objects/assembly.ts";
 import { hostConnectionManager } from "../../src/objects/connection-manager.ts";
 import { Router } from "../../src/router.ts";
@@ -61,7 +62,11 @@ export function ioDescription(more: Readonly<Record<string, unknown>> = {}): Dev
 }
 
 /** A device with I/O, without sockets, on a fake clock. */
-export function ioDevice(more: Readonly<Record<string, unknown>> = {}, limits: Partial<IoLimits> = {}) {
+export function ioDevice(
+  more: Readonly<Record<string, unknown>> = {},
+  limits: Partial<IoLimits> = {},
+  multicast: MulticastSettings = { ttl: 1 },
+) {
   const description = ioDescription(more);
   const clock = new FakeClock();
   const router = new Router(() => undefined);
@@ -78,7 +83,7 @@ export function ioDevice(more: Readonly<Record<string, unknown>> = {}, limits: P
     clock,
     wheel: new TimerWheel(clock),
     portFor: (channel) => state.associations.get(channel) ?? (channel.security === undefined ? state.port : undefined),
-    multicastTtl: () => 1,
+    multicast: () => multicast,
     dscp: (priority) => [31, 43, 47, 55][priority] ?? 0,
     onEvent: (name, _, end) => events.push([name, end]),
     onTimeout: () => {
