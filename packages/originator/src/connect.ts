@@ -1,3 +1,4 @@
+import { Qos } from "@cipsec/objects";
 import { dial, type DialOptions, type Tap, type TlsPolicy } from "@cipsec/transport";
 import { IanaPort, PeerError, TransportError, UsageError, cipherSuites } from "@cipsec/wire";
 import { Port, formatTarget, type Scheme, type TargetAddress } from "./address.ts";
@@ -150,6 +151,7 @@ function dialling(
     host,
     port,
     timeoutMs: connectTimeoutMs,
+    dscp: Qos.attributes.dscpExplicit.default,
     ...(trust === undefined ? {} : { tls: scheme === "eipd" ? dtlsPolicy(trust.policy) : trust.policy }),
     ...(localAddress === undefined ? {} : { localAddress }),
     ...(keyLog === undefined ? {} : { keyLog }),

@@ -42,6 +42,8 @@ export interface PortsOptions {
   readonly acceptDatagrams: (channel: Channel) => void;
   /** Gets each DTLS association of the port of discovery, which carries encapsulation frames. */
   readonly acceptFrames?: (channel: Channel) => void;
+  /** Code point of explicit messages, where the runtime can set one; read when a port opens. */
+  readonly dscp?: () => number;
   /** Seconds of silence after which a DTLS association ends, 0 never; read for each new one. */
   readonly dtlsTimeoutS: () => number;
   readonly discovery: () => DiscoveryFacts;
@@ -156,7 +158,7 @@ export class Ports implements AsyncDisposable {
   }
 
   async #start(name: Name, port: number): Promise<Opened> {
-    const { address, accept, samePort, tls, onRefused, keyLog, limits } = this.#options;
+    const { address, accept, samePort, tls, onRefused, dscp, keyLog, limits } = this.#options;
     if (name === "eipUdp") return this.#startDiscovery(port);
     if (name === "io") return this.#startIo(port);
     if (name === "eipd") return this.#startDtls(port);
@@ -167,6 +169,7 @@ export class Ports implements AsyncDisposable {
       accept,
       tls,
       onRefused,
+      ...(dscp === undefined ? {} : { dscp: dscp() }),
       ...(limits === undefined ? {} : { limits }),
       ...(samePort && name === "eip" ? { samePort: () => this.#letsIn(name) } : {}),
       ...(keyLog === undefined ? {} : { keyLog }),

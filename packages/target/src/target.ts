@@ -208,6 +208,7 @@ class Device {
       },
       clock: this.#clock,
       router: this.#router,
+      ...(description.ingress === undefined ? {} : { ingress: description.ingress }),
     });
     this.#ports = new Ports({
       address: description.address,
@@ -221,6 +222,7 @@ class Device {
       accept: (channel) => this.#accept(channel),
       acceptDatagrams: (channel) => this.#acceptAssociation(channel),
       acceptFrames: (channel) => this.#acceptFrames(channel),
+      dscp: () => this.#qos?.dscpExplicit ?? 0,
       dtlsTimeoutS: () => this.#security?.dtlsTimeoutS() ?? 0,
       discovery: () => this.#discovery(),
       receiveIo: (bytes, from) => this.#engine.receive(bytes, from),
@@ -463,10 +465,15 @@ function dscpOf(priority: number, qos: QosSettings | undefined): number {
   return [qos.dscpLow, qos.dscpHigh, qos.dscpScheduled, qos.dscpUrgent][priority] ?? qos.dscpLow;
 }
 
-function ioFacts({ point, owner, destination }: IoConnection, end: IoEnd | undefined): TargetEvent["facts"] {
+function ioFacts(
+  { point, owner, destination, production }: IoConnection,
+  end: IoEnd | undefined,
+): TargetEvent["facts"] {
   const { name, type } = point;
   const to = `${destination.address}:${destination.port}`;
-  return { connection: name, type, owner, to, ...(end === undefined ? {} : { end }) };
+  // What QoS asks for is not always what goes out.
+  const dscp = production.options.path.dscp ?? "unmarked";
+  return { connection: name, type, owner, to, ...(end === undefined ? { dscp } : { end }) };
 }
 
 /** A step that failed while nobody waited for it. */

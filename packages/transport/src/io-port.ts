@@ -28,6 +28,8 @@ const ioFirstOctet = 2;
 /** The way to one peer or multicast group, whatever protects it. */
 export interface DatagramPath {
   readonly facts: ChannelFacts;
+  /** Code point that its datagrams carry; `undefined` where they go unmarked, whatever was asked for. */
+  readonly dscp?: number;
   /**
    * Sends one datagram; never throws, failures are counted by the port. The octets may be changed once the call has returned:
    * where the network did not take them at once, which is rare, they may go out as they are then.
@@ -124,7 +126,8 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
       if (batch === undefined || isIP(remote.address) !== 4)
         return { facts, send: (bytes) => (isOpen ? plain.send(bytes, remote, hops) : undefined) };
       const destination = nativeDestination(remote.address, remote.port, dscp, hops);
-      return { facts, send: (bytes) => (isOpen ? batch.add(bytes, destination) : undefined) };
+      const send = (bytes: Uint8Array): void => (isOpen ? batch.add(bytes, destination) : undefined);
+      return dscp === undefined ? { facts, send } : { facts, dscp, send };
     },
     join(group, port = local.port) {
       const key = endpointText({ address: group, port });

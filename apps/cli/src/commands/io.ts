@@ -76,7 +76,8 @@ export function addIo(program: Command, shell: Shell): void {
   addNotes(command, {
     json:
       "{rpiMicros: {oToT, tToO} that were granted, seconds, sent, received, receivedPerSecond, lost, late, duplicates, outOfOrder, " +
-      "malformed, intervalMicros: {p1, p50, p99, p999, max}, channel: {protocol, version, suite, peer}}; rpiMicros is the " +
+      "malformed, intervalMicros: {p1, p50, p99, p999, max}, channel: {protocol, version, suite, peer, dscp}}; " +
+      "dscp marks our packets, null where nothing can; rpiMicros is the " +
       "granted T→O interval, oToTRpiMicros the other; with --reconnect also opens, refusals, timeouts",
     examples: [
       ["cipsec io 192.0.2.7 --eds drive.eds --rpi 10", "the exclusive owner of the EDS, for ten seconds"],
@@ -116,7 +117,7 @@ async function once(context: Context, options: Options, args: readonly string[])
     ...statistics,
     rpiMicros: tToOApiMicros,
     oToTRpiMicros: oToTApiMicros,
-    channel: channelOf(io.facts, session.peer),
+    channel: channelOf(io.facts, session.peer, io.dscp),
   });
 }
 
@@ -138,7 +139,7 @@ async function scan(context: Context, options: Options, args: readonly string[])
   await watched(context, options, total, new Promise(() => undefined));
   const { opens, refusals, timeouts } = kept.statistics();
   const apis = { rpiMicros: kept.granted?.tToOApiMicros ?? null, oToTRpiMicros: kept.granted?.oToTApiMicros ?? null };
-  const channel = kept.facts === undefined ? null : channelOf(kept.facts, kept.name);
+  const channel = kept.facts === undefined ? null : channelOf(kept.facts, kept.name, kept.dscp);
   const statistics = total();
   const reason = kept.reason;
   await scanner.close();
@@ -235,9 +236,10 @@ function stateText({ name, state, reason, retryInMs, granted }: StateChange): st
   return `${name} ${state}${api}${why}${again}`;
 }
 
-function channelOf({ protocol, security }: ChannelFacts, peer: string) {
-  if (security === undefined) return { protocol, version: null, suite: null, peer: null };
-  return { protocol, version: security.version, suite: security.suiteName, peer };
+function channelOf({ protocol, security }: ChannelFacts, peer: string, code: number | undefined) {
+  const dscp = code ?? null;
+  if (security === undefined) return { protocol, version: null, suite: null, peer: null, dscp };
+  return { protocol, version: security.version, suite: security.suiteName, peer, dscp };
 }
 
 const nothing: IoStatistics = {

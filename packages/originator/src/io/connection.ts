@@ -1,3 +1,4 @@
+import { Qos } from "@cipsec/objects";
 import {
   sharedWheel,
   watchSilence,
@@ -41,6 +42,8 @@ export interface IoOptions {
    * association with the device, shared by the connections of the session that ask for it.
    */
   readonly protection?: Protection;
+  /** Differentiated services code point of what goes out; default what the QoS Object has for the priority. */
+  readonly dscp?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -56,6 +59,8 @@ export interface IoConnection extends AsyncDisposable {
   readonly isOpen: boolean;
   /** Facts of the way that data takes. */
   readonly facts: ChannelFacts;
+  /** Code point that our packets carry; `undefined` where they go unmarked, as the runtime cannot mark UDP. */
+  readonly dscp: number | undefined;
   /** Settles when the connection has ended; never rejects. */
   readonly ended: Promise<IoEnd>;
   /** Output data from now on; it goes out at the next interval, or at once where the trigger is change of state. */
@@ -148,6 +153,15 @@ function releasing(gate: IoGate, also: () => Promise<void>): IoGate {
   };
 }
 
+/** Code points by priority, low first. @see reference ethernet-ip.md 7.9 */
+const { dscpLow, dscpHigh, dscpScheduled, dscpUrgent } = Qos.attributes;
+const dscpByPriority = {
+  low: dscpLow.default,
+  high: dscpHigh.default,
+  scheduled: dscpScheduled.default,
+  urgent: dscpUrgent.default,
+} as const;
+
 function addressesOf({ facts: { local, remote } }: Session): Parameters<OpenGate>[0] {
   return { local: local.address, remote: remote.address };
 }
@@ -197,7 +211,9 @@ class Connection implements IoConnection {
     const { promise, resolve } = Promise.withResolvers<IoEnd>();
     this.ended = promise;
     this.#end = resolve;
-    this.#path = gate.path(granted.remote);
+    this.#path = gate.path(granted.remote, {
+      dscp: options.dscp ?? dscpByPriority[request.oToT.priority ?? "scheduled"],
+    });
     this.#unsubscribe = gate.receive(granted.tToOConnectionId, granted.remote.address, (frame) => this.#receive(frame));
     if (granted.group !== undefined) gate.join(granted.group);
     this.#writer = request.oToT.type === "null" ? undefined : this.#makeWriter();
@@ -212,6 +228,10 @@ class Connection implements IoConnection {
 
   get facts(): ChannelFacts {
     return this.#path.facts;
+  }
+
+  get dscp(): number | undefined {
+    return this.#path.dscp;
   }
 
   setOutput(data: Uint8Array): void {

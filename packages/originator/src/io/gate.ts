@@ -1,5 +1,12 @@
 import { randomInt } from "node:crypto";
-import { openIoPort, type ChannelFacts, type DatagramPath, type Endpoint, type IoPort } from "@cipsec/transport";
+import {
+  openIoPort,
+  type ChannelFacts,
+  type DatagramPath,
+  type Endpoint,
+  type IoPort,
+  type PathOptions,
+} from "@cipsec/transport";
 import { TransportError, readIo, type IoFrame } from "@cipsec/wire";
 
 /** Receives the packets of one connection. `frame` is good during the call only. */
@@ -10,7 +17,7 @@ export interface IoGate {
   /** Port that T→O packets are to be sent to; nothing where they come back over the association that they were asked on. */
   readonly port: number | undefined;
   /** The way to the target's port. */
-  path(remote: Endpoint): DatagramPath;
+  path(remote: Endpoint, options?: PathOptions): DatagramPath;
   /** A connection id that no connection here uses; it cannot be guessed. */
   newConnectionId(): number;
   /** Gives packets with this connection id from this address to `receiver`, until the returned function is called. */
@@ -96,7 +103,7 @@ class SharedGate {
     let isReleased = false;
     return {
       port: port.local.port,
-      path: (remote) => port.path(remote),
+      path: (remote, options) => port.path(remote, options),
       newConnectionId: () => this.#newConnectionId(),
       receive: (connectionId, fromAddress, receiver) => this.#add(connectionId, { fromAddress, receiver }),
       join: (group) => port.join(group.address, group.port),

@@ -71,6 +71,8 @@ export interface ScannedConnection {
   readonly granted: IoGrant | undefined;
   /** Facts of the way that its data takes, while it runs. */
   readonly facts: ChannelFacts | undefined;
+  /** As of the connection that runs now. */
+  readonly dscp: number | undefined;
   /** Kept over reconnects: what is set while it does not run goes out when it does. */
   setOutput(data: Uint8Array): void;
   setRun(isRun: boolean): void;
@@ -171,6 +173,10 @@ class Kept implements ScannedConnection {
 
   get facts(): ChannelFacts | undefined {
     return this.#io?.facts;
+  }
+
+  get dscp(): number | undefined {
+    return this.#io?.dscp;
   }
 
   setOutput(data: Uint8Array): void {

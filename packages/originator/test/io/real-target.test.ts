@@ -160,3 +160,15 @@ test("a route through the device itself leads to its tags", async () => {
   const [missing] = await tags(session, { route: parseRoute("1,9") }).read(["Count"]);
   expect(missing).toMatchObject({ error: { facts: { router: true } } });
 });
+
+test.each([
+  { priority: undefined, dscp: undefined, marked: 47 },
+  { priority: "urgent", dscp: undefined, marked: 55 },
+  { priority: "high", dscp: undefined, marked: 43 },
+  { priority: "low", dscp: undefined, marked: 31 },
+  { priority: "low", dscp: 12, marked: 12 },
+] as const)("packets of priority $priority are marked with $marked", async ({ priority, dscp, marked }) => {
+  const oToT = { rpiMicros: 10_000, size: 4, ...(priority === undefined ? {} : { priority }) };
+  await using io = await openIo(session, owner({ oToT }), dscp === undefined ? {} : { dscp });
+  expect(io.dscp).toBe(marked);
+});
