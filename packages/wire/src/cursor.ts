@@ -237,6 +237,13 @@ export class Writer {
     this.#bytes.set(bytes, at);
   }
 
+  /** Writes over two octets that were written before: a length or an offset that is known only behind what it counts. */
+  overwriteU16(at: number, value: number): void {
+    checked(value, 0, 0xffff);
+    this.#bytes[at] = value;
+    this.#bytes[at + 1] = value >> 8;
+  }
+
   /** Forgets what was written and keeps the room for it. */
   clear(): void {
     this.#at = 0;

@@ -210,6 +210,7 @@ export {
   SymbolType,
   TagService,
   TagType,
+  tagTypeSize,
   WriteTagFragmentedRequest,
   WriteTagRequest,
   structureTypeCode,

@@ -44,6 +44,11 @@ export const TagType: Codec<TagType> = {
   },
 };
 
+/** Octets of a type in front of a value. */
+export function tagTypeSize({ handle }: TagType): number {
+  return handle === undefined ? 2 : 4;
+}
+
 /** Request data of Read_Tag: how many elements, 1 for a tag that is no array. */
 export const ReadTagRequest = struct("Read_Tag request", { elements: UINT });
 

@@ -1,4 +1,4 @@
-import { decode, encode, list, mapped, struct, type Codec } from "./codec.ts";
+import { REST, decode, list, struct, type Codec } from "./codec.ts";
 import { Reader, Writer } from "./cursor.ts";
 import { WireError } from "./errors.ts";
 import { MessageRouterReply, MessageRouterRequest, type Reply, type Request } from "./message-router.ts";
@@ -138,7 +138,8 @@ export const EmbeddedMessages: Codec<readonly Uint8Array[]> = {
   read(r) {
     const count = r.u16("service count", maxServices);
     if (count === 0) throw notMany(0);
-    const offsets = Array.from({ length: count }, () => r.u16("service offset"));
+    const offsets: number[] = [];
+    while (offsets.length < count) offsets.push(r.u16("service offset"));
     const start = 2 + 2 * count;
     const bytes = r.rest();
     const end = start + bytes.length;
@@ -154,17 +155,7 @@ export const EmbeddedMessages: Codec<readonly Uint8Array[]> = {
       return bytes.subarray(offset - start, next - start);
     });
   },
-  write(w, messages) {
-    if (messages.length === 0 || messages.length > maxServices) throw notMany(messages.length);
-    w.u16(messages.length);
-    let offset = 2 + 2 * messages.length;
-    for (const { length } of messages) {
-      if (length === 0) throw new WireError("wire/value", "Multiple_Service_Packet: a message without octets");
-      w.u16(offset);
-      offset += length;
-    }
-    for (const message of messages) w.octets(message);
-  },
+  write: (w, messages) => writePacket(w, messages, REST),
 };
 
 /** Request data of Multiple_Service_Packet: the requests it carries. */
@@ -180,12 +171,26 @@ export const MultipleServiceReply: Codec<readonly Reply[]> = packet(
 );
 
 function packet<T>(type: string, codec: Codec<T>): Codec<readonly T[]> {
-  return mapped(
+  return {
     type,
-    EmbeddedMessages,
-    (messages) => messages.map((message) => decode(codec, message)),
-    (values) => values.map((value) => encode(codec, value)),
-  );
+    read: (r) => EmbeddedMessages.read(r).map((message) => decode(codec, message)),
+    write: (w, values) => writePacket(w, values, codec),
+  };
+}
+
+/** Offsets count from the service count; each is known once the message in front of it is written. */
+function writePacket<T>(w: Writer, messages: readonly T[], codec: Codec<T>): void {
+  if (messages.length === 0 || messages.length > maxServices) throw notMany(messages.length);
+  const start = w.length;
+  w.u16(messages.length);
+  const table = w.length;
+  for (const _ of messages) w.u16(0);
+  for (const [i, message] of messages.entries()) {
+    const from = w.length;
+    w.overwriteU16(table + 2 * i, from - start);
+    codec.write(w, message);
+    if (w.length === from) throw new WireError("wire/value", "Multiple_Service_Packet: a message without octets");
+  }
 }
 
 function known(id: number, codec: Codec<unknown> | undefined): Codec<unknown> {

@@ -16,6 +16,7 @@ import {
   decode,
   encode,
   structureTypeCode,
+  tagTypeSize,
 } from "@cipsec/wire";
 import { flows } from "./support/capture.ts";
 import { good } from "./support/good.ts";
