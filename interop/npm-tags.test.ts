@@ -283,7 +283,7 @@ describe.each([
   });
 
   test("refusals arrive as such", async () => {
-    await expect(controller.readTag(new st.Tag("Nothing"))).rejects.toMatchObject({ generalStatusCode: 0x05 });
+    await expect(controller.readTag(new st.Tag("Nothing"))).rejects.toMatchObject({ generalStatusCode: 0x04 });
     const fixed = new st.Tag("Fixed2");
     await controller.readTag(fixed);
     await expect(controller.writeTag(fixed, 8)).rejects.toMatchObject({ generalStatusCode: 0x0f });
@@ -335,7 +335,7 @@ describe("ethernet-ip, by Unconnected_Send to port 1, slot 0", () => {
     await controller.writeTagGroup(group);
     expect([tags.get("Level"), tags.get("Program:Main.Speed")]).toEqual([9, 9]);
 
-    await expect(controller.readTag(new ethernetIp.Tag("Nothing"))).rejects.toMatchObject({ generalStatusCode: 0x05 });
+    await expect(controller.readTag(new ethernetIp.Tag("Nothing"))).rejects.toMatchObject({ generalStatusCode: 0x04 });
   });
 });
 

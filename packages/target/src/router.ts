@@ -33,13 +33,16 @@ export interface Destination {
   readonly symbol?: string | undefined;
 }
 
-/** Answers for paths that go by symbols, and for the classes behind them. */
-export interface SymbolHandler {
-  /** Where such a request goes, with the symbol's name for the access decision; `undefined` for a path that goes by numbers. */
-  destinationOf(request: Request): Destination | undefined;
+/** Where a path of symbols leads, and the answer from there. */
+export interface Symbolic {
+  /** Whom the access decision is about, with the symbol's name. */
+  readonly destination: Destination;
   /** Answers a request that is allowed, or leaves it (`undefined`) to the object of class and instance. */
-  handle(request: Request, destination: Destination, context: RequestContext): Reply | undefined;
+  answer(context: RequestContext): Reply | undefined;
 }
+
+/** Follows paths that go by symbols, and those to the classes behind them; `undefined` for paths that go by other numbers. */
+export type SymbolResolver = (request: Request) => Symbolic | undefined;
 
 /** A class whose requests do not follow the usual pattern handles them itself: the Connection Manager's connection services. */
 export type SpecialService = (request: Request, context: RequestContext) => Awaitable<Reply>;
@@ -73,7 +76,7 @@ export class Router {
   readonly #access: AccessDecision;
   readonly #observe: RouterObserver;
   #keyFits: (key: Key) => boolean = () => true;
-  #symbols: SymbolHandler | undefined;
+  #resolve: SymbolResolver = () => undefined;
 
   constructor(access: AccessDecision, observe: RouterObserver = () => undefined) {
     this.#access = access;
@@ -118,8 +121,8 @@ export class Router {
   }
 
   /** Takes paths of symbols, which are refused (0x04) on a device without. */
-  hostSymbols(handler: SymbolHandler): void {
-    this.#symbols = handler;
+  hostSymbols(resolve: SymbolResolver): void {
+    this.#resolve = resolve;
   }
 
   /** Says whether an electronic key in front of a path fits the device; a request whose key does not is refused with 0x25. */
@@ -163,11 +166,13 @@ export class Router {
       return reply;
     };
     try {
-      destination = this.#symbols?.destinationOf(request) ?? destinationOf(request.path);
+      const symbolic = this.#resolve(request);
+      destination = symbolic?.destination ?? destinationOf(request.path);
       if (destination.key !== undefined && !this.#keyFits(destination.key)) throw refuse(Status.keyFailureInPath);
       this.#refuseUnlessAllowed(request, destination, context);
       where = request.service === Service.setAttributeSingle ? "attribute" : "service";
-      const reply = proceed(this.#dispatch(request, destination, context), answered);
+      const bySymbol = symbolic?.answer(context);
+      const reply = proceed(bySymbol ?? this.#dispatch(request, destination, context), answered);
       return reply instanceof Promise ? reply.catch(failed) : reply;
     } catch (error) {
       return failed(error);
@@ -184,8 +189,6 @@ export class Router {
     const { classId, instance } = destination;
     if (classId === messageRouterClass && instance === 1 && request.service === Service.multipleServicePacket)
       return this.#multiple(request, context);
-    const bySymbol = this.#symbols?.handle(request, destination, context);
-    if (bySymbol !== undefined) return bySymbol;
     const hosted = this.#classes.get(classId);
     if (hosted === undefined) throw refuse(Status.pathDestinationUnknown, { reason: "no such class" });
     const special = this.#special.get(key(classId, request.service));

@@ -137,21 +137,21 @@ describe("Read_Tag", () => {
   });
 
   test.each([
-    { name: "an unknown tag", to: "Nothing", status: 0x05, extended: [0] },
-    { name: "an unknown program", to: "Program:Other.Speed", status: 0x05, extended: [0] },
-    { name: "a controller tag in a program", to: "Program:Main.Temps", status: 0x05, extended: [0] },
+    { name: "an unknown tag", to: "Nothing", status: 0x04, extended: [0] },
+    { name: "an unknown program", to: "Program:Other.Speed", status: 0x04, extended: [0] },
+    { name: "a controller tag in a program", to: "Program:Main.Temps", status: 0x04, extended: [0] },
     { name: "a program without a tag", to: "Program:Main", status: 0x04, extended: [0] },
     { name: "an unknown instance", to: "{206b 2463}", status: 0x05, extended: [0] },
     { name: "instance 0", to: "{206b 2400}", status: 0x05, extended: [0] },
-    { name: "an unknown member", to: "Line1.Weight", status: 0x05, extended: [0] },
-    { name: "a member of an integer", to: "Count.Weight", status: 0x05, extended: [0] },
-    { name: "a member of an array without an index", to: "Line1.Motors.Speed", status: 0x05, extended: [0] },
-    { name: "a hidden member", to: "Line1.Motors[0].ZZZZZZZZZZMotor0", status: 0x05, extended: [0] },
+    { name: "an unknown member", to: "Line1.Weight", status: 0x04, extended: [0] },
+    { name: "a member of an integer", to: "Count.Weight", status: 0x04, extended: [0] },
+    { name: "a member of an array without an index", to: "Line1.Motors.Speed", status: 0x04, extended: [0] },
+    { name: "a hidden member", to: "Line1.Motors[0].ZZZZZZZZZZMotor0", status: 0x04, extended: [0] },
     { name: "too few indices", to: "Grid[1][1]", status: 0x05, extended: [0] },
     { name: "too many indices", to: "Temps[1][1]", status: 0x05, extended: [0] },
     { name: "an index on a single value", to: "Count[0]", status: 0x05, extended: [0] },
     { name: "a bit beyond the integer", to: "Count.32", status: 0x05, extended: [0] },
-    { name: "a bit of a REAL", to: "Temps[0].3", status: 0x05, extended: [0] },
+    { name: "a bit of a REAL", to: "Temps[0].3", status: 0x04, extended: [0] },
     { name: "a bit of a bit", to: "Count.3.3", status: 0x04, extended: [0] },
     { name: "an attribute behind a tag", to: "Count{3001}", status: 0x04, extended: [0] },
     { name: "an index beyond the end", to: "Temps[4]", status: 0xff, extended: [0x2105] },
@@ -394,7 +394,7 @@ describe("class 0x6B", () => {
   test("refuses what it cannot list", async () => {
     expect((await list("{206b 2400}", [1], 4)).status).toBe(Status.replyDataTooLarge);
     expect((await list("{206b 2400}", [99])).status).toBe(Status.attributeNotSupported);
-    expect((await list("Program:Other{206b 2400}", [1])).status).toBe(Status.pathDestinationUnknown);
+    expect((await list("Program:Other{206b 2400}", [1])).status).toBe(Status.pathSegmentError);
     expect((await list("Count", [1])).status).toBe(Status.pathSegmentError);
     expect((await list("{206b 2400 3001}", [1])).status).toBe(Status.pathSegmentError);
     expect((await list("{206b}", [1])).status).toBe(0);

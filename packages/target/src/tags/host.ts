@@ -11,9 +11,9 @@ import {
 } from "@cipsec/wire";
 import type { RequestContext } from "../context.ts";
 import { refuse } from "../refusal.ts";
-import { destinationOf, type Destination, type Router } from "../router.ts";
+import { destinationOf, type Router, type Symbolic } from "../router.ts";
 import { hostControllerName } from "./controller-name.ts";
-import { locate } from "./locate.ts";
+import { locate, type Astray, type Place } from "./locate.ts";
 import { programPrefix } from "./name.ts";
 import { beyondEnd, serveTag } from "./services.ts";
 import { listSymbols, symbolEntry, symbolsOf } from "./symbols.ts";
@@ -34,10 +34,7 @@ const definitionOverhead = 23;
  */
 export function hostTags(router: Router, table: TagTable, name: string): void {
   hostControllerName(router, name);
-  router.hostSymbols({
-    destinationOf: ({ service, path }) => symbolDestination(table, service, path),
-    handle: (request, destination, context) => handle(table, request, destination, context),
-  });
+  router.hostSymbols((request) => resolve(table, request));
   const { tags } = table.controller;
   router.hostMany(
     SymbolObject,
@@ -81,26 +78,41 @@ export function hostTags(router: Router, table: TagTable, name: string): void {
 }
 
 /**
- * The symbol that a path leads to, for the access decision: also where it goes by instance of class 0x6B, or a rule on names
- * could be passed by. Other paths are left alone.
+ * Where a path of symbols, or one to the classes behind them, leads, and the answer from there. The symbol is told to the access
+ * decision also where the path goes by instance of class 0x6B, or a rule on names could be passed by.
  */
-function symbolDestination(table: TagTable, service: number, path: readonly Segment[]): Destination | undefined {
-  const [head, ...tail] = path;
+function resolve(table: TagTable, request: Request): Symbolic | undefined {
+  const [head] = request.path;
   const key = head?.kind === "key" ? head.key : undefined;
-  const plain = head?.kind === "key" ? tail : path;
-  const named = { classId: LogixClass.symbol, ...(key === undefined ? {} : { key }) };
-  const [first, second] = plain;
-  if (first?.kind === "symbol") return { ...named, instance: 0, symbol: symbolName(table, plain) };
-  if (first?.kind !== "class" || first.value !== LogixClass.symbol) return undefined;
+  const path = key === undefined ? request.path : request.path.slice(1);
+  const [first, second] = path;
+  if (first?.kind === "symbol") {
+    const place = locate(table, path);
+    return {
+      destination: { classId: LogixClass.symbol, instance: 0, key, symbol: symbolName(place, path) },
+      answer: (context) => answer(table, request, path, place, context),
+    };
+  }
+  if (first?.kind !== "class") return undefined;
+  if (first.value === LogixClass.template)
+    return {
+      destination: destinationOf(request.path),
+      answer: (context) => readTemplate(table, request, path, context),
+    };
+  if (first.value !== LogixClass.symbol) return undefined;
   const instance = second?.kind === "instance" ? second.value : 0;
   const tag = table.controller.tags[instance - 1];
-  const symbol = tag === undefined ? {} : { symbol: fullName(tag) };
-  return tagServices.has(service) ? { ...named, instance, ...symbol } : { ...destinationOf(path), ...symbol };
+  const symbol = tag === undefined ? undefined : fullName(tag);
+  if (!tagServices.has(request.service))
+    return { destination: { ...destinationOf(request.path), symbol }, answer: () => undefined };
+  return {
+    destination: { classId: LogixClass.symbol, instance, key, symbol },
+    answer: (context) => answer(table, request, path, locate(table, path), context),
+  };
 }
 
 /** Full name of the tag that a path of symbols leads to, spelt as it is declared; as the path has it where there is none. */
-function symbolName(table: TagTable, path: readonly Segment[]): string {
-  const place = locate(table, path);
+function symbolName(place: Place | Astray, path: readonly Segment[]): string {
   if (typeof place !== "string") return fullName(place.tag);
   const [first, second] = path;
   const names = [first, second].flatMap((segment) => (segment?.kind === "symbol" ? [segment.name] : []));
@@ -108,23 +120,18 @@ function symbolName(table: TagTable, path: readonly Segment[]): string {
   return program.toLowerCase().startsWith(programPrefix) && tag !== undefined ? `${program}.${tag}` : program;
 }
 
-function handle(
+/** Answers a request to a tag. What a wrong name and a wrong number are told as: docs/decisions/008-tag-status.md. */
+function answer(
   table: TagTable,
   request: Request,
-  { classId, symbol }: Destination,
+  path: readonly Segment[],
+  place: Place | Astray,
   context: RequestContext,
-): Reply | undefined {
-  if (classId === LogixClass.template) return readTemplate(table, request, context);
-  if (classId !== LogixClass.symbol) return undefined;
-  const path = request.path[0]?.kind === "key" ? request.path.slice(1) : request.path;
-  if (!tagServices.has(request.service)) {
-    if (symbol !== undefined && path[0]?.kind === "symbol") throw refuse(Status.serviceNotSupported);
-    return undefined;
-  }
+): Reply {
+  if (!tagServices.has(request.service)) throw refuse(Status.serviceNotSupported);
   if (request.service === TagService.getInstanceAttributeList) return list(table, request, path, context);
-  const place = locate(table, path);
-  if (place === "syntax") throw refuse(Status.pathSegmentError, { extended: [0] });
-  if (place === "unknown") throw refuse(Status.pathDestinationUnknown, { extended: [0] });
+  if (place === "syntax" || place === "unknown-name") throw refuse(Status.pathSegmentError, { extended: [0] });
+  if (place === "unknown-number") throw refuse(Status.pathDestinationUnknown, { extended: [0] });
   if (place === "beyond") throw beyondEnd();
   const { status, data, wrote } = serveTag(request.service, place, request.data, context.maxReply);
   if (wrote !== undefined) table.written(place.tag, wrote === "wholly");
@@ -134,7 +141,7 @@ function handle(
 /** The list of a scope's symbols; the path is class 0x6B with the instance to start from, behind a program's name or not. */
 function list(table: TagTable, request: Request, path: readonly Segment[], { maxReply }: RequestContext): Reply {
   const symbols = symbolsOf(table, path);
-  if (symbols === undefined) throw refuse(Status.pathDestinationUnknown, { extended: [0] });
+  if (symbols === undefined) throw refuse(Status.pathSegmentError, { extended: [0] });
   const [first, second, ...more] = path[0]?.kind === "symbol" ? path.slice(1) : path;
   const isList = first?.kind === "class" && first.value === LogixClass.symbol && more.length === 0;
   if (!isList || (second !== undefined && second.kind !== "instance")) throw refuse(Status.pathSegmentError);
@@ -146,10 +153,13 @@ function list(table: TagTable, request: Request, path: readonly Segment[], { max
  * Read of class 0x6C: a window on the definition. Clients work out its length from attribute 4, some a few octets too long: what
  * attribute 4 counts reads as zeros.
  */
-function readTemplate(table: TagTable, request: Request, { maxReply }: RequestContext): Reply | undefined {
-  const [first, second, ...more] = request.path[0]?.kind === "key" ? request.path.slice(1) : request.path;
-  if (request.service !== TagService.readTag || first?.kind !== "class" || second?.kind !== "instance")
-    return undefined;
+function readTemplate(
+  table: TagTable,
+  request: Request,
+  [, second, ...more]: readonly Segment[],
+  { maxReply }: RequestContext,
+): Reply | undefined {
+  if (request.service !== TagService.readTag || second?.kind !== "instance") return undefined;
   const struct = table.structs.find(({ template }) => template === second.value);
   if (struct === undefined || more.length > 0) return undefined;
   const { offset, length } = decode(ReadTemplateRequest, request.data);

@@ -17,8 +17,11 @@ export interface Place {
   readonly bit?: number;
 }
 
-/** Why a path leads nowhere: it is not a tag's path, names what is not there, or an element behind the last. */
-export type Astray = "syntax" | "unknown" | "beyond";
+/**
+ * Why a path leads nowhere: it is not a tag's path; there is no such program, tag or member; no such instance or bit, or other
+ * dimensions; an element behind the last.
+ */
+export type Astray = "syntax" | "unknown-name" | "unknown-number" | "beyond";
 
 /** Extended logical segment that names a bit. @see reference ethernet-ip.md 3.5 */
 const bitIndex = 3;
@@ -59,7 +62,7 @@ export function scopeOf(
 
 function startOf(table: TagTable, path: readonly Segment[]): { tag: Tag; rest: readonly Segment[] } | Astray {
   const found = scopeOf(table, path);
-  if (found === undefined) return "unknown";
+  if (found === undefined) return "unknown-name";
   const [first, second, ...more] = found.rest;
   let tag: Tag | undefined;
   let rest: readonly Segment[];
@@ -71,7 +74,8 @@ function startOf(table: TagTable, path: readonly Segment[]): { tag: Tag; rest: r
     tag = found.scope.tags[second.value - 1];
     rest = more;
   }
-  return tag === undefined ? "unknown" : { tag, rest };
+  if (tag === undefined) return first.kind === "symbol" ? "unknown-name" : "unknown-number";
+  return { tag, rest };
 }
 
 function whole(shape: Shape, offset: number): Omit<Place, "tag"> {
@@ -92,7 +96,7 @@ function valueOf(segment: Segment): number {
 function element(place: Place, indices: readonly number[]): Place | Astray {
   const { shape, offset, tag } = place;
   const { dimensions, type } = shape;
-  if (dimensions.length !== indices.length) return "unknown";
+  if (dimensions.length !== indices.length) return "unknown-number";
   if (indices.some((index, i) => index >= (dimensions[i] ?? 0))) return "beyond";
   const number = indices.reduce((flat, index, i) => flat * (dimensions[i] ?? 1) + index, 0);
   return {
@@ -110,14 +114,14 @@ function inner(place: Place, segment: Segment | undefined): Place | Astray {
   const { type, dimensions } = shape;
   const bit = bitNumber(segment);
   if (bit !== undefined && type.kind === "elementary" && type.hasBits) {
-    if (dimensions.length > 0 || bit >= 8 * type.size) return "unknown";
+    if (dimensions.length > 0 || bit >= 8 * type.size) return "unknown-number";
     return bitPlace(tag, offset + (bit >> 3), bit & 7);
   }
   if (segment?.kind !== "symbol") return "syntax";
-  if (type.kind !== "struct" || dimensions.length > 0) return "unknown";
+  if (type.kind !== "struct" || dimensions.length > 0) return "unknown-name";
   const wanted = segment.name.toLowerCase();
   const member = type.members.find(({ name }) => name.toLowerCase() === wanted);
-  if (member === undefined) return "unknown";
+  if (member === undefined) return "unknown-name";
   if (member.bit !== undefined) return bitPlace(tag, offset + member.offset, member.bit);
   return { tag, ...whole(member, offset + member.offset) };
 }

@@ -6,12 +6,13 @@ import {
   Reader,
   Status,
   TagService,
-  TagType,
   WriteTagFragmentedRequest,
   WriteTagRequest,
   decode,
   encode,
   noOctets,
+  tagTypeSize,
+  type TagType,
 } from "@cipsec/wire";
 import { refuse, type Refusal } from "../refusal.ts";
 import type { Place } from "./locate.ts";
@@ -70,7 +71,7 @@ function read(place: Place, { elements, offset }: { elements: number; offset: nu
   const type = tagTypeOf(shape.type);
   const octets = wanted(place, elements);
   if (offset >= octets) throw tagError("offsetBeyondEnd");
-  const room = maxReply - encode(TagType, type).length;
+  const room = maxReply - tagTypeSize(type);
   const grain = shape.type.kind === "struct" ? structGrain : shape.type.size;
   const rest = octets - offset;
   const length = rest <= room ? rest : room - (room % grain);

@@ -104,9 +104,12 @@ export class TagTable implements Tags {
   }
 }
 
+const missing = "there is no such tag, member or element";
+
 const reasons = {
   syntax: "the name is not written as Name, Name.Member, Name[1,2] or Program:NAME.Name",
-  unknown: "there is no such tag, member or element",
+  "unknown-name": missing,
+  "unknown-number": missing,
   beyond: "the index is beyond the end of the array",
 } as const;
 
