@@ -28,6 +28,7 @@ import type { RequestContext } from "./context.ts";
 import { ConnectionTable, type Class3Connection } from "./connections.ts";
 import { Extended, type Refused } from "./extended.ts";
 import { addressNumber, keyMismatch, type DeviceIdentity } from "./identity.ts";
+import { ingressRefusal, type IngressRule } from "./ingress.ts";
 import type { IoConnection } from "./io/connection.ts";
 import type { IoEngine } from "./io/engine.ts";
 import { refuse } from "./refusal.ts";
@@ -64,6 +65,8 @@ export interface ConnectionManagerOptions {
   readonly router: Router;
   /** Class 0 and 1 connections, where the device has any. */
   readonly io?: IoEngine;
+  /** Rules on who may open connections; anybody where there are none. */
+  readonly ingress?: readonly IngressRule[];
 }
 
 /** Class 2 (Message Router) instance 1: the only application that class 3 connections reach here. */
@@ -101,9 +104,11 @@ export class ConnectionManager {
   };
   readonly #identity: DeviceIdentity;
   readonly #limits: ConnectionLimits;
+  readonly #ingress: readonly IngressRule[];
 
-  constructor({ identity, limits, clock, router, io }: ConnectionManagerOptions) {
+  constructor({ identity, limits, clock, router, io, ingress = [] }: ConnectionManagerOptions) {
     this.#identity = identity;
+    this.#ingress = ingress;
     this.#limits = limits;
     this.io = io;
     this.table = new ConnectionTable(clock, () => {
@@ -195,6 +200,8 @@ export class ConnectionManager {
     if (!this.#fits(open.tToO)) return [Extended.tToOSize, this.#limits.size];
     if (this.table.size >= this.#limits.connections || this.table.countOf(owner) >= this.#limits.perOriginator)
       return [Extended.outOfConnections];
+    const denied = ingressRefusal(this.#ingress, context.channel);
+    if (denied !== undefined) return [denied];
     const connection: Class3Connection = {
       ...open,
       number: this.#freeNumber(),
@@ -217,6 +224,7 @@ export class ConnectionManager {
       path,
       channel: context.channel,
       owner: ownerOf(context),
+      denied: ingressRefusal(this.#ingress, context.channel),
       tToOPort: askedPort(context),
       number: this.#freeNumber(),
       freeId: () => this.#freeId(),
@@ -264,6 +272,8 @@ export class ConnectionManager {
     if (running !== undefined && configuration !== running.configuration) return [Extended.configurationPath];
     const isUsed = configuration !== undefined && data !== undefined && this.io.isOwned(configuration);
     if (running === undefined && isUsed) return [Extended.ownershipConflict];
+    const denied = ingressRefusal(this.#ingress, context.channel);
+    if (denied !== undefined) return [denied];
     const refused = this.io.configure(path);
     if (refused !== undefined) return refused;
     return openReply({

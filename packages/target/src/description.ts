@@ -3,6 +3,7 @@ import { UsageError } from "@cipsec/wire";
 import { Fields, asLatin1, wrong } from "./fields.ts";
 import type { DeviceIdentity } from "./identity.ts";
 import { readAction, readConnections, type ConnectionDescription, type OutputAction } from "./io/description.ts";
+import { readIngress, type IngressRule } from "./ingress.ts";
 import { readLimits, type DeviceLimits } from "./limits.ts";
 import { readParameters, type ParametersDescription } from "./parameters/description.ts";
 import { readTags, type TagsDescription } from "./tags/description.ts";
@@ -78,6 +79,8 @@ export interface DeviceDescription {
   readonly connections: readonly ConnectionDescription[];
   /** Tags as Logix controllers have them, with their structures. */
   readonly tags?: TagsDescription;
+  /** Rules on who may open connections; anybody where left out. */
+  readonly ingress?: readonly IngressRule[];
   /** How much peers can take of the device; {@link deviceLimits} where left out. */
   readonly limits?: DeviceLimits;
   /** Parameters, as tools and panels show them. */
@@ -128,6 +131,7 @@ export function readDescription(json: unknown): DeviceDescription {
     assemblies,
     connections,
     ...readTags(at),
+    ...readIngress(at),
     ...readLimits(at),
     ...readParameters(at, assemblies),
   };

@@ -32,7 +32,6 @@ export const Extended = {
   pathCombination: 0x012f,
   nullNotSupported: 0x0132,
   timeoutMultiplier: 0x0133,
-  joinSize: 0x0134,
   joinVariable: 0x0135,
   joinPriority: 0x0136,
   joinClass: 0x0137,
@@ -44,6 +43,9 @@ export const Extended = {
   linkAddressInvalid: 0x0312,
   invalidSegment: 0x0315,
   offSubnetMulticast: 0x0813,
+  noIngressRule: 0x0918,
+  ingressDenied: 0x0919,
+  ingressNotSecure: 0x091a,
 } as const;
 
 /** Extended status words that refuse a Forward_Open: the code, and what the code adds. */

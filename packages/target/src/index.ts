@@ -14,6 +14,7 @@ export type { EdsFacts } from "./eds.ts";
 export type { TargetEvent } from "./events.ts";
 export type { ClassHandlers, InstanceHandlers, Instances } from "./hosting.ts";
 export type { DeviceIdentity } from "./identity.ts";
+export type { IngressRule } from "./ingress.ts";
 export { deviceLimits } from "./limits.ts";
 export type { DeviceLimits } from "./limits.ts";
 export { AssemblyData } from "./objects/assembly.ts";

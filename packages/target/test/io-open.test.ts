@@ -348,7 +348,7 @@ describe("multicast", () => {
     expect(await device.open(late)).toMatchObject({ status: 1, extended: [0x0139] });
     const open = join({ transport: 0x10, tToO: t({ size: inputSize - 2 }) });
     const classZero = { ...open, oToT: { ...open.oToT, size: 0 } };
-    expect(await device.open(classZero)).toMatchObject({ status: 1, extended: [0x0134] });
+    expect(await device.open(classZero)).toMatchObject({ status: 1, extended: [0x0137] });
   });
 
   test("goes as far, and to such groups, as the settings have it; without a group left it is refused", async () => {

@@ -61,6 +61,8 @@ export interface IoOpenRequest {
   readonly path: IoPath;
   readonly channel: ChannelFacts;
   readonly owner: string;
+  /** Extended status by which rules refuse it, once nothing else does. */
+  readonly denied?: number | undefined;
   /** Port of the originator's T→O item: where it wants its packets. */
   readonly tToOPort: number | undefined;
   readonly number: number;
@@ -181,6 +183,7 @@ export class IoEngine {
       ? (plan.joins?.destination.address ?? this.#freeGroup(subnetOf(channel.local.address)))
       : undefined;
     if (!this.#hasRoom(request.owner) || (isMulticast && group === undefined)) return [Extended.outOfConnections];
+    if (request.denied !== undefined) return [request.denied];
     const own = isAssociation(channel) ? channel.remote.port : (request.tToOPort ?? ioPort);
     const destination: Endpoint =
       group === undefined ? { address: channel.remote.address, port: own } : { address: group, port: ioPort };

@@ -73,7 +73,7 @@ const firstGroup = 0xe000_0100;
 const lastGroup = 0xefff_ffff;
 
 /** 192.168.1.20 as 0xC0A80114. */
-function toNumber(address: string): number {
+export function toNumber(address: string): number {
   return address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 }
 

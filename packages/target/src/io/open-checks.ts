@@ -200,10 +200,10 @@ function joinRefusal(
     return rpiWords(oToT, { error: RpiError.mismatch, micros: running.tToORpiMicros });
   }
   const differs = (name: keyof NetworkParameters): boolean => running.tToO[name] !== open.tToO[name];
-  if (differs("size")) return [Extended.joinSize];
+  // The class decides over the size, which of one class and point is always the same.
+  if (running.transportClass !== transportClass) return [Extended.joinClass];
   if (differs("variable")) return [Extended.joinVariable];
   if (differs("priority")) return [Extended.joinPriority];
-  if (running.transportClass !== transportClass) return [Extended.joinClass];
   if (running.trigger !== trigger) return [Extended.joinTrigger];
   const isOtherInhibit = trigger !== Trigger.cyclic && running.production.options.inhibitMicros !== inhibitMicros;
   return isOtherInhibit ? [Extended.joinInhibit] : undefined;
