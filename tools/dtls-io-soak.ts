@@ -105,7 +105,7 @@ export async function soak(one: SoakCase, { seconds, connectionsEach, load, tell
 /** Missed intervals are counted, and no fault: what they say depends on the machine. */
 function faultsOf({ connections, scanner, devices }: Omit<SoakResult, "faults" | "associations">): readonly string[] {
   return [
-    [scanner.ended, "connections ended on the scanner's side"],
+    [scanner.ended, `connections ended on the scanner's side: ${scanner.endings.join("; ")}`],
     [devices.timeouts, "outputs went into their fault state"],
     [connections - scanner.running, "connections do not run at the end"],
     [connections - devices.connections, "connections are missing on the devices' side"],

@@ -75,6 +75,8 @@ export interface ScannerFigures extends ProcessFigures {
   readonly maxMicros: number;
   /** Why one does not run. */
   readonly reason: string | undefined;
+  /** Why connections ended, the first few. */
+  readonly endings: readonly string[];
 }
 
 export interface LoadFigures extends ProcessFigures {

@@ -5,8 +5,15 @@ import { answering, dataOctets, deviceAddress, firstOutput, inputInstance, type 
  * The scanner: keeps all connections, each device's over one association.
  */
 
+const maxEndings = 5;
+
 answering("scanner", async ({ devices, address, connections, rpiMicros, timeoutMultiplier }) => {
+  let endings: string[] = [];
   const scanner = new Scanner({
+    onState: ({ name, state, reason }) => {
+      if (state !== "waiting" || endings.length >= maxEndings) return;
+      endings.push(`${name} after ${(performance.now() / 1000).toFixed(1)} s: ${reason?.message ?? "no reason"}`);
+    },
     connect: {
       localAddress: address,
       security: { acceptAny: true },
@@ -32,6 +39,7 @@ answering("scanner", async ({ devices, address, connections, rpiMicros, timeoutM
   let before = now();
   return {
     begin() {
+      endings = [];
       for (const one of kept) one.restartIntervals();
       before = now();
     },
@@ -51,6 +59,7 @@ answering("scanner", async ({ devices, address, connections, rpiMicros, timeoutM
         leftOut: grown(({ current }) => current?.sendMissed ?? 0),
         p99Micros: p99[Math.floor(p99.length / 2)] ?? 0,
         maxMicros: intervals.reduce((most, { max }) => Math.max(most, max), 0),
+        endings,
         reason: kept.find(({ reason }) => reason !== undefined)?.reason?.message,
       };
     },
