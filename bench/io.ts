@@ -1,6 +1,7 @@
 import { loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startServer, type Server } from "./child.ts";
+import { buildFloor } from "./io-floor.ts";
 import type { ConnectionFigures, DeviceOrder, FlowOrder, IoLoad, ProcessFigures, ScannerOrder } from "./io-traffic.ts";
 import { spread, type Benchmark, type BenchmarkOptions, type Row, type Spread } from "./measure.ts";
 
@@ -14,28 +15,32 @@ const fullMs = 60_000;
 /** Milliseconds and connections. */
 const allLoads = "1x1 2x1 2x16 2x128 5x1 5x16 5x128 10x1 10x16 10x128".split(" ");
 
-/** I/O at an interval: what comes when, and what it costs, beside bare sockets paced by the runtime's timers. */
+/**
+ * I/O at an interval: what comes when, and what it costs, beside bare sockets paced by the runtime's timers, and beside what the
+ * machine gives a C program, where it has a compiler.
+ */
 export const io: Benchmark = {
   name: "io",
-  about: "class 1 I/O by interval and connections, device and scanner apart, against bare sockets with setTimeout",
+  about:
+    "class 1 I/O by interval and connections, device and scanner apart, against bare sockets with setTimeout and in C",
   async run({ isFull = false, cases = allLoads }: BenchmarkOptions = {}) {
     const rows: Row[] = [];
+    await using floor = await buildFloor();
     for (const text of cases) {
       const load = loadOf(text);
       const ms = isFull ? fullMs : shortMs;
       const common = { connections: load.connections, rpiMicros: load.rpiMicros };
       const devices: DeviceOrder = { role: "devices", network, ...common };
       const scanner: ScannerOrder = { role: "scanner", address: scannerAddress, network, ...common };
-      const ours = await measure([devices, scanner], ms);
+      const start = (order: DeviceOrder | ScannerOrder | FlowOrder) => () => startServer("io-process.ts", order);
+      const ours = await measure([start(devices), start(scanner)], ms);
       const [a, b] = flows;
-      const bare = await measure(
-        [
-          { role: "flow", address: a, peer: b, ...common } satisfies FlowOrder,
-          { role: "flow", address: b, peer: a, ...common } satisfies FlowOrder,
-        ],
-        ms,
-      );
-      rows.push(...rowsOf(load, ours, bare));
+      const flow = (address: string, peer: string) => start({ role: "flow", address, peer, ...common });
+      const bare = await measure([flow(a, b), flow(b, a)], ms);
+      rows.push(...rowsOf(load, ours, bare, "bare sockets"));
+      if (floor === undefined) continue;
+      const least = await measure([() => floor.start(a, b, load), () => floor.start(b, a, load)], ms);
+      rows.push(...rowsOf(load, ours, least, "C"));
     }
     return rows;
   },
@@ -48,10 +53,10 @@ interface Measured {
 }
 
 /** Runs two processes; the figures are those of the second, which receives. */
-async function measure(orders: readonly (DeviceOrder | ScannerOrder | FlowOrder)[], ms: number): Promise<Measured> {
+async function measure(starts: readonly (() => Promise<Server>)[], ms: number): Promise<Measured> {
   const servers: Server[] = [];
   try {
-    for (const order of orders) servers.push(await startServer("io-process.ts", order));
+    for (const start of starts) servers.push(await start());
     await sleep(500);
     for (const server of servers) await server.ask({});
     await sleep(ms);
@@ -67,16 +72,28 @@ async function measure(orders: readonly (DeviceOrder | ScannerOrder | FlowOrder)
   }
 }
 
-function rowsOf({ rpiMicros, connections }: IoLoad, ours: Measured, bare: Measured): readonly Row[] {
+function rowsOf(
+  { rpiMicros, connections }: IoLoad,
+  ours: Measured,
+  reference: Measured,
+  referenceName: string,
+): readonly Row[] {
+  const row = (name: string, unit: string, own: Spread, other: Spread): Row => ({
+    name,
+    unit,
+    ours: own,
+    reference: other,
+    referenceName,
+  });
   const at = `${rpiMicros / 1000} ms × ${connections}`;
   const each = (name: string, unit: string, of: (one: ConnectionFigures) => number): Row =>
-    row(`${at}: ${name}`, unit, spread(ours.connections.map(of)), spread(bare.connections.map(of)));
+    row(`${at}: ${name}`, unit, spread(ours.connections.map(of)), spread(reference.connections.map(of)));
   const sum = (name: string, of: (one: ConnectionFigures) => number): Row => {
     const total = (figures: Measured): Spread => spread([figures.connections.reduce((all, one) => all + of(one), 0)]);
-    return row(`${at}: ${name}`, "packets", total(ours), total(bare));
+    return row(`${at}: ${name}`, "packets", total(ours), total(reference));
   };
   const cpu = (name: string, i: number): Row =>
-    row(`${at}: CPU ${name}`, "% core", spread([ours.cpuPercent[i] ?? 0]), spread([bare.cpuPercent[i] ?? 0]));
+    row(`${at}: CPU ${name}`, "% core", spread([ours.cpuPercent[i] ?? 0]), spread([reference.cpuPercent[i] ?? 0]));
   return [
     each("sent", "a second", (one) => one.sentPerSecond),
     each("received", "a second", (one) => one.receivedPerSecond),
@@ -88,12 +105,8 @@ function rowsOf({ rpiMicros, connections }: IoLoad, ours: Measured, bare: Measur
     sum("late by half an interval", (one) => one.late),
     cpu("device", 0),
     cpu("scanner", 1),
-    row(`${at}: load average`, "", spread([ours.load]), spread([bare.load])),
+    row(`${at}: load average`, "", spread([ours.load]), spread([reference.load])),
   ];
-}
-
-function row(name: string, unit: string, ours: Spread, reference: Spread): Row {
-  return { name, unit, ours, reference, referenceName: "bare sockets" };
 }
 
 function loadOf(text: string): IoLoad {
