@@ -121,6 +121,17 @@ export function tell(error: unknown, output: Output, verbose = false): number {
   return exitCodeOf(error);
 }
 
+/** Waits until the command is interrupted: that is how those end that run on. */
+export function interrupted({ signal }: Context): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    // The listeners keep the process alive; this is for a device with no port open.
+    const alive = setInterval(() => undefined, 60_000);
+    signal.addEventListener("abort", () => clearInterval(alive), { once: true });
+  });
+}
+
 /** Milliseconds of an option. */
 export function milliseconds(text: string): number {
   return wholeNumber(text, 1, 24 * 3600 * 1000);

@@ -1,20 +1,30 @@
+import { randomBytes, type KeyObject } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
+  createCsr,
+  hasUpstream,
+  importOfflineCa,
   initCa,
+  initUpstreamCa,
   makeKeyPair,
   makePrivateFolder,
   openCa,
+  openUpstreamCa,
   parseCertificates,
   parsePrivateKey,
+  readUpstream,
+  requestOfflineCa,
+  toPem,
   writeFileAtomic,
   writeKeyFile,
   type Certificate,
   type CertificateAuthority,
+  type CertificateRequest,
+  type UpstreamSettings,
 } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
-import type { KeyObject } from "node:crypto";
 
 /** Certificate and key of a caller. */
 export interface CallerIdentity {
@@ -22,7 +32,8 @@ export interface CallerIdentity {
   readonly key: KeyObject;
 }
 
-const pause = (ms: number): Promise<void> => new Promise((done) => void setTimeout(done, ms));
+/** Waits for another process that changes the folder. */
+export const pause = (ms: number): Promise<void> => new Promise((done) => void setTimeout(done, ms));
 
 /** The folder that holds a plant's keys, certificates and databases: `.cipsec`, `CIPSEC_DATA` or `--data`. */
 export class DataFolder {
@@ -52,7 +63,33 @@ export class DataFolder {
       throw new UsageError("usage/state", `there is no certificate authority in ${this.path}`, {
         fix: "Make one with 'cipsec ca init', or name the right folder with --data.",
       });
-    return openCa(this.file("ca"), { now: () => new Date(), pause });
+    return openFolder(this.file("ca"));
+  }
+
+  /** The authority of another folder. */
+  async otherCa(folder: string): Promise<CertificateAuthority> {
+    return openFolder(resolve(folder));
+  }
+
+  /** Makes another organisation's EST server the plant's authority; the tool's certificate comes from there too. */
+  async makeUpstream(settings: UpstreamSettings, tool: CallerIdentity): Promise<CertificateAuthority> {
+    await this.ready();
+    const ca = await initUpstreamCa(this.file("ca"), settings, { now: () => new Date(), pause, randomBytes });
+    await this.#keepTool(tool.key, toPem(tool.chain));
+    return ca;
+  }
+
+  /** Begins an authority below a root that is reached by files only. */
+  async requestCa(name: string): Promise<CertificateRequest> {
+    await this.ready();
+    return requestOfflineCa(this.file("ca"), { name, now: () => new Date(), pause });
+  }
+
+  /** Ends what {@link requestCa} began, and makes the tool certificate. */
+  async importCa(certificates: readonly Certificate[]): Promise<CertificateAuthority> {
+    const ca = await importOfflineCa(this.file("ca"), certificates, { now: () => new Date(), pause });
+    await this.makeTool(ca);
+    return ca;
   }
 
   /** Makes the plant's authority and the tool certificate that this command identifies itself with. */
@@ -73,21 +110,29 @@ export class DataFolder {
   /** What the tool trusts: the plant's own authorities. */
   async anchors(): Promise<readonly Certificate[]> {
     if (!this.hasCa()) return [];
+    if (hasUpstream(this.file("ca"))) return [...(await readUpstream(this.file("ca"))).authorities];
     const ca = await this.ca();
     return [ca.root, ca.issuing];
   }
 
   private async makeTool(ca: CertificateAuthority): Promise<void> {
-    await makePrivateFolder(this.file("tool"));
-    const pair = await makeKeyPair();
-    await writeKeyFile(this.file("tool", "key.pem"), pair.privateKey);
-    const issued = await ca.issue({
-      profile: "tool",
-      publicKey: pair.publicKey,
-      subject: { organization: ca.name, commonName: "cipsec tool" },
-    });
-    await writeFileAtomic(this.file("tool", "certificate.pem"), issued.chainPem);
+    const { privateKey } = await makeKeyPair();
+    const subject = { organization: ca.name, commonName: "cipsec tool" };
+    const issued = await ca.issue({ profile: "tool", csr: await createCsr({ subject, privateKey }) });
+    await this.#keepTool(privateKey, issued.chainPem);
   }
+
+  async #keepTool(key: KeyObject, chainPem: string): Promise<void> {
+    await makePrivateFolder(this.file("tool"));
+    await writeKeyFile(this.file("tool", "key.pem"), key);
+    await writeFileAtomic(this.file("tool", "certificate.pem"), chainPem);
+  }
+}
+
+/** The authority in a folder, its own or one above. */
+async function openFolder(folder: string): Promise<CertificateAuthority> {
+  const options = { now: () => new Date(), pause, randomBytes };
+  return hasUpstream(folder) ? openUpstreamCa(folder, options) : openCa(folder, options);
 }
 
 /** Reads a certificate chain and its key. @throws {UsageError} `usage/file` when a file is missing or not what it should be. */

@@ -9,6 +9,7 @@ import { addDecode } from "./commands/decode.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDevices } from "./commands/device.ts";
 import { addDiscover } from "./commands/discover.ts";
+import { addEst } from "./commands/est.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addFile } from "./commands/file.ts";
 import { addIo } from "./commands/io.ts";
@@ -38,6 +39,7 @@ export function makeProgram(shell: Shell): Command {
   addFile(program, shell);
   addIo(program, shell);
   addCa(program, shell);
+  addEst(program, shell);
   addCommission(program, shell);
   addDecode(program, shell);
   addExplain(program, shell);

@@ -10,6 +10,8 @@ export type {
   IssuedEntry,
   IssueRequest,
 } from "./ca.ts";
+export { importOfflineCa, requestOfflineCa } from "./ca-offline.ts";
+export type { OfflineCaOptions } from "./ca-offline.ts";
 export type { IndexRow, Profile } from "./ca-store.ts";
 export {
   certificateSubject,
@@ -46,7 +48,7 @@ export type {
   UsageCode,
 } from "./errors.ts";
 export type { CsrAttributes } from "./est/attributes.ts";
-export { makePasswordRecord } from "./est/auth.ts";
+export { makePasswordRecord, readPasswordRecords } from "./est/auth.ts";
 export type { DigestAlgorithm, Password, PasswordRecord } from "./est/auth.ts";
 export { localAuthority } from "./est/authority.ts";
 export type { EstAuthority, EstIssue, EstIssued } from "./est/authority.ts";
@@ -84,7 +86,10 @@ export type {
   EstListenOptions,
   TlsIdentity,
 } from "./est/sockets.ts";
-export { completeChain } from "./est/trust.ts";
+export { hasUpstream, importUpstreamCrl, initUpstreamCa, openUpstreamCa, upstreamAuthority } from "./est/upstream.ts";
+export { readUpstream, upstreamClient } from "./est/upstream.ts";
+export type { UpstreamOptions, UpstreamSettings } from "./est/upstream.ts";
+export { completeChain, sortCaCerts } from "./est/trust.ts";
 export type { CaCerts, EstTrust } from "./est/trust.ts";
 export { openKey, sealKey } from "./key-envelope.ts";
 export type { EnvelopeRecipient, EnvelopeSigner, OpenedKey } from "./key-envelope.ts";
@@ -106,6 +111,8 @@ export { canonicalIp, checkAlternativeNames, isDnsName, maxAlternativeNames } fr
 export type { AlternativeNames, AlternativeNamesInput, Subject } from "./names.ts";
 export { pkcs7ToPem, readPkcs7, writePkcs7 } from "./pkcs7.ts";
 export type { Pkcs7 } from "./pkcs7.ts";
+export { linkRoots } from "./rollover.ts";
+export type { Rollover, RootPair } from "./rollover.ts";
 export { selfSigned } from "./self-signed.ts";
 export type { SelfSignedContent } from "./self-signed.ts";
 export { defaultStrength, keyFacts } from "./strength.ts";

@@ -1,15 +1,24 @@
+import { isIP } from "node:net";
 import type { Command } from "commander";
 import {
-  parseCsr,
+  createCsr,
   crlToPem,
+  hasUpstream,
+  importUpstreamCrl,
+  makeKeyPair,
+  parseCertificates,
+  parseCsr,
+  readEstUrl,
   revocationReasons,
   writeFileAtomic,
+  type CertificateAuthority,
   type Profile,
   type RevocationReason,
 } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { readInput } from "../data-folder.ts";
+import { addEstOptions, estAnchors, estClientOf, estIdentity } from "./est-options.ts";
 
 const profiles: readonly Profile[] = ["device", "tool", "user", "vendor-device"];
 
@@ -22,7 +31,10 @@ export function addCa(program: Command, shell: Shell): void {
     "init",
     "make root, issuing authority and this tool's certificate",
     async (context, options) => {
-      const made = await context.data.makeCa(textOption(options, "name") ?? "Plant");
+      const name = textOption(options, "name") ?? "Plant";
+      if (options["offline"] === true) return await offline(context, options, name);
+      const url = textOption(options, "upstream");
+      const made = url === undefined ? await context.data.makeCa(name) : await upstream(context, options, name, url);
       context.output.document({
         root: shown(made.root.facts),
         issuing: shown(made.issuing.facts),
@@ -32,10 +44,41 @@ export function addCa(program: Command, shell: Shell): void {
         `The authority "${made.name}" is made. Keep ${made.folder} safe: who has it can let anybody in.`,
       );
     },
-  ).option("--name <name>", "name in the authorities' subjects", "Plant");
+  )
+    .option("--name <name>", "name in the authorities' subjects", "Plant")
+    .option("--upstream <url>", "use the authority behind this EST server in place of one of one's own")
+    .option("--offline", "make an issuing authority whose certificate comes from another one by file")
+    .option("--out <file>", "with --offline: write the request here");
+  addEstOptions(init);
   addNotes(init, {
-    json: "{root: {subject, serial, notAfter, sha256}, issuing: {…}, folder}",
-    examples: [["cipsec ca init --name 'Bottling Hall 3'", "makes the authority in the data folder; once for a plant"]],
+    json: "{root: {subject, serial, notAfter, sha256}, issuing: {…}, folder}; with --offline {pem} of the request",
+    examples: [
+      ["cipsec ca init --name 'Bottling Hall 3'", "makes the authority in the data folder; once for a plant"],
+      [
+        "cipsec ca init --upstream est.corp.example --ca corp.pem --cert ra.pem --key ra.key",
+        "the corporate authority issues; this is its registration authority",
+      ],
+      ["cipsec ca init --offline --out plant.csr", "the corporate root signs this request; then: cipsec ca import"],
+    ],
+  });
+  const imported = addCommand(
+    ca,
+    shell,
+    "import",
+    "take in the certificate that another authority issued for 'ca init --offline'",
+    async (context, _options, args) => {
+      const authority = await context.data.importCa(parseCertificates(await readInput(argument(args, 0, "FILE"))));
+      context.output.document({
+        root: shown(authority.root.facts),
+        issuing: shown(authority.issuing.facts),
+        folder: authority.folder,
+      });
+      context.output.say(`The authority "${authority.name}" can issue now.`);
+    },
+  ).argument("<file>", "the issuing authority's certificate and its root's, PEM, DER or PKCS#7");
+  addNotes(imported, {
+    json: "as for ca init",
+    examples: [["cipsec ca import plant-chain.pem", "once the corporate root has signed plant.csr"]],
   });
   const issue = addCommand(ca, shell, "issue", "issue a certificate for a request", async (context, options, args) => {
     const authority = await context.data.ca();
@@ -46,7 +89,12 @@ export function addCa(program: Command, shell: Shell): void {
       });
     const csr = parseCsr(await readInput(argument(args, 0, "CSR")));
     const days = options["days"];
-    const issued = await authority.issue({ profile, csr, ...(typeof days === "number" ? { days } : {}) });
+    const issued = await authority.issue({
+      profile,
+      csr,
+      ...(typeof days === "number" ? { days } : {}),
+      ...(options["registrar"] === true ? { registrar: true } : {}),
+    });
     await write(context, options, issued.chainPem, {
       serial: issued.certificate.facts.serialHex,
       pem: issued.chainPem,
@@ -55,6 +103,7 @@ export function addCa(program: Command, shell: Shell): void {
     .argument("<csr>", "certificate request, PEM or DER")
     .option("--profile <profile>", `one of ${profiles.join(", ")}`, "device")
     .option("--days <n>", "days that it is valid", (text) => wholeNumber(text, 1, 36_500))
+    .option("--registrar", "profile tool: may ask an EST server for certificates of others")
     .option("--out <file>", "write it here instead of to standard output");
   addNotes(issue, {
     json: "{serial, pem}",
@@ -88,11 +137,20 @@ export function addCa(program: Command, shell: Shell): void {
     async (context, options) => {
       const authority = await context.data.ca();
       const days = options["days"];
+      const taken = textOption(options, "import");
+      if (taken !== undefined) {
+        if (!hasUpstream(authority.folder))
+          throw new UsageError("usage/argument", "--import is for the list of an authority above", {
+            fix: "This plant's authority makes its own list: leave --import out.",
+          });
+        await importUpstreamCrl(authority.folder, await readInput(taken));
+      }
       const pem = crlToPem(await authority.crl(typeof days === "number" ? days : undefined));
       await write(context, options, pem, { pem });
     },
   )
     .option("--days <n>", "days until the next one is due", (text) => wholeNumber(text, 1, 3650))
+    .option("--import <file>", "take in the list of the authority above, where 'ca init --upstream' named one")
     .option("--out <file>", "write it here instead of to standard output");
   addNotes(crl, { json: "{pem}", examples: [["cipsec ca crl --out plant.crl", "a fresh list of everything revoked"]] });
   const list = addCommand(ca, shell, "list", "every certificate that was issued", async (context) => {
@@ -124,6 +182,45 @@ export function addCa(program: Command, shell: Shell): void {
     json: "{pem}",
     examples: [["cipsec ca export --out plant-ca.pem", "for --ca on another machine"]],
   });
+}
+
+/** Begins an authority below a root that is reached by files only. */
+async function offline(context: Context, options: Readonly<Record<string, unknown>>, name: string): Promise<void> {
+  const { pem } = await context.data.requestCa(name);
+  await write(context, options, pem, { pem });
+  context.output.notice("Have this request signed as an authority's (CA true), then: cipsec ca import FILE");
+}
+
+/** Gets the tool's certificate from the authority above, and keeps how it is reached. */
+async function upstream(
+  context: Context,
+  options: Readonly<Record<string, unknown>>,
+  name: string,
+  url: string,
+): Promise<CertificateAuthority> {
+  // Before anything is asked for: a second authority would be refused only after the first certificate came.
+  if (context.data.hasCa())
+    throw new UsageError("usage/state", `there is an authority in ${context.data.path} already`, {
+      fix: "Use it, or choose another folder with --data.",
+    });
+  const client = await estClientOf(context, options, url);
+  const authorities = await estAnchors(context, options, url);
+  const { privateKey } = await makeKeyPair();
+  const subject = { organization: name, commonName: "cipsec tool" };
+  const answer = await client.enroll(async ({ challengePassword }) =>
+    createCsr({ subject, privateKey, ...(challengePassword === undefined ? {} : { challengePassword }) }),
+  );
+  if (answer.status === "pending")
+    throw new UsageError("usage/state", `the tool's certificate has to be approved at ${url}`, {
+      fix: "Have the server's operator let this tool in without a question: as its registrar, or by a rule; then run this again.",
+    });
+  const tool = { chain: answer.chain, key: privateKey };
+  const registrar = (await estIdentity(options)) ?? tool;
+  const given = textOption(options, "label");
+  const { host, port } = readEstUrl(url);
+  const at =
+    given === undefined ? url : `https://${isIP(host) === 6 ? `[${host}]` : host}:${port}/.well-known/est/${given}`;
+  return await context.data.makeUpstream({ name, url: at, authorities, registrar }, tool);
 }
 
 async function write(

@@ -3,7 +3,16 @@ import type { Command } from "commander";
 import { mixedPlant, startLab, type Lab, type PlannedDevice } from "@cipsec/lab";
 import { parseDescription, readDescription, startTarget, type DeviceDescription } from "@cipsec/target";
 import { UsageError } from "@cipsec/wire";
-import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
+import {
+  addCommand,
+  addNotes,
+  argument,
+  interrupted,
+  textOption,
+  wholeNumber,
+  type Context,
+  type Shell,
+} from "../command.ts";
 import { keyLogTo } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
 
@@ -149,16 +158,6 @@ function announce(context: Context, lab: Lab): void {
     ]),
   );
   context.output.say("The plant runs. Ctrl-C ends it.");
-}
-
-function interrupted({ signal }: Context): Promise<void> {
-  return new Promise((resolve_) => {
-    if (signal.aborted) resolve_();
-    signal.addEventListener("abort", () => resolve_(), { once: true });
-    // The listeners keep the process alive; this is for a device with no port open.
-    const alive = setInterval(() => undefined, 60_000);
-    signal.addEventListener("abort", () => clearInterval(alive), { once: true });
-  });
 }
 
 function portsText(ports: Readonly<Record<string, number | undefined>>): string {

@@ -1,6 +1,7 @@
 import { createHash, createHmac, scrypt, timingSafeEqual, randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { UsageError } from "../errors.ts";
+import { listOf, objectOf, optional, textOf, wrong, type Shape } from "../json-shape.ts";
 
 /** Hashes of Digest. MD5 is for old clients that have nothing else, inside TLS only. @see RFC 7616 3.3 */
 export type DigestAlgorithm = "SHA-256" | "MD5";
@@ -57,6 +58,39 @@ export async function makePasswordRecord(
     hash: (await derive(password.normalize("NFC"), salt, 32, cost)).toString("hex"),
     digest: Object.fromEntries(algorithms.map((name) => [name, digestHash(name, `${username}:${realm}:${password}`)])),
   };
+}
+
+/**
+ * Reads a list of records from JSON text.
+ *
+ * @throws {UsageError} `usage/est`
+ */
+export function readPasswordRecords(text: string): readonly PasswordRecord[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The text holds digests of passwords: nothing of it goes into the error.
+    throw new UsageError("usage/est", "the users are not JSON");
+  }
+  return listOf({ path: "users", value }, (shape) => {
+    const field = objectOf(shape, ["name", "salt", "hash", "digest"]);
+    const digest = objectOf(field("digest"), ["SHA-256", "MD5"]);
+    const sha256 = optional(digest("SHA-256"), hex);
+    const md5 = optional(digest("MD5"), hex);
+    return {
+      name: textOf(field("name")),
+      salt: hex(field("salt")),
+      hash: hex(field("hash")),
+      digest: { ...(sha256 === undefined ? {} : { "SHA-256": sha256 }), ...(md5 === undefined ? {} : { MD5: md5 }) },
+    };
+  });
+}
+
+function hex(shape: Shape): string {
+  const text = textOf(shape);
+  if (!/^(?:[0-9a-f]{2}){8,64}$/.test(text)) throw wrong(shape.path, "hexadecimal");
+  return text;
 }
 
 /** Tells whether a password is the one of a record; takes as long for an unknown user. */

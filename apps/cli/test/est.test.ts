@@ -1,0 +1,291 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Process } from "./processes.ts";
+import { cipsec, document, temporaryFolder } from "./support.ts";
+
+const folder = temporaryFolder();
+const at = (name: string): string => join(folder.path, name);
+const data = at("plant");
+const vendor = at("vendor");
+
+function openssl(...words: readonly string[]): { code: number | null; text: string } {
+  const { status, stdout, stderr } = spawnSync("openssl", words, { encoding: "utf8", cwd: folder.path });
+  return { code: status, text: stdout + stderr };
+}
+
+/** A request of OpenSSL, with its key. */
+function request(name: string, subject: string): void {
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", `${name}.key`];
+  expect(openssl("req", "-new", ...key, "-subj", subject, "-out", `${name}.csr`).code).toBe(0);
+}
+
+let fingerprint = "";
+
+beforeAll(async () => {
+  const made = document(await cipsec(["ca", "init", "--name", "Hall 3", "--json"], { data })) as {
+    root: { sha256: string };
+  };
+  fingerprint = made.root.sha256;
+  await cipsec(["ca", "init", "--name", "Acme"], { data: vendor });
+  await cipsec(["ca", "export", "--out", at("vendor.pem")], { data: vendor });
+  request("birth", "/O=Acme/CN=Pump 7/serialNumber=00C0FFEE");
+  await cipsec(["ca", "issue", at("birth.csr"), "--profile", "vendor-device", "--out", at("birth.pem")], {
+    data: vendor,
+  });
+});
+
+afterAll(() => folder.remove());
+
+/** Serves until the returned process is disposed of. */
+async function serve(words: readonly string[], folderOfData = data): Promise<{ process: Process; url: string }> {
+  const process = new Process(["est", "serve", "--json", ...words], folderOfData);
+  await process.says('"listening":true');
+  const { url } = JSON.parse(process.out.split("\n")[0] ?? "") as { url: string };
+  return { process, url };
+}
+
+test("a device from the box: authorities by fingerprint, a person's word, certificate, renewal", async () => {
+  const { process, url } = await serve(["--listen", "127.37.2.1:0", "--vendor", at("vendor.pem"), "--require-linking"]);
+  await using _ = process;
+  const taken = await cipsec(["est", "cacerts", url, "--fingerprint", fingerprint, "--out", at("plant.pem"), "--json"]);
+  expect(document(taken)).toMatchObject({
+    certificates: [{ kind: "anchor", sha256: fingerprint }, { kind: "intermediate" }],
+  });
+  expect((await cipsec(["est", "cacerts", url, "--fingerprint", "00", "--json"])).code).toBe(4);
+  expect((await cipsec(["est", "cacerts", url, "--trust-on-first-use"])).err).toContain("nothing vouches");
+  const identity = ["--ca", at("plant.pem"), "--cert", at("birth.pem"), "--key", at("birth.key")];
+  const wishes = await cipsec(["est", "csrattrs", url, ...identity, "--json"]);
+  expect(document(wishes)).toMatchObject({ wantsChallenge: true });
+  const enroll = [
+    "est",
+    "enroll",
+    url,
+    ...identity,
+    "--new-key",
+    at("drive.key"),
+    "--san",
+    "IP:192.0.2.7",
+    "--out",
+    at("drive.pem"),
+    "--json",
+  ];
+  const first = await cipsec(enroll);
+  expect([first.code, document(first)]).toMatchObject([1, { status: "pending", retryAfterMs: 60_000 }]);
+  expect(statSync(at("drive.key")).mode & 0o777).toBe(0o600);
+
+  const [waiting] = document(await cipsec(["est", "pending", "--json"], { data })) as { id: string }[];
+  expect(waiting).toMatchObject({ state: "waiting", identity: "Acme/00C0FFEE", san: { ip: ["192.0.2.7"] } });
+  expect((await cipsec(["est", "approve", waiting?.id ?? ""], { data })).out).toContain("Acme/00C0FFEE");
+  expect((await cipsec(["est", "deny", waiting?.id ?? "", "--json"], { data })).code).toBe(2);
+  const issued = await cipsec(enroll);
+  expect([issued.code, document(issued)]).toMatchObject([
+    0,
+    { status: "issued", subject: expect.stringContaining("00C0FFEE") },
+  ]);
+  expect(openssl("verify", "-CAfile", "plant.pem", "-verify_ip", "192.0.2.7", "drive.pem").text).toContain("OK");
+
+  const current = ["--ca", at("plant.pem"), "--cert", at("drive.pem"), "--key", at("drive.key")];
+  const renewed = await cipsec([
+    "est",
+    "reenroll",
+    url,
+    ...current,
+    "--new-key",
+    at("drive2.key"),
+    "--out",
+    at("drive2.pem"),
+  ]);
+  expect(renewed.code).toBe(0);
+  expect(openssl("verify", "-CAfile", "plant.pem", "-verify_ip", "192.0.2.7", "drive2.pem").text).toContain("OK");
+  const changed = await cipsec(["est", "reenroll", url, ...current, "--san", "IP:192.0.2.8", "--json"]);
+  expect([changed.code, document(changed)]).toMatchObject([4, { error: { code: "est/http", facts: { status: 403 } } }]);
+  expect(process.out).toContain('"outcome":"issued"');
+  expect(process.out + process.err).not.toContain("PRIVATE KEY");
+});
+
+test("name and password, a key made by the server, and what rules refuse", async () => {
+  writeFileSync(at("pw"), "correct horse\n");
+  writeFileSync(at("wrong"), "wrong horses\n");
+  writeFileSync(
+    at("rules.json"),
+    JSON.stringify({
+      rules: [
+        {
+          name: "staff",
+          callers: ["password"],
+          users: ["line2"],
+          action: "issue",
+          takeNames: { dns: ["*.plant.example"] },
+        },
+        { name: "vendor", callers: ["birth"], action: "issue" },
+      ],
+    }),
+  );
+  expect((await cipsec(["est", "user", "line2", "--password-file", at("pw")], { data })).code).toBe(0);
+  expect(readFileSync(join(data, "est", "users.json"), "utf8")).not.toContain("horse");
+  const rules = ["--rules", at("rules.json"), "--vendor", at("vendor.pem"), "--without-certificate", "--server-keygen"];
+  const { process, url } = await serve(["--listen", "127.37.2.2:0", "--name", "localhost", ...rules]);
+  await using _ = process;
+  await cipsec(["ca", "export", "--out", at("plant.pem")], { data });
+  const enroll = (file: string, san: string) =>
+    cipsec([
+      "est",
+      "enroll",
+      url,
+      "--ca",
+      at("plant.pem"),
+      "--username",
+      "line2",
+      "--password-file",
+      at(file),
+      "--subject",
+      "O=Hall 3,CN=hmi 3",
+      "--san",
+      san,
+      "--new-key",
+      at("hmi.key"),
+      "--json",
+    ]);
+  expect((await enroll("pw", "DNS:hmi.plant.example")).code).toBe(0);
+  expect((await enroll("wrong", "DNS:hmi.plant.example")).code).toBe(4);
+  expect((await enroll("pw", "DNS:hmi.elsewhere.example")).code).toBe(4);
+  const keygen = [
+    "est",
+    "serverkeygen",
+    url,
+    "--ca",
+    at("plant.pem"),
+    "--cert",
+    at("birth.pem"),
+    "--key",
+    at("birth.key"),
+  ];
+  for (const more of [[], ["--encrypt"]]) {
+    const made = await cipsec([...keygen, ...more, "--key-out", at("made.key"), "--out", at("made.pem"), "--json"]);
+    expect(made.code).toBe(0);
+    expect(made.out).not.toContain("PRIVATE KEY");
+    const publicOf = (...words: readonly string[]) => openssl(...words).text;
+    expect(publicOf("pkey", "-in", "made.key", "-pubout")).toBe(
+      publicOf("x509", "-in", "made.pem", "-pubkey", "-noout"),
+    );
+  }
+});
+
+test("the authority above: an EST server of another organisation issues for this plant", async () => {
+  const corporate = at("corporate");
+  await cipsec(["ca", "init", "--name", "Corporate"], { data: corporate });
+  request("ra", "/O=Hall 4/CN=registrar");
+  await cipsec(["ca", "issue", at("ra.csr"), "--profile", "tool", "--registrar", "--out", at("ra.pem")], {
+    data: corporate,
+  });
+  await cipsec(["ca", "export", "--out", at("corporate.pem")], { data: corporate });
+  writeFileSync(
+    at("above.json"),
+    JSON.stringify({ rules: [{ name: "ra", callers: ["registrar"], action: "issue", takeNames: "request" }] }),
+  );
+  writeFileSync(
+    at("below.json"),
+    JSON.stringify({
+      rules: [{ name: "v", callers: ["birth"], action: "issue", takeSubject: "request", takeNames: "request" }],
+    }),
+  );
+  const above = await serve(["--listen", "127.37.2.3:0", "--rules", at("above.json"), "--require-linking"], corporate);
+  await using _ = above.process;
+  const hall4 = at("hall4");
+  const init = [
+    "ca",
+    "init",
+    "--name",
+    "Hall 4",
+    "--upstream",
+    above.url,
+    "--ca",
+    at("corporate.pem"),
+    "--cert",
+    at("ra.pem"),
+    "--key",
+    at("ra.key"),
+    "--json",
+  ];
+  expect((await cipsec(init, { data: hall4 })).code).toBe(0);
+  expect((await cipsec(init, { data: hall4 })).code).toBe(2);
+  expect((await cipsec(["ca", "export"], { data: hall4 })).out).toBe(readFileSync(at("corporate.pem"), "utf8"));
+  request("valve", "/O=Hall 4/CN=valve 1");
+  expect((await cipsec(["ca", "issue", at("valve.csr"), "--out", at("valve.pem")], { data: hall4 })).code).toBe(0);
+  expect(openssl("verify", "-CAfile", "corporate.pem", "valve.pem").text).toContain("OK");
+  expect(document(await cipsec(["ca", "list", "--json"], { data: hall4 }))).toHaveLength(1);
+  expect((await cipsec(["ca", "revoke", "00"], { data: hall4 })).err).toContain("authority above");
+  expect((await cipsec(["ca", "crl"], { data: hall4 })).err).toContain("--import");
+  await cipsec(["ca", "crl", "--out", at("corporate.crl")], { data: corporate });
+  expect((await cipsec(["ca", "crl", "--import", at("corporate.crl")], { data: hall4 })).out).toContain(
+    "BEGIN X509 CRL",
+  );
+  expect((await cipsec(["ca", "crl", "--import", at("corporate.crl")], { data: corporate })).code).toBe(2);
+
+  // Devices ask this plant's server, which asks the one above; what links them to their own session stays here.
+  const here = await serve(
+    ["--listen", "127.37.2.4:0", "--rules", at("below.json"), "--vendor", at("vendor.pem"), "--require-linking"],
+    hall4,
+  );
+  await using __ = here.process;
+  const enrolled = await cipsec([
+    "est",
+    "enroll",
+    here.url,
+    "--ca",
+    at("corporate.pem"),
+    "--cert",
+    at("birth.pem"),
+    "--key",
+    at("birth.key"),
+    "--new-key",
+    at("low.key"),
+    "--san",
+    "IP:192.0.2.9",
+    "--out",
+    at("low.pem"),
+    "--json",
+  ]);
+  expect(document(enrolled)).toMatchObject({ status: "issued" });
+  expect(openssl("verify", "-CAfile", "corporate.pem", "-verify_ip", "192.0.2.9", "low.pem").text).toContain("OK");
+});
+
+test("a root that is reached by files only", async () => {
+  const far = at("far");
+  const begun = await cipsec(["ca", "init", "--offline", "--name", "Hall 5", "--out", at("hall5.csr"), "--json"], {
+    data: far,
+  });
+  expect(document(begun)).toMatchObject({ pem: expect.stringContaining("BEGIN CERTIFICATE REQUEST") });
+  expect((await cipsec(["ca", "init", "--offline", "--name", "Hall 5", "--json"], { data: far })).out).toBe(begun.out);
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "corp.key"];
+  openssl("req", "-x509", ...key, "-subj", "/O=Corp/CN=Corp Root", "-days", "3650", "-out", "corp.pem");
+  writeFileSync(
+    at("ca.ext"),
+    "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n",
+  );
+  const sign = [
+    "x509",
+    "-req",
+    "-in",
+    "hall5.csr",
+    "-CA",
+    "corp.pem",
+    "-CAkey",
+    "corp.key",
+    "-CAcreateserial",
+    "-days",
+    "1000",
+  ];
+  openssl(...sign, "-out", "plain.pem");
+  writeFileSync(at("plain-chain.pem"), readFileSync(at("plain.pem"), "utf8") + readFileSync(at("corp.pem"), "utf8"));
+  expect((await cipsec(["ca", "import", at("plain-chain.pem"), "--json"], { data: far })).code).toBe(4);
+  openssl(...sign, "-extfile", "ca.ext", "-out", "hall5.pem");
+  writeFileSync(at("hall5-chain.pem"), readFileSync(at("corp.pem"), "utf8") + readFileSync(at("hall5.pem"), "utf8"));
+  expect((await cipsec(["ca", "import", at("corp.pem"), "--json"], { data: far })).code).toBe(4);
+  expect((await cipsec(["ca", "import", at("hall5-chain.pem"), "--json"], { data: far })).code).toBe(0);
+  request("pump5", "/CN=pump 5");
+  expect((await cipsec(["ca", "issue", at("pump5.csr"), "--out", at("pump5.pem")], { data: far })).code).toBe(0);
+  expect(openssl("verify", "-CAfile", "corp.pem", "-untrusted", "pump5.pem", "pump5.pem").text).toContain("OK");
+});

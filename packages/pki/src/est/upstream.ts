@@ -1,0 +1,225 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { CaOptions, CertificateAuthority } from "../ca.ts";
+import {
+  makeCaFolders,
+  readIndex,
+  readIssued,
+  rowOf,
+  writeIndex,
+  writeIssued,
+  type CaIndex,
+  type Profile,
+} from "../ca-store.ts";
+import { readChecked, writeChecked, writeFileAtomic } from "../atomic-file.ts";
+import { parseCertificates, toPem, type Certificate } from "../certificate.ts";
+import { parseCrls, type Crl } from "../crl.ts";
+import type { CertificateRequest } from "../csr.ts";
+import { PeerError, UsageError } from "../errors.ts";
+import { objectOf, textOf } from "../json-shape.ts";
+import { readKeyFile, writeKeyFile } from "../keys.ts";
+import { withLock } from "../lock.ts";
+import type { AlternativeNames, Subject } from "../names.ts";
+import { pkcs7ToPem, writePkcs7 } from "../pkcs7.ts";
+import type { EstAuthority } from "./authority.ts";
+import { estClient, type EstClient, type EstClientOptions } from "./client.ts";
+import { sameNames, sameSubject } from "./policy.ts";
+import type { TlsIdentity } from "./sockets.ts";
+import { sortCaCerts } from "./trust.ts";
+
+/** Where the authority above is, whom to trust there, and as whom to ask. */
+export interface UpstreamSettings {
+  /** Of the plant, for people. */
+  readonly name: string;
+  readonly url: string;
+  /** What `cacerts` gave, or a person: roots and what is below them. */
+  readonly authorities: readonly Certificate[];
+  /** Known to the authority above as a registrar. */
+  readonly registrar: TlsIdentity;
+}
+
+/** How an authority above is reached: the caller's clock and randomness. */
+export type UpstreamOptions = CaOptions &
+  Pick<EstClientOptions, "randomBytes"> &
+  Partial<Pick<EstClientOptions, "timeoutMs" | "signal" | "dial">>;
+
+const format = { format: "ca-upstream", version: 1 } as const;
+
+/**
+ * Puts an EST server of another authority behind an EST server of ours, which then is its registration authority. What the
+ * request says is what is issued: rules can refuse, but change nothing, as the request is signed by the device.
+ *
+ * @see RFC 7030 1, 3.7
+ */
+export function upstreamAuthority(client: EstClient, authorities: readonly Certificate[]): EstAuthority {
+  return {
+    caCertificates: () => Promise.resolve(authorities),
+    async issue({ request, subject, san }) {
+      requireUnchanged(request, { subject, san });
+      const answer = await client.enroll(() => Promise.resolve(request));
+      return answer.status === "issued"
+        ? { status: "issued", chain: answer.chain }
+        : { status: "pending", retryAfterS: Math.max(30, Math.ceil(answer.retryAfterMs / 1000)) };
+    },
+    // Told by its revocation lists, which callers are judged by.
+    isRevoked: () => Promise.resolve(false),
+    supersede: () => Promise.resolve(),
+  };
+}
+
+/**
+ * Keeps in a folder how the authority above is reached, in place of an authority of one's own.
+ *
+ * @throws {UsageError} `usage/ca-exists`
+ */
+export async function initUpstreamCa(
+  folder: string,
+  settings: UpstreamSettings,
+  options: UpstreamOptions,
+): Promise<CertificateAuthority> {
+  const { name, url, authorities, registrar } = settings;
+  await makeCaFolders(folder);
+  await withLock(folder, options.pause, async () => {
+    if ((await readIndex(folder)) !== undefined)
+      throw new UsageError("usage/ca-exists", `'${folder}' holds an authority already`, { facts: { folder } });
+    await writeKeyFile(join(folder, "registrar.key.pem"), registrar.key, options.passphrase);
+    await writeFileAtomic(join(folder, "registrar.cert.pem"), toPem(registrar.chain));
+    await writeChecked(join(folder, "upstream"), format, { name, url, authorities: toPem(authorities) });
+    // Last: without an index there is no authority.
+    await writeIndex(folder, { name, crlNumber: 0, issued: [] });
+  });
+  return await openUpstreamCa(folder, options);
+}
+
+/** Tells whether the authority of a folder is one above. */
+export function hasUpstream(folder: string): boolean {
+  return existsSync(join(folder, "upstream"));
+}
+
+/** Reads how the authority above is reached. */
+export async function readUpstream(folder: string, passphrase?: string): Promise<UpstreamSettings> {
+  const stored = await readChecked(join(folder, "upstream"), {
+    ...format,
+    parse(value) {
+      const field = objectOf({ path: "upstream", value }, ["name", "url", "authorities"]);
+      return {
+        name: textOf(field("name")),
+        url: textOf(field("url")),
+        authorities: parseCertificates(textOf(field("authorities"), 128 * 1024)),
+      };
+    },
+  });
+  if (stored === undefined)
+    throw new UsageError("usage/ca-missing", `'${folder}' names no authority above`, { facts: { folder } });
+  const key = await readKeyFile(join(folder, "registrar.key.pem"), passphrase === undefined ? {} : { passphrase });
+  const chain = parseCertificates(await readFile(join(folder, "registrar.cert.pem")));
+  return { ...stored.value, registrar: { chain, key } };
+}
+
+/** A client for the authority above, as its registrar. */
+export function upstreamClient({ url, authorities, registrar }: UpstreamSettings, options: UpstreamOptions): EstClient {
+  const { timeoutMs, signal, dial, now, randomBytes } = options;
+  return estClient({
+    url,
+    trust: { explicit: authorities },
+    identity: { certificate: registrar },
+    now,
+    randomBytes,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(dial === undefined ? {} : { dial }),
+  });
+}
+
+/**
+ * Opens the authority above as if it were one of one's own: what is issued for requests is kept in the same index. It needs a
+ * request, and only its own operator can revoke.
+ *
+ * @throws {UsageError} `usage/ca-missing`
+ */
+export async function openUpstreamCa(folder: string, options: UpstreamOptions): Promise<CertificateAuthority> {
+  const { passphrase, pause, now } = options;
+  const settings = await readUpstream(folder, passphrase);
+  const { name, url, authorities } = settings;
+  const client = upstreamClient(settings, options);
+  const { anchors, intermediates } = sortCaCerts(authorities);
+  const root = anchors[0];
+  if (root === undefined) throw new UsageError("usage/ca-missing", `'${folder}' has no authority to trust`);
+  const issuing = intermediates[0] ?? root;
+  const elsewhere = (what: string): UsageError =>
+    new UsageError("usage/argument", `${what} is the task of the authority above, ${url}`, {
+      fix: "Ask its operator; a revocation list from there is taken in with 'cipsec ca crl --import FILE'.",
+    });
+  const index = async (): Promise<CaIndex> => (await readIndex(folder))?.index ?? { name, crlNumber: 0, issued: [] };
+  return {
+    folder,
+    name,
+    root,
+    issuing,
+    recovered: false,
+    async issue({ csr, subject, san, profile }) {
+      if (csr === undefined)
+        throw new UsageError("usage/argument", `the authority above, ${url}, needs a certificate request`);
+      requireUnchanged(csr, { subject: subject ?? csr.subject, san: { ...csr.san, ...san } });
+      const answer = await client.enroll(() => Promise.resolve(csr));
+      if (answer.status === "pending")
+        throw new PeerError("est/pending", `the request waits for a person at ${url}`, {
+          facts: { retryAfterMs: answer.retryAfterMs },
+        });
+      const { certificate, chain } = answer;
+      await withLock(folder, pause, async () => await keep(folder, await index(), certificate, profile));
+      return { certificate, chain, pem: toPem(certificate), chainPem: toPem(chain) };
+    },
+    revoke: () => Promise.reject(elsewhere("revoking")),
+    crl: async () => (await readUpstreamCrl(folder)) ?? Promise.reject(elsewhere("making a revocation list")),
+    rootCrl: () => Promise.reject(elsewhere("making a revocation list")),
+    async list() {
+      const time = now().getTime();
+      return (await index()).issued.map((row) => ({
+        ...row,
+        status: Date.parse(row.notAfter) < time ? "expired" : "good",
+      }));
+    },
+    certificate: async (serialHex) => await readIssued(folder, serialHex.replaceAll(":", "").toLowerCase()),
+    export({ what, as } = { what: "anchors", as: "pem" }) {
+      const certificates = what === "anchors" ? authorities : intermediates;
+      if (as === "pem") return toPem(certificates);
+      const der = writePkcs7({ certificates: certificates.map((one) => one.der) });
+      return as === "pkcs7" ? der : pkcs7ToPem(der);
+    },
+  };
+}
+
+/** Takes in a revocation list of the authority above. */
+export async function importUpstreamCrl(folder: string, pem: Uint8Array | string): Promise<Crl> {
+  const [crl, ...more] = parseCrls(pem);
+  if (crl === undefined || more.length > 0)
+    throw new UsageError("usage/crl", "the file does not hold one revocation list");
+  await writeFileAtomic(join(folder, "upstream.crl"), crl.der, { mode: 0o644 });
+  return crl;
+}
+
+async function readUpstreamCrl(folder: string): Promise<Crl | undefined> {
+  const der = await readFile(join(folder, "upstream.crl")).catch(() => undefined);
+  return der === undefined ? undefined : parseCrls(der)[0];
+}
+
+async function keep(folder: string, index: CaIndex, certificate: Certificate, profile: Profile): Promise<void> {
+  await writeIssued(folder, certificate);
+  await writeIndex(folder, { ...index, issued: [...index.issued, rowOf(certificate, profile)] });
+}
+
+function requireUnchanged(
+  request: CertificateRequest,
+  { subject, san }: { readonly subject: Subject; readonly san: AlternativeNames },
+): void {
+  if (sameSubject(request.subject, subject) && sameNames(request.san, san)) return;
+  throw new UsageError(
+    "usage/argument",
+    "the authority above issues what the request says, and the rules say otherwise",
+    {
+      fix: "Let the rules take subject and names from the request, and have the device ask for what it is to get.",
+    },
+  );
+}
