@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
+import { parseEds } from "@cipsec/objects";
 import { describe, expect, test } from "vitest";
 import { parseDescription, readDescription } from "../src/description.ts";
+import { edsOf } from "../src/eds.ts";
 
 const docs = new URL("../../../docs/", import.meta.url);
 
@@ -268,6 +270,22 @@ describe("docs", () => {
       ...description,
       security: { ...description.security, defaultCertificate: "self-signed" },
     });
+  });
+
+  test("the example of parameters is read, shown, and its EDS reads back", () => {
+    const text = readFileSync(new URL("examples/parameters.json", docs), "utf8");
+    const description = parseDescription(text);
+    expect(page).toContain(text.trim());
+    const created = { date: { year: 2026, month: 11, day: 21 }, time: { hours: 0, minutes: 0, seconds: 0 } };
+    const eds = parseEds(edsOf(description, { vendorName: "Example", created }), { strict: true });
+    expect(eds.problems).toEqual([]);
+    expect([...eds.params.values()].slice(0, 5).map(({ name }) => name)).toEqual([
+      "Mode",
+      "Ramp",
+      "Enable",
+      "Speed",
+      "Silence",
+    ]);
   });
 
   test("the page names every entry of the example and shows the example itself", () => {
