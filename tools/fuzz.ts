@@ -1,20 +1,24 @@
 import { parseArgs } from "node:util";
 import { readCorpus } from "./fuzz/corpus.ts";
 import { allDecoders } from "./fuzz/decoders.ts";
+import { runDtls, type DtlsReport } from "./fuzz/dtls.ts";
 import { Findings, readFound } from "./fuzz/findings.ts";
 import { replayLive } from "./fuzz/replay.ts";
 import { exposeCollector, runDecoders, tryDecoder, type DecoderReport } from "./fuzz/run-decoders.ts";
 import { runLive, type LiveReport } from "./fuzz/run-live.ts";
 import { seededRandom } from "./fuzz/random.ts";
 
-const usage = `npm run fuzz -- [--seed N] [--inputs N] [--only decoders|live] [--json] [--out FOLDER]
+const usage = `npm run fuzz -- [--seed N] [--inputs N] [--only decoders|live|dtls] [--json] [--out FOLDER]
 npm run fuzz -- --replay FILE
 
-Gives mutated octets to every decoder, and to a running device over TCP, TLS and UDP. Same seed, same inputs.
+Gives mutated octets to every decoder, to a running device over TCP, TLS and UDP, and to DTLS. Same seed, same inputs.
 Exit code 1 when something was found; each finding is saved for --replay.`;
 
 /** Of all inputs, this part goes to the running device. */
 const liveShare = 0.4;
+
+/** And this part to sessions and handshakes of DTLS. */
+const dtlsShare = 0.2;
 
 /** What a run came to, as `--json` prints it. */
 export interface FuzzReport {
@@ -22,6 +26,7 @@ export interface FuzzReport {
   readonly inputs: number;
   readonly decoders?: DecoderReport;
   readonly live?: LiveReport;
+  readonly dtls?: DtlsReport;
   readonly findings: number;
   readonly files: readonly string[];
 }
@@ -40,7 +45,7 @@ async function main(): Promise<number> {
   });
   const [seed, inputs] = [Number(values.seed), Number(values.inputs)];
   const isUsable = Number.isInteger(seed) && Number.isInteger(inputs) && inputs > 0;
-  const isKnown = values.only === undefined || values.only === "decoders" || values.only === "live";
+  const isKnown = values.only === undefined || ["decoders", "live", "dtls"].includes(values.only);
   if (values.help || !isUsable || !isKnown) {
     console.log(usage);
     return values.help ? 0 : 2;
@@ -48,14 +53,19 @@ async function main(): Promise<number> {
   exposeCollector();
   if (values.replay !== undefined) return replay(values.replay);
   const findings = new Findings(values.out);
-  const live = values.only === "decoders" ? 0 : values.only === "live" ? inputs : Math.round(inputs * liveShare);
-  const decoders = inputs - live > 0 ? await runDecoders(seed, inputs - live, findings) : undefined;
+  const share = (name: string, part: number): number =>
+    values.only === undefined ? Math.round(inputs * part) : values.only === name ? inputs : 0;
+  const [live, protectedOnes] = [share("live", liveShare), share("dtls", dtlsShare)];
+  const rest = inputs - live - protectedOnes;
+  const decoders = rest > 0 ? await runDecoders(seed, rest, findings) : undefined;
+  const dtls = protectedOnes > 0 ? runDtls(seed, protectedOnes, findings) : undefined;
   const device = live > 0 ? await runLive({ seed, inputs: live, findings }) : undefined;
   const report: FuzzReport = {
     seed,
-    inputs: (decoders?.inputs ?? 0) + (device?.inputs ?? 0),
+    inputs: (decoders?.inputs ?? 0) + (device?.inputs ?? 0) + (dtls?.inputs ?? 0),
     ...(decoders === undefined ? {} : { decoders }),
     ...(device === undefined ? {} : { live: device }),
+    ...(dtls === undefined ? {} : { dtls }),
     findings: findings.count,
     files: findings.all.map(({ file }) => file),
   };
@@ -68,6 +78,10 @@ async function replay(file: string): Promise<number> {
   const found = readFound(file);
   const inputs = found.inputs.map((hex) => new Uint8Array(Buffer.from(hex, "hex")));
   console.log(`${found.where}: ${found.what}`);
+  if (found.where === "dtls") {
+    console.log(`a session has to be there first: npm run fuzz -- --only dtls --seed ${found.seed}`);
+    return 2;
+  }
   const [, name] = /^decoder (.*)$/u.exec(found.where) ?? [];
   if (name === undefined) {
     const problem = await replayLive(inputs);
@@ -85,7 +99,7 @@ async function replay(file: string): Promise<number> {
   return problems.length === 0 ? 0 : 1;
 }
 
-function text({ seed, inputs, decoders, live }: FuzzReport, findings: Findings): string {
+function text({ seed, inputs, decoders, live, dtls }: FuzzReport, findings: Findings): string {
   const lines = [`seed ${seed}: ${inputs} inputs`];
   if (decoders !== undefined) {
     const { accepted, refused, seconds, slowestMs, slowest, heapMib } = decoders;
@@ -107,6 +121,13 @@ function text({ seed, inputs, decoders, live }: FuzzReport, findings: Findings):
       );
     for (const [when, { rssMib, heapMib }] of Object.entries(memory))
       lines.push(`           memory ${when}: ${rssMib.toFixed(1)} MiB resident, ${heapMib.toFixed(1)} MiB heap`);
+  }
+  if (dtls !== undefined) {
+    const { handshakes, opened, heapGrowthKib, refusalsPerCpuSecond } = dtls;
+    lines.push(
+      `dtls       ${dtls.inputs} datagrams in ${dtls.seconds.toFixed(1)} s: live sessions unchanged, ${handshakes} handshakes, ${opened} of them opened`,
+      `           heap grown by ${heapGrowthKib} KiB; ${refusalsPerCpuSecond} hellos refused in a second of processor time`,
+    );
   }
   lines.push(findings.count === 0 ? "nothing found" : `${findings.count} findings:`);
   for (const { where, what, file } of findings.all)

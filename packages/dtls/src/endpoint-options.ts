@@ -46,7 +46,10 @@ export interface EndpointOptions extends LiveOptions {
   readonly addressChange?: "connection-id" | "authenticated" | "never";
   /** Makes the endpoint a server. Called with each association that a peer opened. */
   readonly onAssociation?: (association: Association) => void;
-  /** Handshakes of peers that failed, as server. As client, `connect` rejects. */
+  /**
+   * Handshakes of peers that failed, as server; as client, `connect` rejects. Also peers that a limit turned away (`dtls/limit`,
+   * `facts.limit` names it), up to ten a second.
+   */
   readonly onRefusal?: (error: DtlsError, remote: Remote) => void;
   /** Datagrams that are no DTLS, for a port that is shared with another protocol. */
   readonly onForeign?: (datagram: Uint8Array, remote: Remote) => void;

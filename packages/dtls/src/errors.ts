@@ -15,6 +15,10 @@ export const errorCodes = {
     cause: "The peer's proof of identity was not accepted.",
     fix: "Look at the verdict: enrol the peer with an authority that this side trusts, or correct the pre-shared key.",
   },
+  "dtls/no-certificate": {
+    cause: "The peer showed no certificate where one is required.",
+    fix: "Give the peer a certificate of an authority that this side trusts.",
+  },
   "dtls/alert": {
     cause: "The peer ended the handshake or the association with an alert.",
     fix: "The alert names the reason; look at the peer's log.",

@@ -3,6 +3,7 @@ import { Association } from "./association.ts";
 import type { Ending } from "./association.ts";
 import { CookieJar } from "./cookie.ts";
 import type { VerifyRequest } from "./credentials.ts";
+import { publishClose, publishOpen, publishRefusal } from "./diagnostics.ts";
 import { refuseAll, settleLimits } from "./endpoint-options.ts";
 import type { ConnectOptions, EndpointOptions, Limits, LiveOptions, Verify } from "./endpoint-options.ts";
 import { createClientEngine, createServerEngine } from "./engine.ts";
@@ -50,6 +51,9 @@ export interface Admission {
 /** What a handshake gets before it may have to give way: several repetitions on a bad link. */
 const handshakeChanceMs = 2000;
 
+/** Peers turned away that a second tells of; all are counted. */
+const toldPerSecond = 10;
+
 const noCid = new Uint8Array(0);
 
 /**
@@ -75,6 +79,7 @@ export class Switchboard {
   readonly #cookies = new CookieJar();
   readonly #sessions: ServerSessions | undefined;
   readonly #bucket: TokenBucket;
+  readonly #told = new TokenBucket(toldPerSecond);
   readonly #moves: MoveGuard;
   readonly #past = new Statistics();
   readonly #connecting = new Map<Peer, { resolve(association: Association): void; reject(error: DtlsError): void }>();
@@ -227,8 +232,9 @@ export class Switchboard {
       this.admission.lateHellos++;
       return;
     }
-    if (!this.#admits(remote, place?.pending !== undefined)) {
-      this.admission.turnedAway++;
+    const limit = this.#limitFor(remote, place?.pending !== undefined);
+    if (limit !== undefined) {
+      this.#turnAway(remote, limit);
       return;
     }
     if (place?.pending !== undefined) this.#end(place.pending, "replaced", undefined);
@@ -240,14 +246,26 @@ export class Switchboard {
     this.#handle(peer, { type: "datagram", bytes });
   }
 
-  #admits({ address }: Remote, replaces: boolean): boolean {
+  /** The limit that stands against another handshake of this peer, if one does. */
+  #limitFor({ address }: Remote, replaces: boolean): keyof Limits | undefined {
     const { associations, handshakes, perHost } = this.#limits;
     if (!replaces) {
-      if (this.#peers.open + this.#peers.pending >= associations) return false;
-      if (this.#peers.ofHost(address).size >= perHost) return false;
+      if (this.#peers.open + this.#peers.pending >= associations) return "associations";
+      if (this.#peers.ofHost(address).size >= perHost) return "perHost";
     }
-    if (!this.#bucket.take(this.#host.now())) return false;
-    return replaces || this.#peers.pending < handshakes || this.#makeRoom();
+    if (!this.#bucket.take(this.#host.now())) return "handshakesPerSecond";
+    return replaces || this.#peers.pending < handshakes || this.#makeRoom() ? undefined : "handshakes";
+  }
+
+  /** Counts all, and tells of some: a peer repeats its hello, and a flood of them shall not become a flood of words. */
+  #turnAway(remote: Remote, limit: keyof Limits): void {
+    this.admission.turnedAway++;
+    if (!this.#told.take(this.#host.now())) return;
+    const error = new DtlsError("dtls/limit", `turned away: limits.${limit} is ${this.#limits[limit]}`, {
+      facts: { limit, value: this.#limits[limit] },
+    });
+    publishRefusal("server", remote, error);
+    this.#options.onRefusal?.(error, remote);
   }
 
   /** The oldest handshake gives way once it had its chance: those who never finish shall not lock others out. */
@@ -350,6 +368,7 @@ export class Switchboard {
       else if (event.type === "keylog") this.#options.onKeyLog?.(event.line);
       else if (event.type === "open") {
         Association.opened(peer.association, event.facts, event.session);
+        publishOpen({ role: peer.role, remote: peer.remote, facts: event.facts });
         this.#opened(peer);
       } else this.#ended(peer, { by: event.by, error: event.error });
     }
@@ -404,6 +423,8 @@ export class Switchboard {
     const connecting = this.#connecting.get(peer);
     this.#connecting.delete(peer);
     const error = ending.error ?? closedError("the handshake was ended", undefined);
+    if (peer.engine.facts !== undefined) publishClose(peer, ending);
+    else if (ending.error !== undefined) publishRefusal(peer.role, peer.remote, ending.error);
     if (connecting !== undefined) connecting.reject(error);
     else if (peer.engine.facts === undefined && ending.error !== undefined) {
       this.#options.onRefusal?.(ending.error, peer.remote);

@@ -76,6 +76,21 @@ test("limits turn clients away: in all, per host and per second", async () => {
   expect(() => boards({ connectionIdLength: 40 })).toThrow(/connectionIdLength is 40/);
 });
 
+test.each([
+  { limit: "associations", limits: { associations: 1 } },
+  { limit: "perHost", limits: { perHost: 1 } },
+  { limit: "handshakesPerSecond", limits: { handshakesPerSecond: 1 } },
+] as const)("tells which limit turned a peer away, but not without end: $limit", async ({ limit, limits }) => {
+  const { far, connect, refusals, pass } = boards({ limits });
+  await connect(1);
+  for (let port = 2; port < 52; port++) connect(port).catch(() => undefined);
+  expect(far.admission.turnedAway).toBe(50);
+  expect(refusals).toHaveLength(10);
+  for (const { code, facts } of refusals)
+    expect({ code, facts }).toEqual({ code: "dtls/limit", facts: { limit, value: 1 } });
+  pass(40_000);
+});
+
 test("handshakes that stand still leave their place after their time", async () => {
   const { far, connect, pass, refusals } = boards({
     limits: { handshakes: 1 },
@@ -89,7 +104,10 @@ test("handshakes that stand still leave their place after their time", async () 
   pass(30_001);
   await expect(first).rejects.toMatchObject({ code: "dtls/timeout" });
   await expect(second).rejects.toMatchObject({ code: "dtls/timeout" });
-  expect(refusals).toMatchObject([{ code: "dtls/timeout", message: expect.stringContaining("verdict") }]);
+  const turnedAway = { code: "dtls/limit", facts: { limit: "handshakes", value: 1 } };
+  const others = refusals.filter(({ facts }) => facts["limit"] === undefined);
+  expect(refusals[0]).toMatchObject(turnedAway);
+  expect(others).toMatchObject([{ code: "dtls/timeout", message: expect.stringContaining("verdict") }]);
   expect(far.handshakes).toBe(0);
 });
 
@@ -103,7 +121,8 @@ test("a handshake that never finishes gives way to a newer one, after its chance
   expect(far.admission).toMatchObject({ admitted: 1, turnedAway: 1 });
   for (let i = 0; i < 100; i++) pass(100);
   await expect(other).resolves.toMatchObject({ open: true });
-  expect(refusals).toMatchObject([{ code: "dtls/limit", message: "gave way to another: 1 handshakes are the limit" }]);
+  const others = refusals.filter(({ facts }) => facts["limit"] === undefined);
+  expect(others).toMatchObject([{ code: "dtls/limit", message: "gave way to another: 1 handshakes are the limit" }]);
   await expect(stuck).rejects.toMatchObject({ code: "dtls/alert" });
 });
 

@@ -17,6 +17,12 @@ export function dtlsError(error: unknown, where: string): StackErrorShape {
   switch (code) {
     case "dtls/alert":
       return alertError(numberOf(facts["alert"]), where, error);
+    case "dtls/no-certificate":
+      return new TrustError("trust/refused", `${where}: the other side showed no certificate, but one is required`, {
+        cause: error,
+        facts: { where, reason: "no-certificate" },
+        fix: "Give the other side a certificate of an authority that this side trusts.",
+      });
     case "dtls/verify":
     case "dtls/handshake":
     case "dtls/decode":
@@ -43,13 +49,6 @@ export function dtlsError(error: unknown, where: string): StackErrorShape {
 function handshakeError(error: DtlsError, where: string): StackErrorShape {
   const { code, message, facts } = error;
   const alert = String(facts["alert"] ?? "decode_error");
-  if (message === "the client showed no certificate") {
-    return new TrustError("trust/refused", `${where}: the other side showed no certificate, but one is required`, {
-      cause: error,
-      facts: { where, reason: "no-certificate" },
-      fix: "Give the other side a certificate of an authority that this side trusts.",
-    });
-  }
   const reason = reasons[alert] ?? (code === "dtls/decode" ? "not-tls" : alert);
   return new PeerError("tls/handshake", `${where}: DTLS handshake failed: ${message}`, {
     cause: error,

@@ -1,4 +1,5 @@
 import { createDtlsEndpoint } from "@cipsec/dtls";
+import type { DtlsError } from "@cipsec/dtls";
 import type { Socket } from "node:dgram";
 import type { EndpointOptions, Remote, VerifyRequest, Verdict } from "@cipsec/dtls";
 import { BugError, isStackError } from "@cipsec/wire";
@@ -91,7 +92,7 @@ async function start(options: DtlsListenOptions, socket: Socket | undefined): Pr
         },
         onRefusal(failure, remote) {
           const error = current.takeReason(remote) ?? dtlsError(failure, endpointText(remote));
-          const reason = error.code === "transport/timeout" ? "timeout" : "handshake";
+          const reason = reasonOf(failure) ?? (error.code === "transport/timeout" ? "timeout" : "handshake");
           onRefused?.({ local: endpoint.local, remote, protocol: "dtls", reason, error });
         },
         ...(socket !== undefined && { socket }),
@@ -120,6 +121,13 @@ async function start(options: DtlsListenOptions, socket: Socket | undefined): Pr
   } catch (error) {
     throw dtlsError(error, endpointText({ address, port }));
   }
+}
+
+/** The limit that turned a peer away, by the names that TCP listeners have for them. */
+function reasonOf({ code, facts }: DtlsError): RefusedEvent["reason"] | undefined {
+  if (code !== "dtls/limit") return undefined;
+  if (facts["limit"] === "associations") return "connections";
+  return facts["limit"] === "perHost" ? "address" : "handshakes";
 }
 
 function endpointOptions(

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
+import { alerts } from "../alert.ts";
 import { publicKeyOf } from "../credentials.ts";
+import { DtlsError } from "../errors.ts";
 import { fail, pskPremaster } from "../exchange.ts";
 import type { Exchange, Next, Step } from "../exchange.ts";
 import type { EphemeralKey } from "../groups.ts";
@@ -48,7 +50,12 @@ function takeCertificate(context: Context, message: HandshakeMessage): Next {
   const [first] = chain;
   x.hear(message);
   if (first === undefined) {
-    if (options.clientAuth === "require") throw fail("handshake_failure", "the client showed no certificate");
+    if (options.clientAuth === "require") {
+      throw new DtlsError("dtls/no-certificate", "the client showed no certificate", {
+        alert: alerts.handshake_failure,
+        facts: { alert: "handshake_failure" },
+      });
+    }
     return awaitKeyExchange(context, undefined);
   }
   const key = publicKeyOf(first);
