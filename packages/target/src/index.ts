@@ -31,4 +31,5 @@ export type { TagWrite, Tags } from "./tags/table.ts";
 export type { ElementType, ElementaryType, Shape, StructMember, StructType } from "./tags/types.ts";
 export type { TagValue } from "./tags/values.ts";
 export { startTarget } from "./target.ts";
-export type { Target, TargetOptions } from "./target.ts";
+export type { TargetOptions } from "./device.ts";
+export type { Target } from "./target.ts";

@@ -60,3 +60,9 @@ function load(json: unknown): QosSettings {
     dscpExplicit: value("dscpExplicit"),
   };
 }
+
+/** Code point of class 0 and 1 data by priority; the QoS Object has one from the device's start. */
+export function dscpOf(priority: number, qos: QosSettings | undefined): number {
+  if (qos === undefined) return 0;
+  return [qos.dscpLow, qos.dscpHigh, qos.dscpScheduled, qos.dscpUrgent][priority] ?? qos.dscpLow;
+}
