@@ -78,9 +78,13 @@ export async function createDtlsEndpoint(options: SocketEndpointOptions = {}): P
 /** Bursts of a thousand I/O connections fit in; the system may grant less. */
 const socketBufferOctets = 1 << 20;
 
+/** A socket holds some thousands of datagrams, of which each turn reads 32. */
+const mostTurns = 100;
+
 function serve(socket: Socket, options: SocketEndpointOptions): DtlsEndpoint {
   let sendErrors = 0;
   let inFlight = 0;
+  let heard = 0;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   let armedFor = Infinity;
@@ -101,14 +105,23 @@ function serve(socket: Socket, options: SocketEndpointOptions): DtlsEndpoint {
     if (wakeAt === undefined || closed || wakeAt >= armedFor) return;
     clearTimeout(timer);
     armedFor = wakeAt;
-    timer = setTimeout(wake, Math.max(0, wakeAt - performance.now()));
+    timer = setTimeout(judge, Math.max(0, wakeAt - performance.now()), 0, -1);
+  };
+  // Timers come before sockets in a turn of the event loop: a process that was held up reads what has arrived meanwhile, lest
+  // it take peers for silent that were not.
+  const judge = (turn: number, heardBefore: number): void => {
+    if (heard !== heardBefore && turn < mostTurns) setImmediate(judge, turn + 1, heard);
+    else wake();
   };
   const wake = (): void => {
     armedFor = Infinity;
-    board.wake();
+    if (!closed) board.wake();
   };
   const board = new Switchboard(options, { send: transmit, now: () => performance.now(), rearm });
-  const arrived = (bytes: Buffer, { address, port }: Remote): void => board.receive(bytes, { address, port });
+  const arrived = (bytes: Buffer, { address, port }: Remote): void => {
+    heard++;
+    board.receive(bytes, { address, port });
+  };
   // The system reports some errors of single datagrams here; the next one may go through.
   const failed = (): void => {
     sendErrors++;

@@ -143,3 +143,24 @@ test("speaks IPv6, and is closed once and for all", async () => {
   expect([...anywhere.associations()]).toEqual([]);
   await anywhere.close();
 });
+
+test("a process that was held up longer than the idle time-out hears what came meanwhile before it judges", async () => {
+  const idleTimeoutMs = 1500;
+  const heard: string[] = [];
+  const listening = await endpoint({
+    credentials: { certificates: [server.credential] },
+    idleTimeoutMs,
+    onAssociation(association) {
+      association.onMessage = (payload) => heard.push(Buffer.from(payload).toString());
+    },
+  });
+  const dialling = await endpoint({ verify: accept });
+  const association = await dialling.connect({ ...listening.local, idleTimeoutMs: 0 });
+  association.send(Buffer.from("first"));
+  await expect.poll(() => heard).toEqual(["first"]);
+  // Of a turn of the event loop, what comes next are timers.
+  await new Promise<void>((resolve) => void setImmediate(resolve));
+  for (let i = 0; i < 100; i++) association.send(Buffer.from("late"));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, idleTimeoutMs + 100);
+  await expect.poll(() => heard.length, { timeout: 5000 }).toBe(101);
+});
