@@ -87,7 +87,7 @@ describe("producing", () => {
     device.assemblies.setInput(inputs, hex("020000000000"));
     device.assemblies.setInput(inputs, hex("030000000000"));
     device.clock.advance(20);
-    expect(times(device)).toEqual([0, 5, 8, 18]);
+    expect(times(device)).toEqual([0, 5, 8, 17.5]);
     expect(toHex(device.sent[2]?.frame.data ?? hex(""))).toBe("0300030000000000");
   });
 

@@ -20,6 +20,8 @@ interface Entry {
   last: number;
   period: number;
   missed: number;
+  /** Whether its turns have their phase: not before the first, which may be at any time. */
+  isPlaced: boolean;
   /** Order among those that are due together: the same each time, so that each keeps its distance. */
   readonly order: number;
   /** Place in the heap; -1 outside it. */
@@ -34,6 +36,12 @@ const coalesceMicros = 20;
 
 /** Deadlines start on whole milliseconds, so that many connections cost few wake-ups. */
 const gridMicros = 1000;
+
+/**
+ * Phases that a period has: entries of one period share so many wake-ups, each of which costs as much as sending some packets.
+ * 128 connections at 10 ms that opened at any time make 400 a second, not 1,000.
+ */
+const phases = 4;
 
 /** Periods up to this need better than the runtime's timers: at 50 ms, one that is 1 ms late is 2 % late. */
 const preciseUpToMicros = 50_000;
@@ -76,16 +84,22 @@ export class TimerWheel {
    * Runs `run` at first, first + period, first + 2 periods and so on, and tells it how late it is, in microseconds. Turns that
    * are a whole period late are left out and counted: there is no burst after a stall.
    *
+   * The second turn comes up to a quarter of a period sooner, so that few wake-ups serve many entries; from then on all are a
+   * period apart. So does the first where it is a period from now.
+   *
    * @param firstInMicros From now to the first turn, which is up to 1 ms later; a period where left out.
    */
   every(periodMicros: number, run: (lateMicros: number) => void, firstInMicros = periodMicros): Repeat {
     const now = this.#nowMicros();
+    const period = atLeastOne(periodMicros);
+    const isPlaced = firstInMicros >= period || !hasPhases(period);
     const entry: Entry = {
       run,
-      due: onGrid(now + firstInMicros),
+      due: isPlaced && hasPhases(period) ? onPhase(now + firstInMicros, period) : onGrid(now + firstInMicros),
       last: now,
-      period: atLeastOne(periodMicros),
+      period,
       missed: 0,
+      isPlaced,
       order: (this.#made += 1),
       at: -1,
     };
@@ -108,7 +122,7 @@ export class TimerWheel {
   /** Runs `run` once after at least `micros`, up to a millisecond more, and tells it how late it is, in microseconds. */
   after(micros: number, run: (lateMicros: number) => void): Cancel {
     const due = onGrid(this.#nowMicros() + micros);
-    const entry: Entry = { run, due, last: 0, period: 0, missed: 0, order: (this.#made += 1), at: -1 };
+    const entry: Entry = { run, due, last: 0, period: 0, missed: 0, isPlaced: true, order: (this.#made += 1), at: -1 };
     this.#insert(entry);
     return () => this.#remove(entry);
   }
@@ -150,6 +164,10 @@ export class TimerWheel {
     entry.missed += skipped;
     entry.last = entry.due + skipped * entry.period;
     entry.due = entry.last + entry.period;
+    if (!entry.isPlaced) {
+      entry.isPlaced = true;
+      entry.due = onPhase(entry.due, entry.period);
+    }
     this.#down(entry, entry.at);
   }
 
@@ -235,6 +253,17 @@ function isSooner(a: Entry, b: Entry): boolean {
 
 function onGrid(micros: number): number {
   return Math.ceil(micros / gridMicros) * gridMicros;
+}
+
+/** Short periods are coarse enough on the grid. */
+function hasPhases(period: number): boolean {
+  return period / phases >= gridMicros;
+}
+
+/** Not later than asked for: what is granted is the longest interval. */
+function onPhase(micros: number, period: number): number {
+  const phase = period / phases;
+  return Math.floor(micros / phase) * phase;
 }
 
 function atLeastOne(micros: number): number {

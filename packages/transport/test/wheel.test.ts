@@ -183,3 +183,25 @@ test("on the machine's clock, a short period holds its rate", async () => {
   expect(turns + repeat.missed).toBeGreaterThanOrEqual(Math.floor(due) - 2);
   expect(turns + repeat.missed).toBeLessThanOrEqual(Math.ceil(due));
 });
+
+test("entries that begin at any time share four wake-ups a period, and none comes later than its period", () => {
+  const time = fakeClock();
+  const wheel = new TimerWheel(time.clock);
+  const turns: number[][] = [];
+  for (let i = 0; i < 64; i += 1) {
+    time.runTo(i * 1.7);
+    const mine: number[] = [];
+    turns.push(mine);
+    wheel.every(10_000, () => mine.push(time.now()), i % 2 === 0 ? 0 : 10_000);
+  }
+  time.runTo(200);
+  const before = time.arms;
+  time.runTo(300);
+  expect(time.arms - before).toBe(40);
+  for (const mine of turns) {
+    const between = mine.slice(1).map((at, i) => Math.round((at - (mine[i] ?? 0)) * 1000) / 1000);
+    expect(between[0]).toBeGreaterThanOrEqual(6.5);
+    expect(between[0]).toBeLessThanOrEqual(10);
+    expect(new Set(between.slice(1))).toEqual(new Set([10]));
+  }
+});
