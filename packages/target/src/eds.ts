@@ -8,6 +8,7 @@ import {
   FileObject,
   Identity,
   MessageRouter,
+  PortObject,
   Qos,
   TcpIpInterface,
   makeEds,
@@ -164,9 +165,11 @@ function connectionOf(connection: ConnectionDescription, i: number): MadeConnect
   };
 }
 
-/** Classes that every device hosts, and those that this one does, with the optional parts that it has. */
-function classesOf({ assemblies, security }: DeviceDescription): readonly MadeClass[] {
+/** Classes that every device hosts, and those that this one does, with the optional parts that it has on any host. */
+function classesOf({ assemblies, connections, security }: DeviceDescription): readonly MadeClass[] {
   const instances = assemblies.map(({ instance }) => instance);
+  const multicast = connections.length === 0 ? [] : ["ttl", "multicastConfiguration"];
+  const ports = security === null ? [] : ["ianaPortAdmin", "setPortAdminState"];
   const secure: readonly MadeClass[] = [
     { declaration: FileObject, maxInstance: 0x101, instances: 2 },
     { declaration: CipSecurity },
@@ -174,7 +177,7 @@ function classesOf({ assemblies, security }: DeviceDescription): readonly MadeCl
     { declaration: CertificateManagement },
   ];
   return [
-    { declaration: Identity, optional: ["state", "configurationConsistency", "assignedName", "assignedDescription"] },
+    { declaration: Identity, optional: identityParts },
     { declaration: MessageRouter },
     ...(instances.length === 0
       ? []
@@ -186,10 +189,26 @@ function classesOf({ assemblies, security }: DeviceDescription): readonly MadeCl
             optional: ["size"],
           },
         ]),
-    { declaration: ConnectionManager, optional: ["largeForwardOpen", "unconnectedSend", "getConnectionOwner"] },
+    { declaration: ConnectionManager, optional: connectionParts },
     { declaration: Qos },
-    { declaration: TcpIpInterface, optional: ["ttl", "multicastConfiguration"] },
-    { declaration: EthernetLink },
+    { declaration: PortObject, optional: ["portTypeName", "communicationObjects"] },
+    { declaration: TcpIpInterface, optional: [...multicast, "activeTcpConnections", ...ports] },
+    { declaration: EthernetLink, optional: ["interfaceLabel"] },
     ...(security === null ? [] : secure),
   ];
 }
+
+const identityParts = [
+  "state",
+  "configurationConsistency",
+  "internationalProductName",
+  "assignedName",
+  "assignedDescription",
+  "geographicLocation",
+] as const satisfies readonly (keyof typeof Identity.attributes)[];
+
+/** Counters 1 to 8, the list of connections, and every service but that of routers. */
+const connectionParts: readonly string[] = [
+  ...Object.entries(ConnectionManager.attributes).flatMap(([name, { id }]) => (id <= 9 ? [name] : [])),
+  ...Object.keys(ConnectionManager.services),
+];

@@ -56,6 +56,10 @@ function extendedStatus(connections: number, isRun: boolean, hasFaulted: boolean
   return isRun ? ExtendedDeviceStatus.connectionInRun : ExtendedDeviceStatus.connectionsIdle;
 }
 
+/** Codes of SHORT_STRING and of ISO 8859-1 in a STRINGI. */
+const shortString = 0xda;
+const latin1 = 4;
+
 /** Hosts the Identity Object, and has the router refuse electronic keys of other devices. @see CIP Vol 1, 5A-2; reference ethernet-ip.md 7.1 */
 export function hostIdentity(router: Router, behaviour: IdentityBehaviour): void {
   const { identity } = behaviour;
@@ -69,6 +73,9 @@ export function hostIdentity(router: Router, behaviour: IdentityBehaviour): void
     serialNumber: { get: () => identity.serialNumber },
     productName: { get: () => identity.productName },
     state: { get: () => IdentityState.operational },
+    internationalProductName: {
+      get: () => [{ language: "eng", stringType: shortString, characterSet: latin1, text: identity.productName }],
+    },
     ...(behaviour.store === undefined
       ? {}
       : {

@@ -6,6 +6,7 @@ import type { Router } from "../router.ts";
 const etherNetIpPort = 2;
 
 const tcpIpInterface = 0xf5;
+const ethernetLink = 0xf6;
 
 /**
  * Hosts the Port Object: one port, on EtherNet/IP. No route leads through the device.
@@ -19,7 +20,9 @@ export function hostPort(router: Router, address: string): void {
     portNumber: { get: () => etherNetIpPort },
     linkObject: { get: () => objectPath(tcpIpInterface, 1) },
     portName: { get: () => "EtherNet/IP" },
+    portTypeName: { get: () => "EtherNet/IP" },
     nodeAddress: { get: () => [{ kind: "port", port: etherNetIpPort, link }] },
+    communicationObjects: { get: () => [objectPath(tcpIpInterface, 1), objectPath(ethernetLink, 1)] },
   });
   router.hostClass(PortObject, {
     entryPort: { get: () => 1 },

@@ -162,6 +162,13 @@ describe("Port, ethernet-ip.md 7.11", () => {
     expect(decode(EPATH, (await ask(Service.getAttributeSingle, [0xf4, 1, 7])).data)).toHaveLength(1);
   });
 
+  test("names its type, and the objects of its network", async () => {
+    expect(toHex((await ask(Service.getAttributeSingle, [0xf4, 1, 5])).data)).toBe("0b45746865724e65742f4950");
+    expect(toHex((await ask(Service.getAttributeSingle, [0xf4, 1, 11])).data)).toBe(
+      "02 02 20f52401 02 20f62401".replaceAll(" ", ""),
+    );
+  });
+
   test("its class tells the ports and the one that the request came by", async () => {
     expect(toHex((await ask(Service.getAttributesAll, [0xf4, 0])).data)).toBe(
       "0200 0100 0100 0100 0000 0000 0400 0200".replaceAll(" ", ""),

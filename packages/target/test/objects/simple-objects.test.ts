@@ -35,7 +35,17 @@ const hosted: readonly { object: ObjectClass; instance: number; attributes: read
   {
     object: Identity,
     instance: 1,
-    attributes: ["vendorId", "deviceType", "productCode", "revision", "status", "serialNumber", "productName", "state"],
+    attributes: [
+      "vendorId",
+      "deviceType",
+      "productCode",
+      "revision",
+      "status",
+      "serialNumber",
+      "productName",
+      "state",
+      "internationalProductName",
+    ],
   },
   { object: MessageRouter, instance: 1, attributes: ["objectList", "numberAvailable", "numberActive"] },
   { object: Assembly, instance: 150, attributes: ["data", "size"] },
