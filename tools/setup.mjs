@@ -15,6 +15,7 @@ export const floorNode = join(root, "node_modules/node-floor/bin/node");
 /** Programs that interoperability tests talk to, each with the Debian package that has it; libraries are known by a file. */
 const peers = [
   { program: "openssl", debian: "openssl" },
+  { program: "curl", debian: "curl" },
   { program: "gnutls-cli", debian: "gnutls-bin" },
   { program: "stunnel", debian: "stunnel4" },
   { program: "tshark", debian: "tshark" },
