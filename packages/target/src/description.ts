@@ -1,5 +1,6 @@
 import { isIPv4 } from "node:net";
 import { UsageError } from "@cipsec/wire";
+import { readEdsFacts, type EdsFacts } from "./eds.ts";
 import { Fields, asLatin1, wrong } from "./fields.ts";
 import type { DeviceIdentity } from "./identity.ts";
 import { readAction, readConnections, type ConnectionDescription, type OutputAction } from "./io/description.ts";
@@ -79,6 +80,8 @@ export interface DeviceDescription {
   readonly connections: readonly ConnectionDescription[];
   /** Tags as Logix controllers have them, with their structures. */
   readonly tags?: TagsDescription;
+  /** What the EDS that the device holds says beside this description; without it the device holds none. */
+  readonly eds?: EdsFacts;
   /** Rules on who may open connections; anybody where left out. */
   readonly ingress?: readonly IngressRule[];
   /** How much peers can take of the device; {@link deviceLimits} where left out. */
@@ -131,6 +134,7 @@ export function readDescription(json: unknown): DeviceDescription {
     assemblies,
     connections,
     ...readTags(at),
+    ...readEdsFacts(at),
     ...readIngress(at),
     ...readLimits(at),
     ...readParameters(at, assemblies),

@@ -24,6 +24,7 @@ import {
 } from "@cipsec/objects";
 import { objectPath } from "@cipsec/wire";
 import type { AssemblyDescription, DeviceDescription } from "./description.ts";
+import { asLatin1, wrong, type Fields } from "./fields.ts";
 import type { ConnectionDescription } from "./io/description.ts";
 import { deviceLimits } from "./limits.ts";
 import { classDescriptor, linkPath } from "./objects/parameter.ts";
@@ -47,6 +48,35 @@ export interface EdsFacts {
  */
 export function edsOf(description: DeviceDescription, facts: EdsFacts): string {
   return makeEds(describeEds(description, facts));
+}
+
+/**
+ * Reads `eds` of a device description; nothing where it has none.
+ *
+ * @throws {UsageError} `usage/file` naming the entry that is wrong.
+ */
+export function readEdsFacts(device: Fields): { readonly eds?: EdsFacts } {
+  if (device.raw("eds") === undefined) return {};
+  const at = device.fields("eds");
+  const text = (name: string, absent?: string): string => asLatin1(at.text(name, 64, absent), at.where(name));
+  const vendorName = text("vendorName");
+  const catalog = text("catalog", "");
+  const created = at.text("created", 10);
+  const [, year = "", month = "", day = ""] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(created) ?? [];
+  const date = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day)));
+  if (year === "" || date.toISOString().slice(0, 10) !== created)
+    throw wrong(at.where("created"), "must be a date such as 2026-11-21");
+  at.end();
+  return {
+    eds: {
+      vendorName,
+      ...(catalog === "" ? {} : { catalog }),
+      created: {
+        date: { year: Number(year), month: Number(month), day: Number(day) },
+        time: { hours: 0, minutes: 0, seconds: 0 },
+      },
+    },
+  };
 }
 
 function describeEds(description: DeviceDescription, facts: EdsFacts): EdsDescription {

@@ -3,6 +3,7 @@ import type { KeyKind } from "@cipsec/pki";
 
 import { SecurityProfile, UsageError } from "@cipsec/wire";
 import type { CipherGeneration, DeviceDescription, SecurityDescription } from "./description.ts";
+import { edsOf } from "./eds.ts";
 import type { DefaultCertificateSource } from "./security/default-certificate.ts";
 import type { DevicePorts } from "./security/ports.ts";
 import type { SecuritySettingsInput } from "./security/security.ts";
@@ -61,6 +62,9 @@ export async function factorySecurity(
     csrKeyType: keyKinds[security.csrKey],
     defaultCertificate: await readDefaultCertificate(security.defaultCertificate),
     ports: factoryPorts(description),
+    ...(description.eds === undefined
+      ? {}
+      : { eds: Uint8Array.from(Buffer.from(edsOf(description, description.eds), "latin1")) }),
   };
 }
 
