@@ -102,7 +102,7 @@ async function packets(_: Files, isFull: boolean): Promise<readonly Row[]> {
 }
 
 async function latencies(_: Files, isFull: boolean): Promise<readonly Row[]> {
-  const { dtls: ours, plain, addedP99 } = await latency(isFull ? 60 : 15, 1000);
+  const { dtls: ours, plain, addedP99 } = await latency(isFull ? 200 : 30, 500);
   const against = (name: string, key: "p50" | "p99"): Row => ({
     name,
     unit: "µs",
