@@ -50,3 +50,6 @@ export { createRun, listRuns, newRunId, openRun, runPath } from "./run/run-folde
 export type { RunFolder } from "./run/run-folder.ts";
 export { runChecks } from "./run/run.ts";
 export type { RunOptions, RunProgress } from "./run/run.ts";
+export { endpointChecks } from "./endpoint/checks.ts";
+export { openEndpoint } from "./endpoint/subject.ts";
+export type { EndpointOptions, EndpointSubject } from "./endpoint/subject.ts";

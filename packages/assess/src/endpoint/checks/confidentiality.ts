@@ -1,0 +1,138 @@
+import { randomBytes } from "node:crypto";
+import { connect } from "@cipsec/originator";
+import { Identity } from "@cipsec/objects";
+import { Service, cipherSuites, objectPath } from "@cipsec/wire";
+import type { Check } from "../../check.ts";
+import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
+import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
+import { allowedSuites, knownSuites } from "../allowed.ts";
+import { sayHello } from "../client-hello.ts";
+import type { EndpointSubject } from "../subject.ts";
+import { openTcpRelay } from "../tcp-relay.ts";
+import { withoutSecurity } from "../without-security.ts";
+
+const nullSuites = cipherSuites.filter(({ encrypts }) => !encrypts).map(({ id }) => id);
+
+/** B-4.1: what the device says over its secure port cannot be read on the line, and nothing unencrypted is negotiated. */
+export const confidentiality: Check<EndpointSubject> = {
+  id: "B-4.1",
+  version: "1.0",
+  title: "What is exchanged cannot be read on the line",
+  requirements: ["CR 4.1"],
+  part: "protocol",
+  method: "test",
+  crossReferences: ["TC_CR4.1_1"],
+  needs: ["credentials"],
+  estimateMs: 3000,
+  async run(subject, recorder) {
+    const without = withoutSecurity(subject);
+    if (without !== undefined) return without;
+    const security = subject.security ?? {};
+    const observations: Observation[] = [
+      control({
+        name: "an encrypting suite",
+        expected: "let in",
+        ...mustAccept(await tryIn(subject, recorder, "encrypting", { sent: "all suites that encrypt", security })),
+      }),
+    ];
+    const offered = await sayHello(subject, { version: 0x0303, suites: nullSuites });
+    const asCaller = { ...security, suites: nullSuites, maxVersion: "TLSv1.2" } as const;
+    observations.push(
+      negative({
+        name: "only suites without encryption",
+        expected: "refused",
+        ...(await repeated(async (run) =>
+          mustRefuse(await tryIn(subject, recorder, `null-${run}`, { sent: "only NULL suites", security: asCaller })),
+        )),
+      }),
+      negative({
+        name: "a bare hello with only NULL suites",
+        expected: "an alert",
+        observed: offered.words,
+        holds:
+          offered.kind === "hello" ? false : offered.kind === "alert" || offered.kind === "closed" ? true : undefined,
+        evidence: [
+          await recorder.exchange("null-hello", {
+            sent: "a TLS 1.2 ClientHello with NULL suites only",
+            request: offered.request,
+            reply: offered.reply,
+            answer: offered.words,
+          }),
+        ],
+      }),
+    );
+    const allowed = knownSuites(await allowedSuites(subject)).filter(({ encrypts }) => !encrypts);
+    observations.push(
+      capability({
+        name: "suites without encryption",
+        expected: "none is allowed (attribute 4)",
+        observed: allowed.length === 0 ? "none is" : allowed.map(({ name }) => name).join(", "),
+        holds: allowed.length === 0,
+      }),
+      await marker(subject, recorder),
+    );
+    const plain =
+      subject.posture?.ports.filter(
+        ({ port, protocol, open }) =>
+          open && ((port === 44_818 && protocol === "tcp") || (port === 2222 && protocol === "udp")),
+      ) ?? [];
+    observations.push(
+      capability({
+        name: "ports without protection",
+        expected: "closed",
+        observed:
+          plain.length === 0
+            ? "44818/tcp and 2222/udp are closed"
+            : plain.map(({ port, protocol }) => `${port}/${protocol} is open`).join(", "),
+        holds: plain.length === 0,
+      }),
+    );
+    return {
+      observations,
+      howMet: "TLS with encrypting suites only; the ports for unprotected messages and I/O are closed.",
+      conditions: ["no NULL suite is allowed (EtherNet/IP Security attribute 4)", "44818/tcp and 2222/udp are closed"],
+      limits: ["I/O data over DTLS was not searched for a marker"],
+      userAction:
+        "Keep integrity-only suites for I/O that need not be secret, and say so in the zone's security concept.",
+    };
+  },
+};
+
+/** A random text is sent in a request and must not stand in what was on the line. */
+async function marker(
+  subject: EndpointSubject,
+  recorder: Parameters<Check<EndpointSubject>["run"]>[1],
+): Promise<Observation> {
+  await using relay = await openTcpRelay(subject.host, subject.eips, subject.clock);
+  const { security, timeoutMs, signal } = subject;
+  await using session = await connect(
+    { scheme: "eips", host: "127.0.0.1", port: relay.port },
+    {
+      ...(security === undefined
+        ? {}
+        : { security: security.checkName === undefined ? { ...security, checkName: subject.host } : security }),
+      connectTimeoutMs: timeoutMs,
+      requestTimeoutMs: timeoutMs,
+      reconnect: false,
+      keyLog: relay.keyLog,
+      signal,
+    },
+  );
+  const text = Buffer.from(`marker-${randomBytes(16).toString("hex")}`);
+  // What the device answers does not matter: a read takes no data, and says so or ignores it.
+  const reply = await session.request({
+    service: Service.getAttributeSingle,
+    path: [...objectPath(Identity.classId, 1), { kind: "attribute", value: Identity.attributes.serialNumber.id }],
+    data: text,
+  });
+  const onLine = Buffer.from(relay.octets("toDevice"));
+  return negative({
+    name: "a marker on the line",
+    expected: "not in the octets that were captured while it was sent",
+    observed: onLine.includes(text)
+      ? "it is there in the clear"
+      : `not in ${onLine.length} octets; the device answered it with status 0x${reply.status.toString(16)}`,
+    holds: !onLine.includes(text),
+    evidence: [await recorder.capture("marker", relay.capture())],
+  });
+}

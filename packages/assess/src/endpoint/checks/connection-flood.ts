@@ -1,0 +1,139 @@
+import { Identity } from "@cipsec/objects";
+import { dial, type Channel } from "@cipsec/transport";
+import { isStackError } from "@cipsec/wire";
+import type { Check } from "../../check.ts";
+import { capability, control, type Observation } from "../../observation.ts";
+import type { EndpointSubject } from "../subject.ts";
+import { openPlainOrSecure } from "./either-channel.ts";
+
+/** Connections that say nothing: more than a device has any use for, few enough for the network between. */
+const flood = 200;
+
+/** Longest that a read may take meanwhile, as a multiple of what it took before; and at least this many milliseconds. */
+const maxSlowdown = 20;
+const floorMs = 250;
+
+/** Time for a session's read, several times, sorted. */
+const reads = 15;
+
+/** E-7.1 and E-7.2: many silent connections do not stop a session that works, and their room comes back. */
+export const connectionFlood: Check<EndpointSubject> = {
+  id: "E-7.1",
+  version: "1.0",
+  title: "Silent connections do not stop a working session",
+  requirements: ["CR 7.1", "CR 7.2"],
+  part: "whole",
+  method: "test",
+  crossReferences: ["TC_CR7.1_1"],
+  needs: ["credentials", "disruptive"],
+  estimateMs: 10_000,
+  async run(subject, recorder) {
+    const { clock, host, eip, eips, signal } = subject;
+    const port = openPlainOrSecure(subject) === "tls" ? eips : eip;
+    await using session = await subject.open();
+    const timed = async (): Promise<number[]> => {
+      const taken: number[] = [];
+      for (let at = 0; at < reads; at++) {
+        const start = clock.now();
+        await session.object(Identity, 1).get("serialNumber");
+        taken.push(clock.now() - start);
+      }
+      return taken;
+    };
+    const before = await timed();
+    const held: Channel[] = [];
+    let refused = 0;
+    for (let at = 0; at < flood; at++) {
+      signal.throwIfAborted();
+      try {
+        held.push(await dial({ protocol: "tcp", host, port, timeoutMs: 2000, signal }));
+      } catch (error) {
+        if (!isStackError(error)) throw error;
+        refused += 1;
+      }
+    }
+    let during: number[] | undefined;
+    let words = "";
+    try {
+      during = await timed();
+    } catch (error) {
+      if (!isStackError(error)) throw error;
+      words = error.message;
+    }
+    for (const channel of held) channel.destroy();
+    let after: string | undefined;
+    const until = clock.now() + 10_000;
+    while (after === undefined && clock.now() < until) {
+      try {
+        await using again = await subject.open();
+        await again.object(Identity, 1).get("serialNumber");
+        after = "a new session is served";
+      } catch (error) {
+        if (!isStackError(error)) throw error;
+        await new Promise<void>((resolve) => void clock.after(500, resolve, true));
+      }
+    }
+    const evidence = [
+      await recorder.timing("reads", {
+        what: "a read of the serial number",
+        unit: "ms",
+        samples: { before, during: during ?? [] },
+      }),
+    ];
+    const limit = Math.max(floorMs, maxSlowdown * median(before));
+    const observations: Observation[] = [
+      control({
+        name: "reads before",
+        expected: "answered",
+        observed: `median ${median(before).toFixed(1)} ms`,
+        holds: true,
+        evidence,
+      }),
+      capability({
+        name: `reads beside ${flood} silent connections`,
+        expected: "answered, not much later than before",
+        observed:
+          during === undefined
+            ? words
+            : `median ${median(during).toFixed(1)} ms; ${refused} of the connections were refused`,
+        holds: during !== undefined && median(during) <= limit,
+        evidence,
+      }),
+      capability({
+        name: "the essential function",
+        expected: "I/O goes on undisturbed",
+        observed: "not shown: no I/O connection was watched",
+        holds: false,
+        otherwise: "partial",
+        requirements: ["CR 7.1"],
+      }),
+      capability({
+        name: "other budgets",
+        expected: "memory, queues and handshakes have limits that refuse cleanly",
+        observed: "not shown: only connections were exhausted",
+        holds: false,
+        otherwise: "partial",
+        requirements: ["CR 7.2"],
+      }),
+      capability({
+        name: "afterwards",
+        expected: "new sessions are served within 10 s",
+        observed: after ?? "none was",
+        holds: after !== undefined,
+        evidence,
+      }),
+    ];
+    return {
+      observations,
+      howMet: "Limits on connections keep room for the sessions that work, and give it back.",
+      limits: [
+        "floods of handshakes, datagrams and valid logins were not tried",
+        "the effect on I/O was not measured by this check",
+      ],
+    };
+  },
+};
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,188 @@
+import { cipherSuite, cipherSuites, cipherSuiteText } from "@cipsec/wire";
+import type { Check } from "../../check.ts";
+import type { EvidenceRef } from "../../evidence/evidence.ts";
+import { capability, control, negative, type Observation } from "../../observation.ts";
+import { allowedSuites } from "../allowed.ts";
+import { sayHello, type HelloAnswer } from "../client-hello.ts";
+import type { EndpointSubject } from "../subject.ts";
+import { withoutSecurity } from "../without-security.ts";
+
+/** Versions that nobody may speak any more. @see RFC 7568, RFC 8996 */
+const oldVersions = [
+  { version: 0x0300, name: "SSL 3.0" },
+  { version: 0x0301, name: "TLS 1.0" },
+  { version: 0x0302, name: "TLS 1.1" },
+] as const;
+
+/** Suites that are broken or were never sound, by why. IANA numbers. */
+const badSuites = [
+  { why: "no protection at all", suites: [0x0000, 0x0001, 0x0002] },
+  { why: "RC4", suites: [0x0004, 0x0005, 0xc007, 0xc011, 0x008a] },
+  { why: "DES and triple DES", suites: [0x0009, 0x000a, 0x0016, 0xc008, 0xc012, 0x008b] },
+  { why: "export keys", suites: [0x0003, 0x0006, 0x0008, 0x0014, 0x0062, 0x0064] },
+  { why: "no authentication", suites: [0x0018, 0x0034, 0x006c, 0xc018, 0xc019, 0x00a6] },
+  { why: "MACs of MD5 or SHA-1 with static RSA", suites: [0x002f, 0x0035, 0x0041] },
+] as const;
+
+/** Suites beyond those of CIP Security that stacks often have; allowed or not, attribute 4 must say so. */
+const further = [0xc02f, 0xc030, 0xc009, 0xc00a, 0xc013, 0xc014, 0x009c, 0x009d, 0xcca8, 0x00a8, 0x00ae];
+
+/** B-4.3: what the device negotiates, by trying, against what it says and against the policy. */
+export const cryptography: Check<EndpointSubject> = {
+  id: "B-4.3",
+  version: "1.0",
+  title: "Versions and suites are those of the policy",
+  requirements: ["CR 4.3"],
+  part: "protocol",
+  method: "test",
+  needs: ["credentials"],
+  estimateMs: 5000,
+  async run(subject, recorder) {
+    const without = withoutSecurity(subject);
+    if (without !== undefined) return without;
+    const allowed = await allowedSuites(subject);
+    const all = [...new Set([...cipherSuites.map(({ id }) => id), ...further])];
+    const probe = async (
+      name: string,
+      version: number,
+      suites: readonly number[],
+      compressions: readonly number[] = [],
+    ): Promise<{ answer: HelloAnswer; evidence: readonly EvidenceRef[] }> => {
+      const answer = await sayHello(subject, { version, suites, compressions });
+      const sent = `a ClientHello of version 0x${version.toString(16)} with ${suites.length} suites`;
+      return {
+        answer,
+        evidence: [
+          await recorder.exchange(name, { sent, request: answer.request, reply: answer.reply, answer: answer.words }),
+        ],
+      };
+    };
+    const usual = await probe("allowed", 0x0303, allowed);
+    const observations: Observation[] = [
+      control({
+        name: "a TLS 1.2 hello with the allowed suites",
+        expected: "accepted",
+        observed: usual.answer.words,
+        holds: usual.answer.kind === "hello",
+        evidence: usual.evidence,
+      }),
+    ];
+    for (const { version, name } of oldVersions) {
+      const { answer, evidence } = await probe(`version-${version.toString(16)}`, version, [
+        0xc009,
+        0xc00a,
+        0xc013,
+        0xc014,
+        0x002f,
+        0x0035,
+        ...all,
+      ]);
+      const isOld = answer.kind === "hello" && (answer.version ?? 0) <= version;
+      observations.push(
+        negative({ name, expected: "refused", observed: answer.words, holds: refusedBy(answer, isOld), evidence }),
+      );
+    }
+    for (const { why, suites } of badSuites) {
+      const { answer, evidence } = await probe(`suites-${suites[0].toString(16)}`, 0x0303, suites);
+      observations.push(
+        negative({
+          name: `suites: ${why}`,
+          expected: "refused",
+          observed: answer.words,
+          holds: refusedBy(answer, answer.kind === "hello"),
+          evidence,
+        }),
+      );
+    }
+    const live: number[] = [];
+    const tried = all.filter((id) => cipherSuite(id)?.version !== "1.3");
+    const lines: EvidenceRef[] = [];
+    for (const id of tried) {
+      const { answer, evidence } = await probe(`suite-${id.toString(16)}`, 0x0303, [id]);
+      lines.push(...evidence);
+      if (answer.kind === "hello" && answer.suite === id) live.push(id);
+    }
+    const declared = allowed.filter((id) => tried.includes(id));
+    const undeclared = live.filter((id) => !allowed.includes(id));
+    const dead = declared.filter(
+      (id) => !live.includes(id) && cipherSuite(id)?.openssl !== undefined && fits(id, live),
+    );
+    const compressed = await probe("compression", 0x0303, allowed, [1]);
+    observations.push(
+      capability({
+        name: "negotiated suites",
+        expected: "only those of attribute 4",
+        observed:
+          undeclared.length === 0
+            ? live.map(cipherSuiteText).join(", ") || "none over TLS 1.2"
+            : `also ${undeclared.map(cipherSuiteText).join(", ")}`,
+        holds: undeclared.length === 0,
+        evidence: lines,
+      }),
+      capability({
+        name: "allowed suites work",
+        expected: "each suite of attribute 4 that fits the device's key",
+        observed: dead.length === 0 ? "they do" : `not ${dead.map(cipherSuiteText).join(", ")}`,
+        holds: dead.length === 0,
+        otherwise: "partial",
+      }),
+      capability({
+        name: "integrity-only suites",
+        expected: "not allowed, unless declared for I/O alone",
+        observed:
+          allowed
+            .filter((id) => cipherSuite(id)?.encrypts === false)
+            .map(cipherSuiteText)
+            .join(", ") || "none",
+        holds: !allowed.some((id) => cipherSuite(id)?.encrypts === false),
+      }),
+      capability({
+        name: "forward secrecy",
+        expected: "no static RSA key exchange",
+        observed:
+          allowed
+            .filter((id) => cipherSuite(id)?.keyExchange === "rsa")
+            .map(cipherSuiteText)
+            .join(", ") || "every suite has it",
+        holds: !allowed.some((id) => cipherSuite(id)?.keyExchange === "rsa"),
+        otherwise: "partial",
+      }),
+      capability({
+        name: "compression",
+        expected: "not negotiated",
+        observed: compressionOf(compressed.answer) === 0 ? "not negotiated" : compressed.answer.words,
+        holds: compressionOf(compressed.answer) === undefined ? undefined : compressionOf(compressed.answer) === 0,
+        evidence: compressed.evidence,
+      }),
+    );
+    return {
+      observations,
+      howMet:
+        "TLS 1.2 or newer with AEAD, or CBC with Encrypt-then-MAC, ECDHE, and SHA-2; what is negotiated is what the settings say.",
+      conditions: ["policy: RFC 9325 and NIST SP 800-52 revision 2, as of 2026-11"],
+      limits: [
+        "groups, signature algorithms and renegotiation were not enumerated",
+        "DTLS versions were not enumerated",
+      ],
+    };
+  },
+};
+
+/** A suite for certificates is not negotiated by a device that proves itself by a key, and the other way round. */
+function fits(id: number, live: readonly number[]): boolean {
+  const auth = cipherSuite(id)?.auth;
+  return live.some((other) => cipherSuite(other)?.auth === auth);
+}
+
+function refusedBy(answer: HelloAnswer, isAccepted: boolean): boolean | undefined {
+  if (isAccepted) return false;
+  return answer.kind === "silence" || answer.kind === "other" ? undefined : true;
+}
+
+/** The compression method in a ServerHello; nothing where there is none. */
+function compressionOf({ kind, reply }: HelloAnswer): number | undefined {
+  if (kind !== "hello") return undefined;
+  // Record header 5, handshake header 4, version 2, random 32, then the session id with its length, the suite, the method.
+  const idLength = reply[43] ?? 0;
+  return reply[44 + idLength + 2];
+}

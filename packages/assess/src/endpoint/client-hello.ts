@@ -1,0 +1,127 @@
+import { randomBytes } from "node:crypto";
+import { readServerHello, versionName } from "@cipsec/capture";
+import { alertMeaning, dial, type Channel } from "@cipsec/transport";
+import { isStackError } from "@cipsec/wire";
+import type { EndpointSubject } from "./subject.ts";
+
+/** A hello that offers exactly one version, in the form that stacks of that version send. */
+export interface HelloWish {
+  /** 0x0300 is SSL 3, 0x0301 TLS 1.0, 0x0303 TLS 1.2, 0x0304 TLS 1.3. */
+  readonly version: number;
+  /** IANA numbers. */
+  readonly suites: readonly number[];
+  /** Compression methods; 0 is none, and always offered. */
+  readonly compressions?: readonly number[];
+}
+
+/** What a server said to a hello. */
+export interface HelloAnswer {
+  readonly kind: "hello" | "alert" | "closed" | "silence" | "other";
+  readonly words: string;
+  readonly version?: number;
+  readonly suite?: number;
+  readonly request: Uint8Array;
+  readonly reply: Uint8Array;
+}
+
+const contentType = { alert: 21, handshake: 22 } as const;
+const serverHelloType = 2;
+
+/** A ServerHello comes in the first record; with its certificate behind it a reply is a few kilobytes. */
+const maxReplyOctets = 64 * 1024;
+
+/** P-256, P-384, P-521, X25519, X448. */
+const groups = [0x0017, 0x0018, 0x0019, 0x001d, 0x001e];
+
+/** ECDSA and RSA with SHA-256 to SHA-512, RSA-PSS, and last SHA-1, which only old stacks choose. */
+const signatures = [0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201];
+
+/** Sends one hello over TCP and reads what comes first. Nothing is negotiated beyond it. */
+export async function sayHello(subject: EndpointSubject, wish: HelloWish): Promise<HelloAnswer> {
+  const request = clientHello(wish);
+  const { host, eips, timeoutMs, signal, clock } = subject;
+  let channel: Channel;
+  try {
+    channel = await dial({ protocol: "tcp", host, port: eips, timeoutMs, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isStackError(error)) throw error;
+    return { kind: "closed", words: error.message, request, reply: new Uint8Array() };
+  }
+  const { promise, resolve } = Promise.withResolvers<"some" | "closed" | "silence">();
+  let reply = Buffer.alloc(0);
+  channel.receive((octets) => {
+    reply = Buffer.concat([reply, octets]).subarray(0, maxReplyOctets);
+    if (reply.length >= 5 && reply.length >= 5 + reply.readUInt16BE(3)) resolve("some");
+  });
+  const cancel = clock.after(timeoutMs, () => resolve("silence"), true);
+  void channel.closed.then(() => resolve(reply.length > 0 ? "some" : "closed"));
+  channel.send(request);
+  const end = await promise;
+  cancel();
+  channel.destroy();
+  if (end === "silence") return { kind: "silence", words: `no answer within ${timeoutMs} ms`, request, reply };
+  if (end === "closed") return { kind: "closed", words: "the connection was closed without an alert", request, reply };
+  return { ...readAnswer(reply), request, reply };
+}
+
+function readAnswer(reply: Buffer): Omit<HelloAnswer, "request" | "reply"> {
+  const type = reply[0];
+  const body = reply.subarray(5, 5 + (reply.length >= 5 ? reply.readUInt16BE(3) : 0));
+  if (type === contentType.alert && body.length >= 2) {
+    const { name } = alertMeaning(body[1] ?? 0);
+    return { kind: "alert", words: `alert ${body[1]} ${name}` };
+  }
+  if (type === contentType.handshake && body[0] === serverHelloType) {
+    const hello = readServerHello(body.subarray(4));
+    if (hello !== undefined) {
+      const suite = `0x${hello.suite.toString(16).toUpperCase().padStart(4, "0")}`;
+      const words = `accepted ${versionName(hello.version)} with suite ${suite}`;
+      return { kind: "hello", words, version: hello.version, suite: hello.suite };
+    }
+  }
+  return { kind: "other", words: `an answer that is not TLS: ${reply.subarray(0, 16).toString("hex")}` };
+}
+
+/** @see RFC 5246 7.4.1.2, RFC 8446 4.1.2 */
+function clientHello({ version, suites, compressions = [] }: HelloWish): Uint8Array {
+  const legacy = Math.min(version, 0x0303);
+  const body = Buffer.concat([
+    u16(legacy),
+    randomBytes(32),
+    vector8(randomBytes(32)),
+    vector16(Buffer.concat(suites.map(u16))),
+    vector8(Buffer.from([...compressions, 0])),
+    ...(version === 0x0300 ? [] : [vector16(extensions(version))]),
+  ]);
+  const message = Buffer.concat([Buffer.from([1, 0]), u16(body.length), body]);
+  return Buffer.concat([Buffer.from([contentType.handshake]), u16(Math.min(version, 0x0301)), vector16(message)]);
+}
+
+function extensions(version: number): Buffer {
+  const list = [
+    extension(10, vector16(Buffer.concat(groups.map(u16)))),
+    extension(11, vector8(Buffer.from([0]))),
+    extension(22, Buffer.alloc(0)),
+    extension(23, Buffer.alloc(0)),
+  ];
+  if (version >= 0x0303) list.push(extension(13, vector16(Buffer.concat(signatures.map(u16)))));
+  if (version === 0x0304) list.push(extension(43, vector8(u16(version))), extension(51, vector16(Buffer.alloc(0))));
+  return Buffer.concat(list);
+}
+
+function extension(type: number, body: Buffer): Buffer {
+  return Buffer.concat([u16(type), vector16(body)]);
+}
+
+function u16(value: number): Buffer {
+  return Buffer.from([(value >> 8) & 0xff, value & 0xff]);
+}
+
+function vector8(body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([body.length]), body]);
+}
+
+function vector16(body: Buffer): Buffer {
+  return Buffer.concat([u16(body.length), body]);
+}
