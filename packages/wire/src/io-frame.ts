@@ -119,6 +119,7 @@ export class IoWriter {
   readonly #options: IoWriterOptions;
   /** The datagram without application data, for a zero-length format that is idle. */
   readonly #empty: Uint8Array;
+  readonly #data: Uint8Array;
   readonly #dataAt: number;
   #isRun = true;
   #sequence = 0;
@@ -135,6 +136,7 @@ export class IoWriter {
     this.#dataAt = prefix + overhead;
     this.#bytes = new Uint8Array(this.#dataAt + size);
     this.#empty = this.#bytes.subarray(0, this.#dataAt);
+    this.#data = size === 0 ? noOctets : this.#bytes.subarray(this.#dataAt);
     this.#view = new DataView(this.#bytes.buffer);
     this.#view.setUint16(0, 2, true);
     this.#view.setUint16(2, ItemType.sequencedAddress, true);
@@ -147,7 +149,7 @@ export class IoWriter {
 
   /** The application data as it will be sent: a view; tell {@link changed} after writing to it. */
   get data(): Uint8Array {
-    return this.#options.size === 0 ? noOctets : this.#bytes.subarray(this.#dataAt);
+    return this.#data;
   }
 
   /** Takes new application data, of which the first octets are used; a shorter one leaves the rest as it was. */

@@ -304,7 +304,7 @@ class Connection implements IoConnection {
     if (this.#writer === undefined || this.#isEnded) return;
     this.#path.send(this.#writer.next());
     this.#sent += 1;
-    this.#lastSentMs = this.#session.clock.now();
+    if ((this.#request.trigger ?? "cyclic") !== "cyclic") this.#lastSentMs = this.#session.clock.now();
   }
 
   /** Now, or when the inhibit time has passed; what changes until then goes in the same packet. */

@@ -33,7 +33,8 @@ export class Production {
     if (!isSame(writer.data, now)) writer.setData(now);
     path.send(writer.next());
     this.sent += 1;
-    this.#lastMicros = this.options.nowMicros();
+    // Only a change asks for the time, and reading a clock costs as much as filling the packet.
+    if (this.options.trigger !== Trigger.cyclic) this.#lastMicros = this.options.nowMicros();
   };
 
   constructor(options: ProductionOptions) {
