@@ -140,8 +140,12 @@ function keyParts(kind: KeyKind): readonly Uint8Array[] {
   }
 }
 
-/** A template may leave the value of an extension open: then there is nothing to copy. */
+/**
+ * A template may leave the value of an extension open: then there is nothing to copy. The example of RFC 7030 4.5.2 has an
+ * identifier where extensions belong.
+ */
 function sanOf(value: DerElement): AlternativeNames | undefined {
+  if (value.tag !== Tag.sequence) return undefined;
   const names = readExtensions(readElement(value.raw, "extension request")).get(extensionIds.subjectAltName)?.value;
   return names === undefined || names.length === 0 ? undefined : readAlternativeNames(names);
 }
