@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { hostTcpIpInterface } from "../src/objects/tcp-ip-interface.ts";
 import { Router } from "../src/router.ts";
 import { request, requestContext } from "./support/device.ts";
+import { runDevice } from "./support/target-session.ts";
 import { configuration, inputs, ioDevice, multicast, originatorAt, outputs, ownerOpen, points } from "./support/io.ts";
 
 /*
@@ -65,6 +66,35 @@ test.each([
   // Nothing behind the name: its length alone says where it ends.
   expect(data).toHaveLength(2 + read.length + (read.length % 2));
   expect(decode(PADDED_STRING, data)).toBe(read);
+});
+
+test("leak on error replies: 2,000 of them over a session leave handles, sessions and connections as they were", async () => {
+  await using device = await runDevice("127.33.7.1", { assemblies: [{ instance: inputs, kind: "input", size: 6 }] });
+  const session = await device.session();
+  const handles = (): readonly string[] => process.getActiveResourcesInfo().filter((name) => name !== "Timeout");
+  const open = encode(ForwardOpen, ownerOpen({ path: points(9, 8, 7) }));
+  const wrong = [
+    request(0x0e, [1, 1, 99]),
+    request(0x0e, [0x63, 1, 1]),
+    request(0x7f, [1, 1]),
+    request(0x10, [1, 1, 1], new Uint8Array(2)),
+    request(0x54, [6, 1], open),
+    request(0x54, [6, 1], open.slice(0, 20)),
+    request(0x4e, [6, 1], new Uint8Array(3)),
+    request(0x0a, [2, 1], Uint8Array.of(1, 0, 4, 0)),
+  ];
+  const fail = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 1)
+      expect((await session.request(wrong[i % wrong.length] ?? request(0x7f, [1, 1]))).status).not.toBe(0);
+  };
+  await fail(wrong.length);
+  const before = handles();
+  await fail(2000);
+  expect(handles().toSorted()).toEqual(before.toSorted());
+  expect(device.target.io).toMatchObject({ connections: 0 });
+  // As many sessions as there can be beside this one: no reply has taken a place.
+  const others = await Promise.all(Array.from({ length: 15 }, () => device.session()));
+  for (const other of others) expect((await other.request(request(0x0e, [1, 1, 1]))).status).toBe(0);
 });
 
 test("10,000 refused Forward_Opens take no place, number or timer", async () => {

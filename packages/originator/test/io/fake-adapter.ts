@@ -113,7 +113,7 @@ export async function fakeAdapter(
         format: wish.format ?? "modeless",
         size: wish.size ?? Math.max(0, asked.tToO.size - 2),
       });
-      const group = wish.items?.find(({ type }) => type === ItemType.sockaddrTtoO);
+      const group = wish.items?.find(({ type, data }) => type === ItemType.sockaddrTtoO && data.length === 16);
       const to =
         isMulticast && group !== undefined
           ? { address: groupText(group.data), port: 2222 }

@@ -290,15 +290,20 @@ describe("multicast", () => {
     await until(() => io.statistics().received > 3);
   });
 
-  test.each<{ name: string; items: AdapterWish["items"] }>([
+  test.each<{ name: string; items: AdapterWish["items"]; code?: string }>([
     { name: "malformed multicast reply: no group", items: [] },
     {
       name: "malformed multicast reply: a group that is none",
       items: [sockaddr(ItemType.sockaddrTtoO, 0x0a00_0001, 2222)],
     },
-  ])("$name is refused and closed", async ({ items = [] }) => {
+    {
+      name: "malformed multicast reply: a group that is cut short",
+      items: [{ type: ItemType.sockaddrTtoO, data: new Uint8Array(7) }],
+      code: "wire/truncated",
+    },
+  ])("$name is refused and closed", async ({ items = [], code = "cip/mismatch" }) => {
     await using p = await pair({ items });
-    await expect(openIo(p.session, multicast)).rejects.toMatchObject({ code: "cip/mismatch" });
+    await expect(openIo(p.session, multicast)).rejects.toMatchObject({ code });
     await until(() => p.adapter.closes === 1);
   });
 });
