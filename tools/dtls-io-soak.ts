@@ -103,13 +103,24 @@ export async function soak(one: SoakCase, { seconds, connectionsEach, load, tell
 }
 
 /** Missed intervals are counted, and no fault: what they say depends on the machine. */
-function faultsOf({ connections, scanner, devices }: Omit<SoakResult, "faults" | "associations">): readonly string[] {
-  return [
+function faultsOf({
+  connections,
+  rpiMs,
+  scanner,
+  devices,
+}: Omit<SoakResult, "faults" | "associations">): readonly string[] {
+  const stalledMs = Math.max(scanner.stalledMs, devices.stalledMs);
+  const timeoutMs = rpiMs * 4 * 2 ** timeoutMultiplier;
+  // Whoever is held up sends nothing meanwhile, and its peers time out as they should.
+  const excuse =
+    stalledMs < timeoutMs / 2 ? "" : ` (a process stood still for ${stalledMs.toFixed(0)} ms: the machine is too busy)`;
+  const faults: readonly (readonly [number, string])[] = [
     [scanner.ended, `connections ended on the scanner's side: ${scanner.endings.join("; ")}`],
     [devices.timeouts, "outputs went into their fault state"],
     [connections - scanner.running, "connections do not run at the end"],
     [connections - devices.connections, "connections are missing on the devices' side"],
-  ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]));
+  ];
+  return faults.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}${excuse}`]));
 }
 
 async function figures<T>(server: Server): Promise<T> {
