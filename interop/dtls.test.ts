@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { certificateCredential, cipherSuite, createDtlsEndpoint } from "@cipsec/dtls";
+import { certificateCredential, cipherSuite, cipherSuites, createDtlsEndpoint } from "@cipsec/dtls";
 import type { AssociationFacts, Association, Credentials, DtlsEndpoint } from "@cipsec/dtls";
 import { gnutls, lossyProxy, makeIdentities, mbedtls, openssl, psk, wolfssl } from "./kit/dtls-peers.ts";
 import type { DtlsPeer, Identity } from "./kit/dtls-peers.ts";
@@ -10,6 +11,8 @@ interface Variant {
   readonly clientAuth: boolean;
   readonly mtu?: number;
   readonly loss?: number;
+  /** This share of the datagrams comes twice, and as many are overtaken on the way to us. */
+  readonly disorder?: number;
   readonly seed?: number;
   /** The peer knows no Encrypt-then-MAC, and our side allows that. */
   readonly old?: boolean;
@@ -24,7 +27,18 @@ beforeAll(() => {
 });
 afterAll(() => identities.remove());
 
-for (const peer of [openssl, gnutls, mbedtls, wolfssl]) {
+const peers = [openssl, gnutls, mbedtls, wolfssl];
+
+test("the matrix in docs/interop.md says which suites are run with whom", () => {
+  const page = readFileSync(new URL("../docs/interop.md", import.meta.url), "utf8").replaceAll(/ +/gu, " ");
+  for (const { id, name } of cipherSuites) {
+    const marks = peers.map(({ suites }) => (suites.includes(id) ? "yes" : "no"));
+    const row = `| ${id.toString(16).toUpperCase().padStart(4, "0")} | ${name} | ${marks.join(" | ")} |`;
+    expect(page).toContain(row);
+  }
+});
+
+for (const peer of peers) {
   withPeers(`${peer.name} over DTLS`, peer.programs, () => {
     describe("every suite that both have", () => {
       const cases = peer.suites.flatMap((suite) => {
@@ -45,6 +59,7 @@ for (const peer of [openssl, gnutls, mbedtls, wolfssl]) {
       { clientAuth: true, loss: 0.1, seed: 1 },
       { clientAuth: true, loss: 0.1, mtu: 300, seed: 2 },
       { clientAuth: true, loss: 0.3, seed: 3 },
+      { clientAuth: true, disorder: 0.3, mtu: 300, seed: 4 },
     ];
     test.each(hard)("our server over a hard way, %o", (variant) => ourServer(peer, 0xc02b, variant), 90_000);
     test.each(hard)("our client over a hard way, %o", (variant) => ourClient(peer, 0xc02b, variant), 90_000);
@@ -54,7 +69,7 @@ for (const peer of [openssl, gnutls, mbedtls, wolfssl]) {
 async function ourServer(
   peer: DtlsPeer,
   suite: number,
-  { clientAuth, mtu, loss, seed, old = false }: Variant,
+  { clientAuth, mtu, loss, disorder, seed, old = false }: Variant,
 ): Promise<void> {
   const identity = identityFor(suite);
   const opened = Promise.withResolvers<Association>();
@@ -71,7 +86,9 @@ async function ourServer(
       opened.resolve(association);
     },
   });
-  const way = loss === undefined ? undefined : await lossyProxy(address, endpoint.local, loss, seeded(seed ?? 0));
+  const faults = { loss: loss ?? 0, disorder: disorder ?? 0, ours: "server" } as const;
+  const hasFaults = loss !== undefined || disorder !== undefined;
+  const way = hasFaults ? await lossyProxy(address, endpoint.local, faults, seeded(seed ?? 0)) : undefined;
   const port = way?.port ?? endpoint.local.port;
   const child = peer.client({ suite, address, port, identity, clientAuth, old, ...(mtu && { mtu: mtu + 28 }) });
   const heard =
@@ -91,13 +108,15 @@ async function ourServer(
 async function ourClient(
   peer: DtlsPeer,
   suite: number,
-  { clientAuth, mtu, loss, seed, old = false }: Variant,
+  { clientAuth, mtu, loss, disorder, seed, old = false }: Variant,
 ): Promise<void> {
   const identity = identityFor(suite);
   const port = 20_000 + Math.floor(Math.random() * 40_000);
   const target = { address: peer.serverAddress ?? address, port };
   const child = await peer.server({ suite, ...target, identity, clientAuth, old, ...(mtu && { mtu: mtu + 28 }) });
-  const way = loss === undefined ? undefined : await lossyProxy(address, target, loss, seeded(seed ?? 0));
+  const faults = { loss: loss ?? 0, disorder: disorder ?? 0, ours: "client" } as const;
+  const hasFaults = loss !== undefined || disorder !== undefined;
+  const way = hasFaults ? await lossyProxy(address, target, faults, seeded(seed ?? 0)) : undefined;
   try {
     await using endpoint: DtlsEndpoint = await createDtlsEndpoint({ address, ...(mtu && { mtu }) });
     const association = await endpoint.connect({
@@ -108,7 +127,7 @@ async function ourClient(
       verify: accept,
       allowsMacThenEncrypt: old,
       // OpenSSL repeats its flights after 1, 3, 7, 15 and 31 seconds.
-      handshakeTimeoutMs: loss === undefined ? 10_000 : 60_000,
+      handshakeTimeoutMs: !hasFaults ? 10_000 : 60_000,
     });
     checkFacts(association.facts, suite, old);
     if (loss !== undefined) return;

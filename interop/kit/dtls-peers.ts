@@ -288,31 +288,53 @@ function pskFile({ certificateFile }: Identity): readonly string[] {
   return ["--pskpasswd", file];
 }
 
-/** A way between two UDP ends that loses datagrams, both ways. */
+/** What a way between two UDP ends does to datagrams, both ways; shares from 0 to 1. */
+export interface WayFaults {
+  readonly loss?: number;
+  /** Datagrams that come twice, and as many that are overtaken on the way to our side. */
+  readonly disorder?: number;
+  /** Which end is ours. Servers of OpenSSL and wolfSSL give up where a ChangeCipherSpec overtakes: what they get comes in order. */
+  readonly ours?: "client" | "server";
+}
+
+/** A way between two UDP ends with faults. */
 export interface LossyProxy {
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** Forwards between one client and a server, and loses this share of the datagrams; `random` decides which. */
+/** Longer than what goes between two flights on loopback, shorter than a repetition. */
+const overtakenMs = 30;
+
+/** Forwards between one client and a server, with faults; `random` decides which datagrams have them. */
 export async function lossyProxy(
   address: string,
   target: { readonly address: string; readonly port: number },
-  loss: number,
+  { loss = 0, disorder = 0, ours }: WayFaults,
   random: () => number,
 ): Promise<LossyProxy> {
   const front = createSocket("udp4");
   const back = createSocket("udp4");
   let client: { address: string; port: number } | undefined;
+  let isOpen = true;
+  const pass = (socket: Socket, bytes: Uint8Array, to: { address: string; port: number } | undefined): void => {
+    if (to === undefined || random() < loss) return;
+    const isToUs = socket === (ours === "server" ? back : front);
+    const send = (): void => {
+      if (isOpen) socket.send(bytes, to.port, to.address);
+    };
+    if (disorder > 0 && random() < disorder) send();
+    if (disorder > 0 && isToUs && random() < disorder) setTimeout(send, overtakenMs);
+    else send();
+  };
   front.on("message", (bytes, from) => {
     client = from;
-    if (random() >= loss) back.send(bytes, target.port, target.address);
+    pass(back, bytes, target);
   });
-  back.on("message", (bytes) => {
-    if (client !== undefined && random() >= loss) front.send(bytes, client.port, client.address);
-  });
+  back.on("message", (bytes) => pass(front, bytes, client));
   await Promise.all([bind(front, address), bind(back, address)]);
   const close = async (): Promise<void> => {
+    isOpen = false;
     await Promise.all([front, back].map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
   };
   return { port: front.address().port, close };
