@@ -151,3 +151,16 @@ test.each([
 ] as const)("Identity status of $name", ({ generation, status }) => {
   expect(ioStatus({ connections: [], hasFaulted: false }, generation)).toBe(status);
 });
+
+test("a device with CIP Security has the same attributes", async () => {
+  await using secure = await runDevice("127.33.4.2", {
+    security: {},
+    assemblies: [{ instance: 100, kind: "input", size: 4 }],
+  });
+  const peer = await secure.session();
+  expect((await peer.request(request(Service.setAttributeSingle, ttl, Uint8Array.of(5)))).status).toBe(0);
+  expect(toHex((await peer.request(request(Service.getAttributeSingle, ttl))).data)).toBe("05");
+  const { type } = TcpIpInterface.attributes.status;
+  const pending = await peer.request(request(Service.getAttributeSingle, status));
+  expect(decode(type, pending.data) & TcpIpStatus.multicastPending).not.toBe(0);
+});
