@@ -51,7 +51,7 @@ const introduction = [
   "- Results go to standard output: tables and sentences for people, or with `--json` exactly one JSON document (streams: one",
   "  a line). Progress, notices and warnings go to standard error.",
   "- A target is `HOST` or `HOST:PORT`; `eip://` before it means plain, `eips://` means TLS, `eipd://` means DTLS, which carries",
-  "  I/O too. Without a scheme the channel is TLS where the device offers that.",
+  "  I/O too (`eipd://HOST:44818` asks for it with StartDTLS). Without a scheme the channel is TLS where the device offers that.",
   "- Keys and certificates live in the data folder, which only its owner can enter. Secrets come from files, never from",
   "  arguments, and stand in no output.",
   "- An error is a sentence and a fix on standard error. With `--json` it is the document on standard output:",
