@@ -1,0 +1,184 @@
+import { readFileSync } from "node:fs";
+import { Ajv } from "ajv";
+import { describe, expect, test } from "vitest";
+import {
+  absence,
+  assess,
+  capability,
+  catalogue,
+  control,
+  makeReport,
+  negative,
+  paperOpinion,
+  requirementOf,
+  type Assessment,
+  type CheckRecord,
+  type RequirementId,
+  type RunPlan,
+} from "../src/index.ts";
+
+const good = { expected: "as it should", observed: "so it was", holds: true };
+const works = control({ name: "control", ...good });
+/** What a hostile device may call itself. */
+const nasty = `<script>alert("1")</script> & ]]> \u0001 "x" | [a](b)`;
+
+function record(id: string, requirements: readonly RequirementId[], rest: CheckRecord["findings"]): CheckRecord {
+  return {
+    id,
+    version: "1.0",
+    title: "a check",
+    requirements,
+    part: "whole",
+    method: "test",
+    evidence: [{ name: `${id}/one.json`, sha256: "a".repeat(64), kind: "exchange", octets: 3, redacted: false }],
+    startedAt: "2026-01-01T00:00:00.000Z",
+    finishedAt: "2026-01-01T00:00:01.000Z",
+    durationMs: 1000,
+    ...(rest === undefined ? { notRun: "it needs a thing" } : { findings: rest }),
+  };
+}
+
+const plan: RunPlan = {
+  id: "20260101-000000-abcdef",
+  kind: "endpoint",
+  subject: {
+    address: "192.0.2.1",
+    component: `1/2 ${nasty} 2.1`,
+    facts: { product: nasty, serial: "0001", empty: "" },
+  },
+  level: 2,
+  type: "embedded",
+  disruptive: false,
+  checks: [],
+  startedAt: "2026-01-01T00:00:00.000Z",
+  tool: { name: "cipsec", version: "0.1.0", runtime: "Node", crypto: "OpenSSL", system: "Linux" },
+  operator: "lab-1",
+  options: {},
+  attestations: [],
+};
+
+const assessment: Assessment = assess(
+  plan,
+  [
+    record("X-1", ["CR 1.2", "CR 7.7"], {
+      observations: [works, negative({ name: "n", ...good })],
+      howMet: "by mutual TLS",
+      conditions: ["a setting is on"],
+      userAction: "set it",
+    }),
+    record("X-2", ["CR 7.8"], {
+      observations: [
+        works,
+        capability({ name: nasty, expected: "e", observed: nasty, holds: false, otherwise: "partial" }),
+      ],
+    }),
+    record("X-3", ["CR 3.1"], {
+      observations: [works, negative({ name: "n", expected: "refused", observed: "accepted", holds: false })],
+    }),
+    record("X-4", ["CR 1.14"], { observations: [works, absence({ name: "none", ...good })] }),
+    record("X-5", ["CR 7.6"], undefined),
+  ],
+  "2026-01-01T00:01:00.000Z",
+);
+
+const text = async (format: "html" | "md" | "json" | "oscal" | "sarif" | "junit"): Promise<string> =>
+  String(await makeReport(assessment, format));
+
+describe("reports are made from one model", () => {
+  test("OSCAL is valid against NIST's schema, and says satisfied of what is met alone", async () => {
+    const schema: unknown = JSON.parse(
+      readFileSync(new URL("data/oscal_assessment-results_schema.json", import.meta.url), "utf8"),
+    );
+    const validate = new Ajv({ strict: false, allErrors: true, validateFormats: false }).compile(schema as object);
+    const document = JSON.parse(await text("oscal"));
+    expect([validate(document), validate.errors]).toEqual([true, null]);
+    // The schema is in force: without what it asks for, it refuses.
+    expect(validate({ "assessment-results": { ...document["assessment-results"], uuid: "no" } })).toBe(false);
+    const [{ findings }] = document["assessment-results"].results;
+    const satisfied = findings
+      .filter((one: { target: { status: { state: string } } }) => one.target.status.state === "satisfied")
+      .map((one: { target: { "target-id": string } }) => one.target["target-id"]);
+    expect(satisfied).toEqual(["cr-1.2", "cr-7.7"]);
+    expect(await text("oscal")).toBe(await text("oscal"));
+  });
+
+  test("JSON has the shape of the command's contract", async () => {
+    const document = JSON.parse(await text("json"));
+    expect(document).toMatchObject({ run: plan.id, level: 2, type: "embedded", levelByFr: { 1: 0, 7: 0 } });
+    expect(document.results).toHaveLength(137);
+    expect(document.results.find((one: { requirement: string }) => one.requirement === "CR 1.2")).toMatchObject({
+      verdict: "met",
+      checks: [{ id: "X-1" }],
+      evidence: [{ file: "X-1/one.json", sha256: "a".repeat(64) }],
+      userAction: "set it",
+    });
+  });
+
+  test("Markdown has the sections of an assessor's document for every entry that applies", async () => {
+    const report = await text("md");
+    for (const heading of [
+      "## Revision history",
+      "### 2.1 ",
+      "### 2.2 Test and evidence for ",
+      "### 2.3 User action",
+      "## References",
+    ])
+      expect(report).toContain(heading);
+    expect(
+      report.match(
+        /^## \d+\. (CR|EDR) .* \[(Met|Partially met|Not met|Inconclusive|Out of scope of this evidence|Not applicable: function absent)\]$/gm,
+      ),
+    ).toHaveLength(61);
+    expect(report).not.toContain("<script>");
+  });
+
+  test("HTML takes nothing from elsewhere, and lets nobody's words become markup", async () => {
+    const report = await text("html");
+    expect(report).not.toMatch(/<script|<link|src=|@import|url\(/i);
+    expect(report.match(/<svg /g)).toHaveLength(4);
+    expect(report.match(/<article>/g)).toHaveLength(61);
+    expect(report).toContain("&lt;script&gt;");
+  });
+
+  test("SARIF and JUnit tell a pipeline what fails and what is open", async () => {
+    const sarif = JSON.parse(await text("sarif"));
+    const levels = Object.fromEntries(
+      sarif.runs[0].results.map((one: { ruleId: string; level: string }) => [one.ruleId, one.level]),
+    );
+    expect(levels).toMatchObject({ "CR 3.1": "error", "CR 7.8": "warning", "CR 7.6": "note" });
+    expect(levels).not.toHaveProperty("CR 1.2");
+    const junit = await text("junit");
+    expect(junit.match(/<testcase /g)).toHaveLength(61);
+    expect(junit.match(/<failure /g)).toHaveLength(2);
+    expect(junit).not.toContain("\u0001");
+    expect(junit).not.toMatch(/<script/);
+  });
+});
+
+describe("the paper's verdicts, with its inconsistencies treated", () => {
+  const of = (id: RequirementId, type: "embedded" | "network" = "embedded") => paperOpinion(requirementOf(id), type);
+  test.each([
+    ["CR 7.6 RE(1)", "met"],
+    ["CR 2.3", "no-rule"],
+    ["CR 1.6", "not-applicable"],
+    ["EDR 3.12", "partial"],
+    ["EDR 3.10 RE(1)", "not-evaluated"],
+    ["CR 4.1", "partial"],
+  ] as const)("%s: %s", (id, verdict) => expect(of(id).verdict).toBe(verdict));
+
+  test("a verdict is passed on from the placeholder, and says so", () => {
+    expect(of("EDR 3.12")).toMatchObject({ from: "CR 3.12" });
+    expect(of("CR 1.6", "network").verdict).toBe("out-of-scope");
+    expect(of("CR 1.2 RE(1)").notes.join()).toContain("pre-shared key");
+  });
+
+  test("at SL 2 the protocol answers 23 of 61 items of an embedded device", () => {
+    const verdicts = catalogue
+      .filter(({ id, firstLevel }) => firstLevel !== null && firstLevel <= 2 && /^(CR|EDR)/.test(id))
+      .map((entry) => paperOpinion(entry, "embedded").verdict);
+    const count = (word: string): number => verdicts.filter((verdict) => verdict === word).length;
+    expect([verdicts.length, count("met"), count("partial"), count("out-of-scope"), count("not-evaluated")]).toEqual([
+      61, 23, 3, 31, 4,
+    ]);
+  });
+});
