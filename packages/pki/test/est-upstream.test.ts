@@ -1,0 +1,188 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { importOfflineCa, requestOfflineCa } from "../src/ca-offline.ts";
+import { openCa } from "../src/ca.ts";
+import { crlToPem } from "../src/crl.ts";
+import { createCsr } from "../src/csr.ts";
+import type { EstClient } from "../src/est/client.ts";
+import {
+  hasUpstream,
+  importUpstreamCrl,
+  initUpstreamCa,
+  openUpstreamCa,
+  readUpstream,
+  upstreamAuthority,
+  upstreamClient,
+} from "../src/est/upstream.ts";
+import { makeKeyPair } from "../src/keys.ts";
+import { parseCertificates, toPem } from "../src/certificate.ts";
+import { bench, birth, builder, client, now, pump, serve } from "./est-support.ts";
+import { at, authority, make, temporaryFolder } from "./support.ts";
+
+const pause = async (ms: number): Promise<void> => await sleep(ms);
+const options = { now, pause, randomBytes: (count: number) => new Uint8Array(randomBytes(count)) };
+const none = { ip: [], dns: [], uri: [] };
+
+const above = await bench({
+  linking: "required",
+  policy: {
+    rules: [
+      { name: "ra", callers: ["registrar"], action: "issue", takeNames: "request" },
+      { name: "wait", callers: ["birth"], action: "hold" },
+    ],
+  },
+});
+const server = await serve(above, "127.37.3.1");
+const url = `https://127.37.3.1:${server.port}`;
+const authorities = [above.ca.root, above.ca.issuing];
+const { privateKey, publicKey } = await makeKeyPair();
+const ra = await above.ca.issue({ profile: "tool", registrar: true, publicKey, subject: { commonName: "RA" } });
+const registrar = { chain: ra.chain, key: privateKey };
+
+test("a folder whose authority is above: what is issued there is kept here, and the rest is its operator's", async () => {
+  const folder = join(temporaryFolder(), "ca");
+  expect(hasUpstream(folder)).toBe(false);
+  const ca = await initUpstreamCa(
+    folder,
+    { name: "Hall 4", url, authorities, registrar },
+    { ...options, timeoutMs: 9000 },
+  );
+  await expect(initUpstreamCa(folder, { name: "x", url, authorities, registrar }, options)).rejects.toMatchObject({
+    code: "usage/ca-exists",
+  });
+  expect([hasUpstream(folder), ca.name, ca.root, ca.issuing]).toEqual([true, "Hall 4", ...authorities]);
+  const keys = await makeKeyPair();
+  const csr = await createCsr({ subject: pump, san: { ip: ["192.0.2.7"] }, privateKey: keys.privateKey });
+  const issued = await ca.issue({ profile: "device", csr });
+  expect(issued.chain).toHaveLength(2);
+  const again = await openUpstreamCa(folder, options);
+  expect(await again.list()).toMatchObject([{ serial: issued.certificate.facts.serialHex, status: "good" }]);
+  const late = await openUpstreamCa(folder, { ...options, now: () => at(9999) });
+  expect(await late.list()).toMatchObject([{ status: "expired" }]);
+  expect((await again.certificate(issued.certificate.facts.serialHex)).facts.sha256).toBe(
+    issued.certificate.facts.sha256,
+  );
+  expect(parseCertificates(again.export())).toEqual(authorities);
+  expect(parseCertificates(again.export({ what: "chain", as: "pkcs7" }))).toEqual([above.ca.issuing]);
+  expect(again.export({ what: "chain", as: "pkcs7-pem" })).toContain("BEGIN PKCS7");
+  for (const refused of [
+    () => again.issue({ profile: "device", publicKey }),
+    () => again.issue({ profile: "device", csr, subject: { commonName: "other" } }),
+    () => again.issue({ profile: "device", csr, san: { ip: ["192.0.2.8"] } }),
+    () => again.revoke("00"),
+    () => again.crl(),
+    () => again.rootCrl(),
+  ])
+    await expect(refused()).rejects.toMatchObject({ code: "usage/argument" });
+  await importUpstreamCrl(folder, crlToPem(await above.ca.crl()));
+  expect((await again.crl()).number).toBe("01");
+  await expect(importUpstreamCrl(folder, crlToPem(await above.ca.crl()).repeat(2))).rejects.toMatchObject({
+    code: "usage/crl",
+  });
+  await expect(readUpstream(temporaryFolder())).rejects.toMatchObject({ code: "usage/ca-missing" });
+});
+
+test("a registrar whose certificate is a vendor's waits above, and says so here", async () => {
+  const folder = join(temporaryFolder(), "ca");
+  const ca = await initUpstreamCa(
+    folder,
+    { name: "Hall 5", url, authorities, registrar: await birth(above.vendor) },
+    options,
+  );
+  const keys = await makeKeyPair();
+  const linked = await createCsr({ subject: pump, privateKey: keys.privateKey });
+  // Its request would have to be linked to this session, which a registrar's need not be.
+  await expect(ca.issue({ profile: "device", csr: linked })).rejects.toMatchObject({
+    code: "est/http",
+    facts: { status: 403 },
+  });
+});
+
+test("a device enrols through our server at the one above, with rules that change nothing", async () => {
+  const settings = { name: "x", url, authorities, registrar };
+  const here = await bench({
+    linking: "required",
+    authority: () => upstreamAuthority(upstreamClient(settings, options), authorities),
+    policy: { rules: [{ name: "r", callers: ["birth"], action: "issue", takeNames: "request" }] },
+  });
+  const local = await serve({ ca: above.ca, service: here.service }, "127.37.3.2");
+  const device = await birth(here.vendor);
+  const some = client(local, { trust: { explicit: authorities }, identity: { certificate: device } });
+  const { build, keys } = await builder(pump, { ip: ["192.0.2.7"] });
+  const issued = await some.enroll(build);
+  expect(issued).toMatchObject({ status: "issued", chain: [expect.anything(), above.ca.issuing] });
+  if (issued.status !== "issued") return;
+  const current = client(local, {
+    trust: { explicit: authorities },
+    identity: { certificate: { chain: issued.chain, key: keys.privateKey } },
+  });
+  expect(await current.reenroll((await builder(pump, { ip: ["192.0.2.7"] })).build)).toMatchObject({
+    status: "issued",
+  });
+  const other = await builder({ commonName: "another" });
+  await expect(some.enroll(other.build)).rejects.toMatchObject({ facts: { status: 400 } });
+  await server.close();
+  await expect(some.enroll(build)).rejects.toMatchObject({ facts: { status: 502 } });
+});
+
+test("what waits above waits here", async () => {
+  const waiting = (retryAfterMs: number) =>
+    upstreamAuthority(
+      { enroll: async () => await Promise.resolve({ status: "pending", retryAfterMs }) } as unknown as EstClient,
+      authorities,
+    );
+  const request = await createCsr({ subject: pump, privateKey });
+  const wish = { request, profile: "device", subject: pump, san: none, days: undefined } as const;
+  expect(await waiting(0).issue(wish)).toEqual({ status: "pending", retryAfterS: 30 });
+  expect(await waiting(90_500).issue(wish)).toEqual({ status: "pending", retryAfterS: 91 });
+  await waiting(0).supersede("00");
+  expect(await waiting(0).isRevoked(above.ca.issuing)).toBe(false);
+});
+
+test("a root that is reached by files only: request, certificate, and what is refused", async () => {
+  const folder = join(temporaryFolder(), "ca");
+  await expect(importOfflineCa(folder, [], options)).rejects.toMatchObject({ code: "usage/ca-missing" });
+  for (const name of ["", "x".repeat(49)])
+    await expect(requestOfflineCa(folder, { ...options, name })).rejects.toMatchObject({ code: "usage/argument" });
+  const begun = await requestOfflineCa(folder, { ...options, name: "Hall 5", passphrase: "open" });
+  expect((await requestOfflineCa(folder, { ...options, name: "Hall 5" })).pem).toBe(begun.pem);
+  expect(readFileSync(join(folder, "issuing.key.pem"), "utf8")).toContain("ENCRYPTED");
+  expect(existsSync(join(folder, "index"))).toBe(false);
+  await expect(openCa(folder, options)).rejects.toMatchObject({ code: "usage/ca-missing" });
+  const root = await authority("Corp Root");
+  const opened = { ...options, passphrase: "open" };
+  await expect(importOfflineCa(folder, [root.certificate], opened)).rejects.toMatchObject({
+    code: "trust/key-mismatch",
+  });
+  const sign = async (issuer: typeof root, isCa: boolean) =>
+    await make({
+      publicKey: begun.publicKey,
+      subject: begun.subject,
+      san: {},
+      issuer: issuer.certificate,
+      issuerKey: issuer.key,
+      ...(isCa ? { usage: { pathLength: 0, server: false, client: false } } : {}),
+    });
+  await expect(importOfflineCa(folder, [await sign(root, false), root.certificate], opened)).rejects.toMatchObject({
+    code: "trust/not-a-ca",
+  });
+  const other = await authority("Other Root");
+  await expect(importOfflineCa(folder, [await sign(other, true), root.certificate], opened)).rejects.toMatchObject({
+    code: "trust/unknown-authority",
+  });
+  const good = await sign(root, true);
+  const ca = await importOfflineCa(folder, [root.certificate, good], opened);
+  expect([ca.name, ca.root, ca.issuing]).toEqual(["Hall 5", root.certificate, good]);
+  await expect(importOfflineCa(folder, [root.certificate, good], opened)).rejects.toMatchObject({
+    code: "usage/ca-exists",
+  });
+  await expect(requestOfflineCa(folder, { ...options, name: "Hall 5" })).rejects.toMatchObject({
+    code: "usage/ca-exists",
+  });
+  expect((await ca.issue({ profile: "device", publicKey, subject: pump })).chain).toHaveLength(2);
+  await expect(ca.rootCrl()).rejects.toMatchObject({ code: "usage/file" });
+  writeFileSync(join(folder, "root.cert.pem"), toPem(root.certificate));
+});
