@@ -15,7 +15,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   pki: [],
   auth: [],
   events: [],
-  capture: ["wire"],
+  capture: ["wire", "dtls"],
   transport: ["wire", "dtls", "pki"],
   target: ["wire", "objects", "dtls", "pki", "auth", "events", "transport"],
   originator: ["wire", "objects", "dtls", "pki", "auth", "events", "transport"],
