@@ -103,12 +103,12 @@ export function sealKey(key: KeyObject, recipient: EnvelopeRecipient, signer: En
 export function openKey(der: Uint8Array, with_: KeyObject): OpenedKey {
   return parsing("usage/key", "sealed private key", () => {
     const [, recipients, encrypted] = sequenceIn(explicitContent(der, ids.envelopedData), 4);
-    const [type, how, octets] = readElements((encrypted ?? fail()).content, 3, what);
-    if (readOid(type ?? fail()) !== ids.signedData || octets?.tag !== Tag.implicit0) throw fail();
-    const [cipherId, iv] = readElements((how ?? fail()).content, 2, what);
-    if (readOid(cipherId ?? fail()) !== ids.aes256Cbc || iv?.content.length !== 16) throw fail();
-    const [info] = readElements((recipients ?? fail()).content, 1, what);
-    const contentKey = unwrapContentKey(info ?? fail(), with_);
+    const [type, how, octets] = readElements(sure(encrypted).content, 3, what);
+    if (readOid(sure(type)) !== ids.signedData || octets?.tag !== Tag.implicit0) throw fail();
+    const [cipherId, iv] = readElements(sure(how).content, 2, what);
+    if (readOid(sure(cipherId)) !== ids.aes256Cbc || iv?.content.length !== 16) throw fail();
+    const [info] = readElements(sure(recipients).content, 1, what);
+    const contentKey = unwrapContentKey(sure(info), with_);
     const decipher = createDecipheriv("aes-256-cbc", contentKey, iv.content);
     return openSigned(new Uint8Array(Buffer.concat([decipher.update(octets.content), decipher.final()])));
   });
@@ -149,22 +149,22 @@ function signedPackage(key: KeyObject, { certificate, key: signingKey }: Envelop
 /** The content was signed by the certificate beside it, and it is one key. */
 function openSigned(der: Uint8Array): OpenedKey {
   const [, , encapsulated, ...rest] = sequenceIn(readOnly(der, Tag.sequence, what), 6);
-  const [type, content] = readElements((encapsulated ?? fail()).content, 2, what);
-  if (readOid(type ?? fail()) !== ids.keyPackage || content === undefined) throw fail();
+  const [type, content] = readElements(sure(encapsulated).content, 2, what);
+  if (readOid(sure(type)) !== ids.keyPackage || content === undefined) throw fail();
   const package_ = readOnly(content.content, Tag.octetString, what).content;
-  const bundle = rest.find(({ tag }) => tag === Tag.context0) ?? fail();
+  const bundle = sure(rest.find(({ tag }) => tag === Tag.context0));
   const certificates = readElements(bundle.content, 8, what).flatMap(({ raw }) => parseCertificates(raw));
-  const [info] = readElements((rest.at(-1) ?? fail()).content, 1, what);
-  const fields = sequenceIn(info ?? fail(), 7);
-  const signer = certificates.find((one) => isNamed(one, fields[1] ?? fail())) ?? fail();
-  const attributes = fields.find(({ tag }) => tag === Tag.context0) ?? fail();
-  const signature = fields.find(({ tag }) => tag === Tag.octetString) ?? fail();
+  const [info] = readElements(sure(rest.at(-1)).content, 1, what);
+  const fields = sequenceIn(sure(info), 7);
+  const signer = sure(certificates.find((one) => isNamed(one, sure(fields[1]))));
+  const attributes = sure(fields.find(({ tag }) => tag === Tag.context0));
+  const signature = sure(fields.find(({ tag }) => tag === Tag.octetString));
   const signed = writeElement(Tag.set, attributes.content);
   if (!verify("sha256", signed, signer.publicKey, signature.content)) throw fail();
   const value = (id: string): DerElement => {
     const found = readElements(attributes.content, 8, what).map((one) => readElements(one.content, 2, what));
     const [, values] = found.find(([oid]) => oid !== undefined && readOid(oid) === id) ?? [];
-    return readElement((values ?? fail()).content, what);
+    return readElement(sure(values).content, what);
   };
   const expected = value(ids.messageDigest).content;
   const actual = digest(package_);
@@ -219,18 +219,18 @@ function recipientInfo(recipient: EnvelopeRecipient, contentKey: Uint8Array): Ui
 
 function unwrapContentKey(info: DerElement, key: KeyObject): Uint8Array {
   const fields = readElements(info.content, 5, what);
-  const last = fields.at(-1) ?? fail();
+  const last = sure(fields.at(-1));
   if (info.tag === 0xa2 && key.type === "secret") return unwrap(key.export(), last.content);
   if (info.tag === Tag.sequence && keyFacts(key).type === "rsa") {
     const padding = constants.RSA_PKCS1_OAEP_PADDING;
     return privateDecrypt({ key, padding, oaepHash: "sha256" }, last.content);
   }
   if (info.tag !== Tag.context1 || keyFacts(key).type !== "ecdsa") throw fail();
-  const originator = readElement((fields[1] ?? fail()).content, what);
+  const originator = readElement(sure(fields[1]).content, what);
   const spki = writeElement(Tag.sequence, originator.content);
   const peer = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
   const [, octets] = readElements(readElement(last.content, what).content, 2, what);
-  return unwrap(agreedKey(key, peer), (octets ?? fail()).content);
+  return unwrap(agreedKey(key, peer), sure(octets).content);
 }
 
 /** X9.63 with SHA-256 over the agreed secret, for an AES-256 wrapping key. @see RFC 5753 7.2 */
@@ -260,14 +260,14 @@ function wrap(key: Uint8Array, contentKey: Uint8Array): { readonly id: string; r
 }
 
 function unwrap(key: Uint8Array, octets: Uint8Array): Uint8Array {
-  const decipher = createDecipheriv((wraps[key.length] ?? fail()).cipher, key, wrapIv);
+  const decipher = createDecipheriv(sure(wraps[key.length]).cipher, key, wrapIv);
   return Buffer.concat([decipher.update(octets), decipher.final()]);
 }
 
 function explicitContent(der: Uint8Array, id: string): DerElement {
   const [type, content] = sequenceIn(readOnly(der, Tag.sequence, what), 2);
-  if (readOid(type ?? fail()) !== id) throw fail();
-  return readOnly((content ?? fail()).content, Tag.sequence, what);
+  if (readOid(sure(type)) !== id) throw fail();
+  return readOnly(sure(content).content, Tag.sequence, what);
 }
 
 function sequenceIn({ tag, content }: DerElement, max: number): readonly DerElement[] {
@@ -316,6 +316,11 @@ function isNamed(certificate: Certificate, issuerAndSerial: DerElement): boolean
 
 function digest(octets: Uint8Array): Buffer {
   return createHash("sha256").update(octets).digest();
+}
+
+/** What has to be there. */
+function sure<T>(value: T | undefined): T {
+  return value ?? fail();
 }
 
 /** One word for every reason: what exactly failed must not help who guesses. */

@@ -7,6 +7,8 @@ import { createCsr, parseCsr } from "../src/csr.ts";
 import { UsageError } from "../src/errors.ts";
 import { privateKeyToPem } from "../src/keys.ts";
 import type { Subject } from "../src/names.ts";
+import { cryptoKeyPair, signingAlgorithm } from "../src/signing.ts";
+import { Attribute, Pkcs10CertificateRequestGenerator, provider } from "../src/x509.ts";
 import { makeKeyPair, mustOpenssl, temporaryFolder } from "./support.ts";
 
 const folder = temporaryFolder();
@@ -146,4 +148,42 @@ test("any octets are refused; a changed request is refused or says the same unde
     }),
     { numRuns: 1000 },
   );
+});
+
+test("what goes with a request beside its names: a challenge password and the key to encrypt for", async () => {
+  for (const challengePassword of ["plain", "a/b+c=", "Pumpe Süd"])
+    expect(await createCsr({ subject, privateKey, challengePassword })).toMatchObject({ challengePassword });
+  for (const kind of ["symmetric", "asymmetric"] as const)
+    expect(await createCsr({ subject, privateKey, decryptKey: { kind, id: Uint8Array.of(1, 2) } })).toMatchObject({
+      decryptKey: { kind },
+    });
+  for (const challengePassword of ["", "x".repeat(256)])
+    await expect(createCsr({ subject, privateKey, challengePassword })).rejects.toMatchObject({
+      code: "usage/argument",
+    });
+  for (const id of [new Uint8Array(), new Uint8Array(65)])
+    await expect(createCsr({ subject, privateKey, decryptKey: { kind: "symmetric", id } })).rejects.toMatchObject({
+      code: "usage/csr",
+    });
+});
+
+test.each([
+  { name: "two values", id: "1.2.840.113549.1.9.7", values: ["0c0161", "0c0162"] },
+  { name: "a number", id: "1.2.840.113549.1.9.7", values: ["020101"] },
+  { name: "very much text", id: "1.2.840.113549.1.9.7", values: [`0c820400${"61".repeat(1024)}`] },
+])("refuses a challenge password of $name", async ({ id, values }) => {
+  const attribute = new Attribute(
+    id,
+    values.map((hex) => Uint8Array.from(Buffer.from(hex, "hex")).buffer),
+  );
+  const made = await Pkcs10CertificateRequestGenerator.create(
+    {
+      name: "CN=x",
+      keys: cryptoKeyPair({ privateKey, publicKey }),
+      signingAlgorithm: signingAlgorithm(privateKey),
+      attributes: [attribute],
+    },
+    provider,
+  );
+  expect(() => parseCsr(new Uint8Array(made.rawData))).toThrow(expect.objectContaining({ code: "usage/csr" }));
 });

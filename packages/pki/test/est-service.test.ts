@@ -4,7 +4,7 @@ import { readElements } from "../src/der.ts";
 import { makePasswordRecord } from "../src/est/auth.ts";
 import { parseCertificate, parseCertificates } from "../src/certificate.ts";
 import { createCsr } from "../src/csr.ts";
-import { PeerError, StateError, TrustError } from "../src/errors.ts";
+import { PeerError, StateError, TrustError, UsageError } from "../src/errors.ts";
 import { localAuthority, type EstAuthority } from "../src/est/authority.ts";
 import { readBody, writeBody } from "../src/est/encoding.ts";
 import type { HttpAnswer } from "../src/est/http.ts";
@@ -339,6 +339,7 @@ test.each([
   expect(bodyText(answer)).not.toContain("secret");
   expect(here.events.at(-1)).toMatchObject({ outcome: "failed", error });
   const gone = await bench({ authority: () => failing(error) });
+  expect(await enrol(gone, { chain: (await birth(gone.vendor)).chain })).toMatchObject({ status });
   expect(await gone.service.handle(request({ method: "GET", path: "/.well-known/est/cacerts" }))).toMatchObject({
     status,
   });
@@ -379,4 +380,73 @@ test("the authority's certificates of a change of root are served", async () => 
   const here = await bench({ authority: (ca) => localAuthority(ca, { rollover: [next.certificate] }) });
   const answer = await here.service.handle(request({ method: "GET", path: "/.well-known/est/cacerts" }));
   expect(parseCertificates(readBody(octets(bodyText(answer))).der)).toHaveLength(3);
+});
+
+test("more requests than may wait are turned away until some are decided or forgotten", async () => {
+  const here = await bench({ policy: { rules: [{ name: "ask", callers: ["birth"], action: "hold" }] } });
+  const { chain } = await birth(here.vendor);
+  await enrol(here, { chain });
+  const [waiting] = await here.register.list();
+  if (waiting === undefined) throw new RangeError("nothing waits");
+  const old = new Date(noon.getTime() - 31 * day).toISOString();
+  await here.register.hold({ ...waiting, id: "00000000000000aa", askedAt: old });
+  await here.register.hold({ ...waiting, id: "00000000000000ab" });
+  expect((await here.register.list()).map(({ id }) => id)).not.toContain("00000000000000aa");
+  const full: typeof here.register = {
+    ...here.register,
+    hold: async () => await Promise.reject(new UsageError("usage/est", "more than 1000 requests wait already")),
+  };
+  const crowded = await bench({
+    register: full,
+    policy: { rules: [{ name: "ask", callers: ["birth"], action: "hold" }] },
+  });
+  expect(await enrol(crowded, { chain: (await birth(crowded.vendor, "0009")).chain })).toMatchObject({
+    status: 503,
+    headers: { "retry-after": "30" },
+  });
+});
+
+test("a key that waited is made when a person lets it through, and again only after another word", async () => {
+  const { privateKey, publicKey } = await makeKeyPair();
+  const signer = await plant.ca.issue({ profile: "tool", publicKey, subject: { commonName: "signer" } });
+  const keyDelivery = { signer: { certificate: signer.certificate, key: privateKey }, plain: false };
+  const here = await bench({ keyDelivery, policy: { rules: [{ name: "ask", callers: ["birth"], action: "hold" }] } });
+  const { chain } = await birth(here.vendor);
+  const path = "/.well-known/est/serverkeygen";
+  expect(await enrol(here, { chain, path })).toMatchObject({
+    status: 400,
+    body: expect.stringContaining("encrypted only"),
+  });
+  const id = Buffer.from(chain[0]?.constraints.subjectKeyId ?? "", "hex");
+  const body = octets(
+    writeBody(
+      (await createCsr({ subject: pump, privateKey: keys.privateKey, decryptKey: { kind: "asymmetric", id } })).der,
+    ),
+  );
+  expect((await enrol(here, { chain, path, body })).status).toBe(202);
+  await approveHeld(here.register, heldId("Acme/00C0FFEE", undefined), { now: now() });
+  expect(await enrol(here, { chain, path, body })).toMatchObject({
+    status: 200,
+    headers: { "content-type": expect.stringContaining("multipart/mixed"), "cache-control": "no-store" },
+  });
+  expect((await enrol(here, { chain, path, body })).status).toBe(202);
+  const symmetric = octets(
+    writeBody(
+      (await createCsr({ subject: pump, privateKey: keys.privateKey, decryptKey: { kind: "symmetric", id } })).der,
+    ),
+  );
+  expect((await enrol(here, { chain, path, body: symmetric })).status).toBe(400);
+});
+
+test("Digest over the service: a wrong path, an unknown user, a hash that is not offered", async () => {
+  const record = await makePasswordRecord({ username: "ann", password: "correct horse" }, "est");
+  const users = (name: string) => Promise.resolve(name === "ann" ? record : undefined);
+  const here = await bench({ callers: { users, passwordAlone: true } });
+  for (const header of [
+    'Digest username="bob", algorithm=SHA-256, qop=auth',
+    'Digest username="ann", algorithm=SHA-256, qop=auth, uri="/other"',
+    'Digest username="ann", algorithm=MD5, qop=auth',
+    'Digest username="ann", algorithm=SHA-256, qop="auth-int"',
+  ])
+    expect((await enrol(here, { chain: [], headers: { authorization: header } })).status).toBe(401);
 });

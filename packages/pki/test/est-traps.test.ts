@@ -16,7 +16,7 @@ import { pkcs7ToPem, writePkcs7 } from "../src/pkcs7.ts";
 import { linkRoots } from "../src/rollover.ts";
 import { verifyChain } from "../src/verify.ts";
 import { builder, now, pump } from "./est-support.ts";
-import { authority, make, makeKeyPair, mustOpenssl, noon } from "./support.ts";
+import { authority, make, makeKeyPair, mustOpenssl, noon, opensslIssue } from "./support.ts";
 
 const keys = await makeKeyPair();
 const request = await createCsr({ subject: pump, privateKey: keys.privateKey });
@@ -392,6 +392,11 @@ test("a change of root: all four certificates are understood, and either root al
   const pem = toPem([newWithNew]);
   expect(pem).toContain("BEGIN CERTIFICATE");
   await expect(linkRoots(root, root)).rejects.toMatchObject({ code: "usage/argument" });
+  const foreign = opensslIssue(undefined, {
+    subject: "/DC=example/CN=Foreign",
+    extensions: "basicConstraints=critical,CA:TRUE\n",
+  });
+  await expect(linkRoots(root, foreign)).rejects.toMatchObject({ code: "usage/argument" });
   await expect(linkRoots(root, issuing)).rejects.toMatchObject({ code: "usage/argument" });
 });
 

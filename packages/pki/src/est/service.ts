@@ -62,28 +62,32 @@ export function makeEstService(options: EstServiceOptions): EstService {
   const limits = { ...defaultEstLimits, ...options.limits };
   const rate = new RateLimiter(limits.burst, limits.perMinute);
   const failures = new RateLimiter(limits.failures, limits.failures);
-  const byLabel = new Map([["", authority], ...Object.entries(labels)]);
-  const callers = new Map([...byLabel.values()].map((one) => [one, makeCallers(options.callers, one)]));
+  const byLabel = new Map(
+    [["", authority] as const, ...Object.entries(labels)].map(([label, one]) => [
+      label,
+      { authority: one, callers: makeCallers(options.callers, one) },
+    ]),
+  );
 
   const enrolment = async (
     request: HttpRequest,
     operation: Operation,
     label: string | undefined,
-    chosen: EstAuthority,
+    { authority: above, callers }: Served,
   ): Promise<HttpAnswer> => {
     const at = now();
     const tell = (outcome: EstEvent["outcome"], more: Partial<EstEvent> = {}): void =>
       onEvent?.({ at, address: request.address, operation, label, outcome, ...more });
     if (!failures.has(request.address, at)) return tooMany(failures.take(request.address, at));
-    const who = await callers.get(chosen)?.of(request, at);
-    if (who?.ok !== true) {
-      const { status = 403, reason = "", challenges = [] } = who ?? {};
-      const isAttempt = request.headers["authorization"] !== undefined || status === 403;
-      if (isAttempt) failures.take(request.address, at);
-      tell("refused", { reason });
-      return text(status, reason, challenges.length === 0 ? {} : { "www-authenticate": challenges });
-    }
     try {
+      const who = await callers.of(request, at);
+      if (!who.ok) {
+        const { status, reason, challenges } = who;
+        const isAttempt = request.headers["authorization"] !== undefined || status === 403;
+        if (isAttempt) failures.take(request.address, at);
+        tell("refused", { reason });
+        return text(status, reason, challenges.length === 0 ? {} : { "www-authenticate": challenges });
+      }
       const csr = parseCsr(readBody(request.body).der);
       const unlinked = linkProblem(who.caller, csr.challengePassword, request.tls.binding, linking);
       if (unlinked !== undefined) {
@@ -93,7 +97,7 @@ export function makeEstService(options: EstServiceOptions): EstService {
       const deliver =
         operation === "serverkeygen" ? keyParts(options.keyDelivery, csr, request.tls.chain[0]) : undefined;
       const asked = { operation, label, caller: who.caller, request: csr, address: request.address };
-      const result = await enrol(options, chosen, asked);
+      const result = await enrol(options, above, asked);
       tell(result.status, eventOf(result));
       if (result.status === "refused") return text(403, result.reason);
       if (result.status === "pending") {
@@ -129,14 +133,13 @@ export function makeEstService(options: EstServiceOptions): EstService {
         return text(404, "keys are not made by this server");
       try {
         if (operation === "cacerts") {
-          const certificates = await chosen.caCertificates();
+          const certificates = await chosen.authority.caCertificates();
           const body = writeBody(writePkcs7({ certificates: certificates.map(({ der }) => der) }));
           return answer(200, media.caCertificates, body);
         }
         if (operation === "csrattrs") {
-          const who = await callers.get(chosen)?.of(request, now());
-          const rule =
-            who?.ok === true ? ruleFor(options.policy(), { operation, label, caller: who.caller }) : undefined;
+          const who = await chosen.callers.of(request, now());
+          const rule = who.ok ? ruleFor(options.policy(), { operation, label, caller: who.caller }) : undefined;
           const keyKind = rule?.keyKind;
           const wish = writeCsrAttributes({
             challenge: linking === "required",
@@ -153,6 +156,12 @@ export function makeEstService(options: EstServiceOptions): EstService {
       return await enrolment(request, operation, label, chosen);
     },
   };
+}
+
+/** What stands behind a label. */
+interface Served {
+  readonly authority: EstAuthority;
+  readonly callers: ReturnType<typeof makeCallers>;
 }
 
 /** A request may be linked to the TLS session that carries it; a registrar's was made in another one. @see RFC 7030 3.5, 3.7 */

@@ -70,7 +70,10 @@ export async function listenEst(service: EstService, options: EstListenOptions):
     // Read once, here: Node 22 takes the chain off the session when it is first asked for.
     peers.set(socket, readFacts(socket, "server"));
   });
-  server.on("request", (request, response) => void serve(service, peers, request, response));
+  server.on("request", (request, response) => {
+    // The service answers its own faults; what is left is a socket that died meanwhile, or a fault of the caller's observer.
+    serve(service, peers, request, response).catch(() => request.socket.destroy());
+  });
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("clientError", (error, socket) => refuseUnread(error, socket));
   await new Promise<void>((resolve, reject) => {
