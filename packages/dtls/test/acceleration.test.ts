@@ -1,14 +1,17 @@
 import { createRequire } from "node:module";
 import { expect, test } from "vitest";
 import * as fc from "fast-check";
+import { createClientEngine } from "../src/engine.ts";
 import { trafficKeys } from "../src/key-schedule.ts";
+import { primitivesFor, requireAcceleration } from "../src/record/acceleration.ts";
 import { recordCipher } from "../src/record/cipher.ts";
 import { contentTypes, dtls12, headerLength } from "../src/record/header.ts";
 import { lastSequence } from "../src/record/layer.ts";
-import { load } from "../src/record/native-library.ts";
+import { load, nativeLibrary } from "../src/record/native-library.ts";
+import { make, nativePrimitives, tryOut } from "../src/record/native-primitives.ts";
 import { agrees } from "../src/record/native-trial.ts";
 import { nodePrimitives } from "../src/record/node-primitives.ts";
-import type { Primitives } from "../src/record/primitives.ts";
+import type { PrimitiveName, Primitives } from "../src/record/primitives.ts";
 import { cipherSuite, cipherSuites } from "../src/suites.ts";
 
 const none = new Uint8Array(0);
@@ -169,4 +172,56 @@ test.each(aeads)("%s is not used directly where it opens what was changed", (nam
     },
   };
   expect(agrees(credulous, name)).toBe(false);
+});
+
+test("what cannot be had is left to node:crypto, or is an error where it is required", () => {
+  const absent = (): string => "not there";
+  expect(primitivesFor("auto", ["sha1"], absent)).toBe(nodePrimitives);
+  expect(primitivesFor("off", ["sha1"])).toBe(nodePrimitives);
+  const missing = expect.objectContaining({ code: "usage/state", message: expect.stringContaining("not there") });
+  expect(() => primitivesFor("required", ["sha1"], absent)).toThrow(missing);
+  expect(() => requireAcceleration("not there")).toThrow(missing);
+  expect(createClientEngine({ acceleration: "required" }).state).toBe("new");
+  expect(make("not there")).toBe("not there");
+  expect(tryOut("not there", ["sha1"], new Map())).toBe("not there");
+});
+
+test("one cipher that fails its trial does not take the others along, and is not tried again", () => {
+  const outcomes = new Map<PrimitiveName, boolean>([["sha1", false]]);
+  expect(tryOut(nodePrimitives, ["aes-128-gcm"], outcomes)).toBe(nodePrimitives);
+  expect(tryOut(nodePrimitives, ["aes-128-cbc", "sha1"], outcomes)).toMatch("sha1");
+  expect(outcomes.get("aes-128-cbc")).toBe(true);
+});
+
+test("more than a record holds is never written into the memory of the calls", () => {
+  const head = header(1, none);
+  for (const id of [0xc02b, 0xc023, 0xc006]) {
+    const seal = (): Uint8Array => cipherOf(id, "required", true).seal(head, new Uint8Array(20_000));
+    expect(seal).toThrow(expect.objectContaining({ code: "bug/unreachable" }));
+  }
+  expect(cipherOf(0xc02b, "required", true).open(head, new Uint8Array(20_000))).toBeUndefined();
+});
+
+test("a call that is refused is an error, and leaves none behind", () => {
+  const library = nativeLibrary();
+  if (typeof library === "string") throw new Error(library);
+  let cleared = 0;
+  const refusing = make({ ...library, initCipher: () => 0, clearErrors: () => (cleared += 1) });
+  if (typeof refusing === "string") throw new Error(refusing);
+  expect(() => refusing.aead("aes-128-gcm", new Uint8Array(16), 16)).toThrow(
+    expect.objectContaining({ code: "bug/unreachable" }),
+  );
+  expect(cleared).toBe(1);
+  expect(tryOut(refusing, ["aes-128-gcm"], new Map())).toMatch("aes-128-gcm");
+  expect(nativePrimitives(["aes-128-gcm"])).toMatchObject({ accelerated: true });
+});
+
+test.each([0xc023, 0xc006])("suite %i: keys of a MAC are released too", (id) => {
+  for (const acceleration of ["required", "off"] as const)
+    for (const etm of [true, false]) {
+      const cipher = cipherOf(id, acceleration, etm);
+      cipher.dispose();
+      if (acceleration === "required")
+        expect(() => cipher.seal(header(1, none), none)).toThrow(expect.objectContaining({ code: "dtls/closed" }));
+    }
 });

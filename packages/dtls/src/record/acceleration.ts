@@ -11,8 +11,7 @@ import type { PrimitiveName, Primitives } from "./primitives.ts";
 export type Acceleration = "auto" | "required" | "off";
 
 /** @throws {DtlsError} `usage/state` where there is no acceleration here. */
-export function requireAcceleration(): void {
-  const library = nativeLibrary();
+export function requireAcceleration(library = nativeLibrary()): void {
   if (typeof library === "string") throw missing(library);
 }
 
@@ -21,9 +20,13 @@ export function requireAcceleration(): void {
  *
  * @throws {DtlsError} `usage/state` where acceleration is required and cannot be had.
  */
-export function primitivesFor(acceleration: Acceleration, names: readonly PrimitiveName[]): Primitives {
+export function primitivesFor(
+  acceleration: Acceleration,
+  names: readonly PrimitiveName[],
+  nativeFor = nativePrimitives,
+): Primitives {
   if (acceleration === "off") return nodePrimitives;
-  const native = nativePrimitives(names);
+  const native = nativeFor(names);
   if (typeof native !== "string") return native;
   if (acceleration === "auto") return nodePrimitives;
   throw missing(native);

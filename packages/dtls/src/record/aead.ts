@@ -39,7 +39,7 @@ export function aeadCipher(bulk: Aead, { key, iv }: DirectionKeys, primitives: P
       if (length < 0) return undefined;
       const nonce = nonceOf(header);
       // The nonce that was sent counts: some stacks count it apart from the record's number.
-      for (let i = 0; i < explicit; i++) nonce[iv.length + i] = body[i] ?? 0;
+      if (explicit > 0) nonce.set(body.subarray(0, explicit), iv.length);
       return aead.decrypt(nonce, additionalData(header, length), body.subarray(explicit));
     },
     dispose: () => aead.dispose(),
@@ -58,12 +58,13 @@ function prefixNonces(iv: Uint8Array): Nonces {
   };
 }
 
-function xorNonces(given: Uint8Array): Nonces {
-  const iv = Uint8Array.from(given);
-  const nonce = Buffer.alloc(iv.length);
+function xorNonces(iv: Uint8Array): Nonces {
+  const nonce = Buffer.from(iv);
+  const at = iv.length - 8;
+  const [high, low] = [nonce.readUInt32BE(at), nonce.readUInt32BE(at + 4)];
   return ({ epoch, seq }) => {
-    writeNumber(nonce.fill(0), epoch, seq, iv.length - 8);
-    for (let i = 0; i < iv.length; i++) nonce[i] = (nonce[i] ?? 0) ^ (iv[i] ?? 0);
+    nonce.writeUInt32BE((high ^ ((epoch << 16) | Math.floor(seq / 2 ** 32))) >>> 0, at);
+    nonce.writeUInt32BE((low ^ seq) >>> 0, at + 4);
     return nonce;
   };
 }

@@ -47,7 +47,7 @@ const noCid = new Uint8Array(0);
 export function readRecords(datagram: Uint8Array, cidLength: number): readonly RawRecord[] {
   const records: RawRecord[] = [];
   for (let at = 0; at + headerLength <= datagram.length;) {
-    const type = datagram[at] ?? 0;
+    const type = octetAt(datagram, at);
     const ids = type === contentTypes.connectionId ? cidLength : 0;
     if (type < 20 || type > 25 || (type === contentTypes.connectionId && ids === 0)) break;
     const body = at + headerLength + ids;
@@ -124,7 +124,11 @@ export function writeNumber(target: Uint8Array, epoch: number, seq: number, at: 
 
 /** A `DataView` would cost more than all that is read by it. */
 function uint16At(octets: Uint8Array, at: number): number {
-  return ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
+  return (octetAt(octets, at) << 8) | octetAt(octets, at + 1);
+}
+
+function octetAt(octets: Uint8Array, at: number): number {
+  return octets[at] ?? 0;
 }
 
 function writeUint16(target: Uint8Array, value: number, at: number): void {

@@ -1,7 +1,7 @@
 import { macLength } from "../key-schedule.ts";
 import type { AeadName, MacName } from "../suites.ts";
 import { nativeLibrary } from "./native-library.ts";
-import type { Pointer } from "./native-library.ts";
+import type { NativeLibrary, Pointer } from "./native-library.ts";
 import { agrees } from "./native-trial.ts";
 import type { Aead, BlockCipher, Mac, PrimitiveName, Primitives } from "./primitives.ts";
 import { Context, maxOctets, places, Workspace } from "./workspace.ts";
@@ -13,18 +13,31 @@ const tried = new Map<PrimitiveName, boolean>();
 
 /** The same primitives by direct calls into OpenSSL, or why they cannot be had for these. */
 export function nativePrimitives(names: readonly PrimitiveName[]): Primitives | string {
-  made ??= make();
-  if (typeof made === "string") return made;
-  for (const name of names) {
-    const good = tried.get(name) ?? agrees(made, name);
-    tried.set(name, good);
-    if (!good) return `${name} of OpenSSL, called directly, does not do what it should`;
-  }
-  return made;
+  made ??= make(nativeLibrary());
+  return tryOut(made, names, tried);
 }
 
-function make(): Primitives | string {
-  const library = nativeLibrary();
+/**
+ * The primitives, where each of these does what it should.
+ *
+ * @param outcomes Of those that were tried before.
+ */
+export function tryOut(
+  primitives: Primitives | string,
+  names: readonly PrimitiveName[],
+  outcomes: Map<PrimitiveName, boolean>,
+): Primitives | string {
+  if (typeof primitives === "string") return primitives;
+  for (const name of names) {
+    const good = outcomes.get(name) ?? agrees(primitives, name);
+    outcomes.set(name, good);
+    if (!good) return `${name} of OpenSSL, called directly, does not do what it should`;
+  }
+  return primitives;
+}
+
+/** The primitives on a library; a reason why there is none stays one. */
+export function make(library: NativeLibrary | string): Primitives | string {
   if (typeof library === "string") return library;
   const work = new Workspace(library);
   const fetched = new Map<string, Pointer>();
