@@ -73,6 +73,10 @@ test.each([
   good("Get_Instance_Attribute_List", SymbolListRequest, "0200 0100 0200", [1, 2]),
 ])("$name", ({ holds }) => holds());
 
+test.each([{ code: 0xc4 }, structure])("the size of a type is what it takes on the wire: $code", (type) => {
+  expect(tagTypeSize(type)).toBe(encode(TagType, type).length);
+});
+
 /** Reference ethernet-ip.md 12. */
 test("V17: Read_Tag of 'Tag' inside an Unconnected_Send, and V18: its reply", () => {
   const request = decode(MessageRouterRequest, hex("4c03 9103546167 00 0100"));
