@@ -98,7 +98,8 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
   const dtls = await listenOn(socket, fd, options.dtls);
   // Sending to a group goes out of the interface that the port stands on, not by the default route.
   if (address !== "0.0.0.0" && isIP(address) === 4) socket.setMulticastInterface(address);
-  const batch = native === undefined || fd === undefined ? undefined : new SendBatch(native, fd, failed);
+  const marks = native !== undefined && fd !== undefined;
+  let batch: SendBatch | undefined;
   const plain = new PlainSender(socket, failed);
 
   const close = async (): Promise<void> => {
@@ -113,7 +114,7 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
   };
   return {
     local,
-    marks: batch !== undefined,
+    marks,
     get sendErrors() {
       return errors;
     },
@@ -123,10 +124,12 @@ export async function openIoPort(options: IoPortOptions): Promise<IoPort> {
       const isUsable = isIP(remote.address) !== 0 && remote.port > 0 && remote.port < 65_536;
       const hops = isMulticast(remote.address) ? ttl : undefined;
       if (!isUsable) return { facts, send: () => (isOpen ? failed() : undefined) };
-      if (batch === undefined || isIP(remote.address) !== 4)
+      if (!marks || isIP(remote.address) !== 4)
         return { facts, send: (bytes) => (isOpen ? plain.send(bytes, remote, hops) : undefined) };
+      // Only now: most ports of a lab never send.
+      const sender = (batch ??= new SendBatch(native, fd, failed));
       const destination = nativeDestination(remote.address, remote.port, dscp, hops);
-      const send = (bytes: Uint8Array): void => (isOpen ? batch.add(bytes, destination) : undefined);
+      const send = (bytes: Uint8Array): void => (isOpen ? sender.add(bytes, destination) : undefined);
       return dscp === undefined ? { facts, send } : { facts, dscp, send };
     },
     join(group, port = local.port) {
