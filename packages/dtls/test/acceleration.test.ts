@@ -119,6 +119,7 @@ test.each([
     code: "1010117f",
     find: () => ({ ...koffi, load: () => ({ func: older }) }),
   },
+  { why: "addresses are too large", code: "53 bits", find: () => ({ ...koffi, address: () => 2n ** 56n }) },
   { why: "addresses have other sizes", code: "64-bit", find: () => ({ ...koffi, sizeof: () => 4 }) },
 ])("no acceleration where $why", ({ code, find }) => {
   expect(load(find)).toMatch(code);

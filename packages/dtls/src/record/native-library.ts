@@ -4,7 +4,7 @@ import type * as koffi from "koffi";
 
 type Koffi = Pick<typeof koffi, "address" | "load" | "sizeof">;
 
-/** An address, or 0 for none. Every address of a process fits into a double's 53 bits, which is checked. */
+/** An address, or 0 for none. Addresses of a process fit into a double's 53 bits, which is checked once. */
 export type Pointer = number;
 
 /** A function of OpenSSL, all of whose arguments are numbers or addresses. */
@@ -69,6 +69,8 @@ function requireKoffi(): Koffi {
 
 function bind(koffi: Koffi): NativeLibrary | string {
   if (koffi.sizeof("void *") !== 8 || endianness() !== "LE") return "this is no 64-bit machine of the usual order";
+  const address = koffi.address(Buffer.allocUnsafeSlow(64));
+  if (!Number.isSafeInteger(Number(address))) return "addresses of this machine have more than 53 bits";
   const program = koffi.load(null);
   // Addresses travel as numbers: half the cost of big integers, and a third of that of buffers.
   const call = (name: string, result: string, ...types: readonly string[]): Call =>
@@ -92,10 +94,6 @@ function bind(koffi: Koffi): NativeLibrary | string {
     updateMac: call("EVP_MAC_update", "int", p, p, "size_t"),
     finishMac: call("EVP_MAC_final", "int", p, p, p, "size_t"),
     clearErrors: call("ERR_clear_error", "void"),
-    addressOf(octets) {
-      const address = Number(koffi.address(octets));
-      if (!Number.isSafeInteger(address)) throw new RangeError("an address has more than 53 bits");
-      return address;
-    },
+    addressOf: (octets) => Number(koffi.address(octets)),
   };
 }
