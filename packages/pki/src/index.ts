@@ -105,6 +105,8 @@ export {
   writeKeyFile,
 } from "./keys.ts";
 export type { KeyFileOptions, KeyKind, KeyPair } from "./keys.ts";
+export { flawedSigner, flaws, strangerIdentity } from "./flawed.ts";
+export type { Flaw, FlawedIdentity, FlawedSigner } from "./flawed.ts";
 export { acquireLock, withLock } from "./lock.ts";
 export type { Lock, Pause } from "./lock.ts";
 export { canonicalIp, checkAlternativeNames, isDnsName, maxAlternativeNames } from "./names.ts";
