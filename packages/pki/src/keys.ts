@@ -64,6 +64,22 @@ export function parsePrivateKey(pem: string | Uint8Array, passphrase?: string): 
   return key;
 }
 
+/**
+ * Reads a private key from DER: PKCS#8, or the older forms that some EST servers still send.
+ *
+ * @throws {UsageError} `usage/key`
+ */
+export function privateKeyFromDer(der: Uint8Array): KeyObject {
+  for (const type of ["pkcs8", "sec1", "pkcs1"] as const) {
+    try {
+      return parsePrivateKey(privateKeyToPem(createPrivateKey({ key: Buffer.from(der), format: "der", type })));
+    } catch {
+      // Another form, perhaps; what the library says of the octets stays out of the error.
+    }
+  }
+  throw new UsageError("usage/key", "this is not a private key");
+}
+
 /** Stores a private key in a file of mode 0600, durably. */
 export async function writeKeyFile(path: string, key: KeyObject, passphrase?: string): Promise<void> {
   await writeFileAtomic(path, privateKeyToPem(key, passphrase), { mode: 0o600 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import tls from "node:tls";
 import { expect, test } from "vitest";
 import { toPem } from "../src/certificate.ts";
+import { headerName } from "../src/est/http.ts";
 import { networkError } from "../src/est/network-errors.ts";
 import { dialEst, estPause, listenEst } from "../src/est/sockets.ts";
 import { makeKeyPair, writeKeyFile } from "../src/keys.ts";
@@ -75,7 +76,7 @@ test("HEAD, and a request on a connection that is kept", async () => {
   const head = await raw(
     "HEAD /.well-known/est/cacerts HTTP/1.1\r\nHost: x\r\n\r\nGET /.well-known/est/csrattrs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
   );
-  expect(head).toMatch(/^HTTP\/1\.1 200[^]*content-length: [1-9]\d*\r\n[^]*\r\n\r\nHTTP\/1\.1 204/);
+  expect(head).toMatch(/^HTTP\/1\.1 200[^]*Content-Length: [1-9]\d*\r\n[^]*\r\n\r\nHTTP\/1\.1 204/);
 });
 
 test("a client certificate that cannot be read counts as not shown", async () => {
@@ -241,4 +242,12 @@ test.each([
     code: expected,
     facts: { reason: code },
   });
+});
+
+test("header names are sent as libest knows them: it takes no other case", async () => {
+  const said = await raw(
+    "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+  );
+  expect(said).toContain("\r\nContent-Type: text/plain");
+  expect([headerName("www-authenticate"), headerName("retry-after")]).toEqual(["WWW-Authenticate", "Retry-After"]);
 });

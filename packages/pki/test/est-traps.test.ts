@@ -11,7 +11,7 @@ import type { HttpAnswer } from "../src/est/http.ts";
 import { readMultipart, writeMultipart } from "../src/est/multipart.ts";
 import type { EstConnection, EstDial } from "../src/est/sockets.ts";
 import { completeChain, sortCaCerts } from "../src/est/trust.ts";
-import { PkiError } from "../src/errors.ts";
+import { PkiError, TransportError } from "../src/errors.ts";
 import { pkcs7ToPem, writePkcs7 } from "../src/pkcs7.ts";
 import { linkRoots } from "../src/rollover.ts";
 import { verifyChain } from "../src/verify.ts";
@@ -99,20 +99,27 @@ function scripted(
   const left = [...answers];
   let dials = 0;
   let isOpen = true;
+  let isGone = false;
+  // Hangs up without the client seeing it at once.
+  const isSilent = answers.some(({ headers }) => headers?.["x-hangs-up"] === "silently");
   const connection: EstConnection = {
     tls: { chain, binding: "YmluZA==", version: "TLSv1.3" },
-    isOpen: () => isOpen,
+    isOpen: () => isOpen || (isSilent && !isGone),
     ask: async (_method, path, headers, body) => {
+      if (!isOpen) throw new TransportError("transport/closed", "closed");
       asked.push({ path, headers, body });
       const next = left.shift();
-      isOpen = next?.headers?.["connection"] !== "close";
+      isOpen = next?.headers?.["connection"] !== "close" && next?.headers?.["x-hangs-up"] === undefined;
       return await Promise.resolve({ status: 200, headers: {}, body: "", ...next });
     },
-    close: () => undefined,
+    close: () => {
+      isGone = true;
+    },
   };
   const dial: EstDial = async () => {
     dials++;
     isOpen = true;
+    isGone = false;
     return await Promise.resolve(connection);
   };
   const explicit = [root.certificate, issuing.certificate];
@@ -310,6 +317,15 @@ test("a key whose parts are swapped is read; one part missing is not", async () 
     return scripted([{ body, headers: { "content-type": type } }]).client.serverkeygen(build);
   };
   expect(await serve([certificate, key])).toMatchObject({ status: "issued", certificate: leaf });
+  for (const [type, kind] of [
+    ["sec1", "ecdsa-p256"],
+    ["pkcs1", "rsa-2048"],
+  ] as const) {
+    const own = await makeKeyPair(kind);
+    const of = await make({ publicKey: own.publicKey, issuer: issuing.certificate, issuerKey: issuing.key });
+    const old = { ...key, body: writeBody(own.privateKey.export({ type, format: "der" })) };
+    expect(await serve([old, { ...certificate, body: p7(of) }])).toMatchObject({ status: "issued", certificate: of });
+  }
   await expect(serve([certificate])).rejects.toMatchObject({ code: "est/answer" });
   await expect(serve([key])).rejects.toMatchObject({ code: "est/answer" });
   await expect(serve([{ ...key, body: "AAAA" }, certificate])).rejects.toMatchObject({ code: "est/answer" });
@@ -330,6 +346,16 @@ test("a server that hangs up after its challenge gets a request linked to the ne
   expect(dials()).toBe(2);
   expect(asked.map(({ headers }) => headers["authorization"]?.slice(0, 7))).toEqual([undefined, "Digest ", "Digest "]);
   expect(asked[0]?.path).toBe("/.well-known/est/line2/simpleenroll");
+});
+
+test("a server that hangs up after its challenge, and the client learns it by its next words (libest)", async () => {
+  const challenge = 'Digest realm="estrealm", qop="auth", nonce="n"';
+  const { client, dials } = scripted([
+    { status: 401, headers: { "www-authenticate": challenge, "x-hangs-up": "silently" } },
+    { body: p7(leaf) },
+  ]);
+  expect(await client.enroll(build)).toMatchObject({ status: "issued" });
+  expect(dials()).toBe(2);
 });
 
 test("a server that asks for the password for ever is left; one with an unknown scheme too", async () => {

@@ -116,7 +116,7 @@ function addServe(est: Command, shell: Shell): void {
           crls: await crlsOf(options["crl"]),
           realm,
           users: async (name) => (await readUsers(context)).find((record) => record.name === name),
-          schemes: options["md5"] === true ? ["SHA-256", "MD5", "basic"] : ["SHA-256", "basic"],
+          schemes: options["md5"] === true ? ["MD5", "SHA-256", "basic"] : ["SHA-256", "basic"],
           passwordAlone: options["withoutCertificate"] === true,
           certificateAlone: options["twoProofs"] !== true,
         },

@@ -1,9 +1,9 @@
 import type { KeyObject } from "node:crypto";
 import { parseCertificates, type Certificate } from "../certificate.ts";
 import type { CertificateRequest } from "../csr.ts";
-import { PeerError, TrustError, UsageError } from "../errors.ts";
+import { PeerError, TransportError, TrustError, UsageError } from "../errors.ts";
 import { openKey } from "../key-envelope.ts";
-import { parsePrivateKey, samePublicKey } from "../keys.ts";
+import { privateKeyFromDer, samePublicKey } from "../keys.ts";
 import { printable } from "../names.ts";
 import { basicAnswer, digestAnswer, readChallenges, type Password } from "./auth.ts";
 import { readCsrAttributes, type CsrAttributes } from "./attributes.ts";
@@ -205,14 +205,25 @@ function makeSession(options: EstClientOptions, bootstraps = false): typeof run 
     let connection = await connect();
     try {
       let authorization: string | undefined;
+      let isFresh = true;
       for (let attempt = 1; ; attempt++) {
         if (!connection.isOpen()) {
           connection.close();
           connection = await connect();
+          isFresh = true;
         }
         const request = await build?.({ challengePassword: connection.tls.binding });
         const body = request === undefined ? undefined : writeBody(request.der);
-        const answer = await connection.ask(method, path, headersFor(body, authorization), body);
+        const answer = await connection
+          .ask(method, path, headersFor(body, authorization), body)
+          .catch((error: unknown) => {
+            // A server may hang up after its challenge without saying so; our next words then meet a closed door.
+            if (isFresh || !(error instanceof TransportError) || error.code !== "transport/closed") throw error;
+            connection.close();
+          });
+        if (answer === undefined) continue;
+        isFresh = false;
+        if (headerOf(answer, "connection").toLowerCase() === "close") connection.close();
         const challenges = answer.status === 401 && attempt < maxTries ? challengesOf(answer) : [];
         const next = answerTo(challenges, authorization, { method, uri: path });
         if (next === undefined) {
@@ -354,8 +365,7 @@ function readKeygen(
         "trust/key-mismatch",
         "the EST server sent the key without the encryption that was asked for",
       );
-    const pem = `-----BEGIN PRIVATE KEY-----\n${Buffer.from(der).toString("base64")}\n-----END PRIVATE KEY-----\n`;
-    return { privateKey: reading(() => parsePrivateKey(pem)), certificates };
+    return { privateKey: reading(() => privateKeyFromDer(der)), certificates };
   }
   if (decryptWith === undefined)
     throw new PeerError("est/answer", "the key is encrypted, and no key to open it was given");

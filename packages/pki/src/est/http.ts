@@ -100,6 +100,11 @@ export function readEstUrl(text: string): {
   };
 }
 
+/** A header's name as most write it: libest, for one, knows no other spelling, though case means nothing in HTTP. */
+export function headerName(name: string): string {
+  return name.replace(/(?:^|-)[a-z]/g, (start) => start.toUpperCase()).replace(/^Www-/, "WWW-");
+}
+
 /** The type of a Content-Type header without its parameters, lower-case; empty when there is none. */
 export function mediaType(header: string | undefined): string {
   return (header ?? "").split(";")[0]?.trim().toLowerCase() ?? "";

@@ -9,13 +9,19 @@ export interface Part {
 /** A key and its certificates: two; some servers add a preamble part. */
 const maxParts = 4;
 
-/** Writes parts with a boundary that stands in none of them: base64 has no dashes. @see RFC 2046 5.1 */
+/**
+ * Writes parts of base64 with a boundary that stands in none of them: base64 has no dashes. In a part, unlike in HTTP, the
+ * transfer encoding has its meaning, and libest reads none without it.
+ *
+ * @see RFC 2046 5.1
+ */
 export function writeMultipart(
   parts: readonly Part[],
   boundary: string,
 ): { readonly type: string; readonly body: string } {
   const written = parts.map(
-    ({ type, body }) => `--${boundary}\r\nContent-Type: ${type}\r\n\r\n${Buffer.from(body).toString("latin1")}\r\n`,
+    ({ type, body }) =>
+      `--${boundary}\r\nContent-Type: ${type}\r\nContent-Transfer-Encoding: base64\r\n\r\n${Buffer.from(body).toString("latin1")}\r\n`,
   );
   return { type: `multipart/mixed; boundary=${boundary}`, body: `${written.join("")}--${boundary}--\r\n` };
 }

@@ -9,7 +9,7 @@ import { parseCertificate, toPem, type Certificate } from "../certificate.ts";
 import { PeerError, systemCode, TransportError } from "../errors.ts";
 import type { Pause } from "../lock.ts";
 import { maxBodyOctets } from "./encoding.ts";
-import type { HttpAnswer, HttpRequest, TlsFacts } from "./http.ts";
+import { headerName, type HttpAnswer, type HttpRequest, type TlsFacts } from "./http.ts";
 import type { EstLimits } from "./limits.ts";
 import { closed, networkError } from "./network-errors.ts";
 import type { EstService } from "./service.ts";
@@ -148,7 +148,7 @@ async function serve(
   const facts = peers.get(request.socket);
   const body = await readAll(request, service.limits.bodyOctets).catch(() => undefined);
   if (facts === undefined || body === undefined) {
-    response.writeHead(413, { connection: "close", "content-type": "text/plain" });
+    response.writeHead(413, { Connection: "close", "Content-Type": "text/plain" });
     response.end("the body is too large\n", () => request.socket.destroy());
     return;
   }
@@ -163,12 +163,12 @@ async function serve(
   const { status, headers, body: text } = await service.handle(asked);
   const octets = Buffer.from(text);
   const lists = Object.entries(headers).map(([name, value]): [string, string | string[]] => [
-    name,
+    headerName(name),
     typeof value === "string" ? value : [...value],
   ]);
   response.writeHead(status, {
     ...Object.fromEntries(lists),
-    ...(status === 204 ? {} : { "content-length": octets.length }),
+    ...(status === 204 ? {} : { "Content-Length": octets.length }),
   });
   response.end(asked.method === "HEAD" ? undefined : octets);
 }
@@ -301,7 +301,11 @@ export const dialEst: EstDial = async (options) => {
             createConnection: () => socket,
             method,
             path,
-            headers: { host: hostHeader(host, port), connection: "keep-alive", ...headers },
+            headers: {
+              Host: hostHeader(host, port),
+              Connection: "keep-alive",
+              ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [headerName(name), value])),
+            },
             maxHeaderSize: 16_384,
           });
           request.on("error", reject);
