@@ -98,7 +98,7 @@ const rows: readonly { name: string; plan: Partial<CommissionPlan>; changes: Rea
     {
       name: "clients are not verified",
       plan: { verifyClient: false },
-      changes: { "CR 1.2": "not-met", "CR 1.9": "not-met", "CR 7.6": "not-met" },
+      changes: { "CR 1.2": "not-met", "CR 1.9": "not-met", "CR 3.1 RE(1)": "not-met", "CR 7.6": "not-met" },
     },
     { name: "expiry is not checked", plan: { checkExpiration: false }, changes: { "CR 1.9": "not-met" } },
     {
@@ -156,6 +156,19 @@ test("what changes a device is not run without leave, and puts back what it chan
   expect(calm.records[0]?.notRun).toContain("--disruptive");
   const flooded = await assessed(await subjectAt(address, plant.security, true), (id) => id === "E-7.1");
   expect(partsOf(flooded)).toEqual({ "CR 7.1": "partial", "CR 7.2": "partial" });
+});
+
+test("a revoked certificate is refused, and the list of before is put back", async () => {
+  const address = "127.38.1.1";
+  const subject = await subjectAt(address, plant.security, true);
+  const settings = subject.facts.facts["settingsSha256"];
+  const assessment = await assessed(subject, (id) => id === "B-1.9" || id === "B-1.9c");
+  expect(assessment.records.map(({ notRun }) => notRun)).toEqual([undefined, undefined]);
+  expect(
+    assessment.records.flatMap(({ findings }) => findings?.observations ?? []).filter(({ holds }) => holds !== true),
+  ).toEqual([]);
+  expect(partsOf(assessment)).toEqual({ "CR 1.9": "met" });
+  expect((await subjectAt(address, plant.security)).facts.facts["settingsSha256"]).toBe(settings);
 });
 
 test("where nothing answers, there is no assessment", async () => {

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
 import { parseCertificate, type Certificate } from "./certificate.ts";
 import { readTierCertificate, readTierKey } from "./ca-store.ts";
+import { createCrl, type Crl } from "./crl.ts";
 import { makeKeyPair } from "./keys.ts";
 import { dayMs, makeCertificate, randomSerial } from "./make-certificate.ts";
 
@@ -35,6 +36,13 @@ export interface FlawedSigner {
    * @param now Around which its days are laid.
    */
   make(flaw: Flaw, now: Date): Promise<FlawedIdentity>;
+  /**
+   * Makes a revocation list of the authority that names these certificates, for an hour, in memory. It takes the place of the plant's
+   * list on the device only while an assessment runs.
+   *
+   * @param number Above that of the list it stands in for, as a device may refuse an older one.
+   */
+  revoke(certificates: readonly Certificate[], number: number, now: Date): Promise<Crl>;
 }
 
 /**
@@ -51,6 +59,19 @@ export async function flawedSigner(folder: string, passphrase?: string): Promise
   return {
     root,
     issuing,
+    revoke: async (certificates, number, now) =>
+      await createCrl({
+        issuer: issuing,
+        issuerKey: authorityKey,
+        number,
+        thisUpdate: new Date(Math.floor(now.getTime() / 1000) * 1000),
+        nextUpdate: new Date(Math.floor((now.getTime() + hourMs) / 1000) * 1000),
+        entries: certificates.map(({ facts }) => ({
+          serialHex: facts.serialHex,
+          revokedAt: now,
+          reason: "unspecified",
+        })),
+      }),
     async make(flaw, now) {
       const pair =
         flaw === "weak-key" ? generateKeyPairSync("rsa", { modulusLength: 1024 }) : await makeKeyPair("ecdsa-p256");

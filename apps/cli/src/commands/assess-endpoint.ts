@@ -21,7 +21,7 @@ import {
   type RunFolder,
   type SecurityLevel,
 } from "@cipsec/assess";
-import { parseTarget } from "@cipsec/originator";
+import { parseTarget, type SecurityOptions } from "@cipsec/originator";
 import { hasUpstream } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import {
@@ -197,7 +197,7 @@ async function assessEndpoint(
   const { folder, runs } = assessFolder(context);
   const resumed = textOption(options, "resume");
   const earlier = resumed === undefined ? undefined : await openRun(runPath(runs, resumed));
-  const security = await securityOf(context, options);
+  const security = quietly(await securityOf(context, options));
   const disruptive = earlier?.plan.disruptive ?? options["disruptive"] === true;
   const authority = authorityOf(context, options);
   const second = textOption(options, "second");
@@ -328,6 +328,20 @@ function showComparison(
       ? `Runs ${before} and ${now} agree.`
       : `${verdicts.length} verdicts differ between ${before} and ${now}; ${regressions} got worse.`,
   );
+}
+
+/** Says once of each certificate that only `--insecure-accept-any` let in; an assessment connects a hundred times. */
+function quietly(security: SecurityOptions | undefined): SecurityOptions | undefined {
+  const { announce } = security ?? {};
+  if (security === undefined || announce === undefined) return security;
+  const told = new Set<string>();
+  return {
+    ...security,
+    announce: (accepted) => {
+      if (!told.has(accepted.sha256)) announce(accepted);
+      told.add(accepted.sha256);
+    },
+  };
 }
 
 /** The authority's folder: what was named, or the data folder's own, unless that is one above. */

@@ -10,6 +10,7 @@ import { mutualAuthentication } from "./checks/mutual-authentication.ts";
 import { openPorts } from "./checks/open-ports.ts";
 import { publicKeyStrength } from "./checks/public-key-strength.ts";
 import { recordIntegrity } from "./checks/record-integrity.ts";
+import { revocation } from "./checks/revocation.ts";
 import { sessionIntegrity } from "./checks/session-integrity.ts";
 import { settingsReport } from "./checks/settings.ts";
 import { symmetricKeys } from "./checks/symmetric-keys.ts";
@@ -31,6 +32,7 @@ export const endpointChecks: readonly Check<EndpointSubject>[] = [
   confidentiality,
   cryptography,
   malformedFrames,
+  revocation,
   connectionFlood,
   inactivityTimeout,
 ];

@@ -44,7 +44,7 @@ export interface EndpointSubject extends Subject, EndpointOptions {
   /** What the device says of itself; nothing when it could not be read. */
   readonly posture: Posture | undefined;
   readonly identity: IdentityReport | undefined;
-  /** Whether it has CIP Security, as far as can be told. */
+  /** Whether it is spoken to by a secure channel: its own, or one that something in front of it offers. */
   readonly isSecured: boolean | undefined;
   readonly signer: FlawedSigner | undefined;
   readonly facts: SubjectFacts;
@@ -91,7 +91,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<EndpointSu
     }
   }
   const announced = posture === undefined ? await identify(host, { timeoutMs: 1000, signal }) : undefined;
-  isSecured = posture === undefined ? undefined : posture.security !== null;
+  if (posture === undefined) isSecured = undefined;
   const answers = posture !== undefined || announced !== undefined || !isUnreachable(failure);
   if (!answers && failure instanceof TransportError) throw failure;
   const identity = posture?.identity;

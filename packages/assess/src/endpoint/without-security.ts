@@ -5,10 +5,10 @@ import type { EndpointSubject } from "./subject.ts";
 /**
  * What every check of a secure channel finds at a device that has none: it answers, and lacks what is asked for.
  *
- * @returns Nothing for a device that has CIP Security.
+ * @returns Nothing for a device that has one, or that could not be read.
  */
-export function withoutSecurity({ posture, identity }: EndpointSubject): Findings | undefined {
-  if (posture === undefined || posture.security !== null) return undefined;
+export function withoutSecurity({ isSecured, identity }: EndpointSubject): Findings | undefined {
+  if (isSecured !== false) return undefined;
   return {
     observations: [
       control({

@@ -15,6 +15,7 @@ import {
 import { dial, type Channel } from "@cipsec/transport";
 import type { Check } from "../../check.ts";
 import { control, negative, repeated, type Observation, type Try } from "../../observation.ts";
+import { mustRefuse, tryIn } from "../attempt.ts";
 import { openRaw, rawStream, type RawAnswer } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
@@ -97,6 +98,17 @@ export const channelSeparation: Check<EndpointSubject> = {
         ...(await repeated(async (run) => await plainSession(subject, recorder, `session-on-plain-${run}`))),
       }),
     ];
+    observations.push(
+      negative({
+        name: "a caller who proves nothing",
+        expected: "refused",
+        ...(await repeated(async (run) =>
+          mustRefuse(
+            await tryIn(subject, recorder, `nobody-${run}`, { sent: "no certificate", security: { acceptAny: true } }),
+          ),
+        )),
+      }),
+    );
     return {
       observations,
       howMet:

@@ -61,13 +61,19 @@ export const confidentiality: Check<EndpointSubject> = {
         ],
       }),
     );
-    const allowed = knownSuites(await allowedSuites(subject)).filter(({ encrypts }) => !encrypts);
+    const listed = await allowedSuites(subject);
+    const allowed = knownSuites(listed).filter(({ encrypts }) => !encrypts);
     observations.push(
       capability({
         name: "suites without encryption",
         expected: "none is allowed (attribute 4)",
-        observed: allowed.length === 0 ? "none is" : allowed.map(({ name }) => name).join(", "),
-        holds: allowed.length === 0,
+        observed:
+          listed === undefined
+            ? "the device has no list of suites"
+            : allowed.length === 0
+              ? "none is"
+              : allowed.map(({ name }) => name).join(", "),
+        holds: listed === undefined ? undefined : allowed.length === 0,
       }),
       await marker(subject, recorder),
     );

@@ -35,13 +35,15 @@ export const cryptography: Check<EndpointSubject> = {
   requirements: ["CR 4.3"],
   part: "protocol",
   method: "test",
-  needs: ["credentials"],
+  needs: [],
   estimateMs: 5000,
   async run(subject, recorder) {
     const without = withoutSecurity(subject);
     if (without !== undefined) return without;
-    const allowed = await allowedSuites(subject);
-    const all = [...new Set([...cipherSuites.map(({ id }) => id), ...further])];
+    const listed = await allowedSuites(subject);
+    const all: readonly number[] = [...new Set([...cipherSuites.map(({ id }) => id), ...further])];
+    // Without its list a device is asked for everything that is known; what it takes is judged all the same.
+    const allowed = listed ?? all;
     const probe = async (
       name: string,
       version: number,
@@ -102,7 +104,8 @@ export const cryptography: Check<EndpointSubject> = {
       lines.push(...evidence);
       if (answer.kind === "hello" && answer.suite === id) live.push(id);
     }
-    const declared = allowed.filter((id) => tried.includes(id));
+    const taken = listed ?? live;
+    const declared = taken.filter((id) => tried.includes(id));
     const undeclared = live.filter((id) => !allowed.includes(id));
     const dead = declared.filter(
       (id) => !live.includes(id) && cipherSuite(id)?.openssl !== undefined && fits(id, live),
@@ -113,10 +116,12 @@ export const cryptography: Check<EndpointSubject> = {
         name: "negotiated suites",
         expected: "only those of attribute 4",
         observed:
-          undeclared.length === 0
-            ? live.map(cipherSuiteText).join(", ") || "none over TLS 1.2"
-            : `also ${undeclared.map(cipherSuiteText).join(", ")}`,
-        holds: undeclared.length === 0,
+          listed === undefined
+            ? `the device has no list; it takes ${live.map(cipherSuiteText).join(", ")}`
+            : undeclared.length === 0
+              ? live.map(cipherSuiteText).join(", ") || "none over TLS 1.2"
+              : `also ${undeclared.map(cipherSuiteText).join(", ")}`,
+        holds: listed === undefined ? undefined : undeclared.length === 0,
         evidence: lines,
       }),
       capability({
@@ -130,21 +135,21 @@ export const cryptography: Check<EndpointSubject> = {
         name: "integrity-only suites",
         expected: "not allowed, unless declared for I/O alone",
         observed:
-          allowed
+          taken
             .filter((id) => cipherSuite(id)?.encrypts === false)
             .map(cipherSuiteText)
             .join(", ") || "none",
-        holds: !allowed.some((id) => cipherSuite(id)?.encrypts === false),
+        holds: !taken.some((id) => cipherSuite(id)?.encrypts === false),
       }),
       capability({
         name: "forward secrecy",
         expected: "no static RSA key exchange",
         observed:
-          allowed
+          taken
             .filter((id) => cipherSuite(id)?.keyExchange === "rsa")
             .map(cipherSuiteText)
             .join(", ") || "every suite has it",
-        holds: !allowed.some((id) => cipherSuite(id)?.keyExchange === "rsa"),
+        holds: !taken.some((id) => cipherSuite(id)?.keyExchange === "rsa"),
         otherwise: "partial",
       }),
       capability({

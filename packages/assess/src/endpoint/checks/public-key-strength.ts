@@ -4,6 +4,7 @@ import type { Check } from "../../check.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
 import { servesDtls } from "../allowed.ts";
+import { mustRefuseUnchecked } from "../unchecked-identity.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
 
@@ -20,6 +21,11 @@ const cases: readonly { readonly flaw: Exclude<Flaw, "none">; readonly part: str
 
 /** A TLS library refuses to present these itself; our own DTLS presents what it is given. */
 const dtlsOnly: ReadonlySet<Flaw> = new Set(["wrong-key", "weak-key"]);
+
+const notPresented = {
+  observed: "not tried: it can be presented over DTLS only, which the device does not serve",
+  holds: undefined,
+} as const;
 
 /** Without a clock a device cannot judge these. */
 const timed: ReadonlySet<Flaw> = new Set(["expired", "future"]);
@@ -59,20 +65,16 @@ export const publicKeyStrength: Check<EndpointSubject> = {
     for (const { flaw, part } of cases) {
       const over = dtlsOnly.has(flaw) ? "dtls" : "tls";
       if (over === "dtls" && !hasDtls) {
-        limits.push(`${flaw}: can be presented over DTLS only, which the device does not serve`);
+        observations.push(negative({ name: `${part}: ${flaw}`, expected: `refused: ${flaws[flaw]}`, ...notPresented }));
         continue;
       }
       const identity = await signer?.make(flaw, now);
       const tried = await repeated(async (run) => {
-        const outcome = await tryIn(subject, recorder, `${flaw}-${run}`, {
-          sent: flaws[flaw],
-          security: as(identity),
-          over,
-        });
-        // A server that drops a handshake without a word has not let anybody in; its control over DTLS stands beside it.
-        return over === "dtls" && outcome.words.startsWith("transport/timeout")
-          ? { ...mustRefuse(outcome), holds: true }
-          : mustRefuse(outcome);
+        if (over === "dtls" && identity !== undefined)
+          return await mustRefuseUnchecked(subject, recorder, `${flaw}-${run}`, flaws[flaw], identity);
+        return mustRefuse(
+          await tryIn(subject, recorder, `${flaw}-${run}`, { sent: flaws[flaw], security: as(identity), over }),
+        );
       });
       const setting =
         timed.has(flaw) && posture?.checkExpiration === false ? "; expiry is not checked (attribute 11)" : "";

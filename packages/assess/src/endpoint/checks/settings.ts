@@ -17,6 +17,18 @@ export const settingsReport: Check<EndpointSubject> = {
   async run(subject, recorder) {
     const without = withoutSecurity(subject);
     if (without !== undefined) return without;
+    if (subject.posture?.security === null)
+      return {
+        observations: [
+          capability({
+            name: "security settings",
+            expected: "attributes of the CIP Security objects",
+            observed: "the device has none of them: its channel is that of something in front of it",
+            holds: false,
+            otherwise: "partial",
+          }),
+        ],
+      };
     await using session = await subject.open();
     const first = await readPosture(session);
     const second = await readPosture(session);

@@ -18,7 +18,9 @@ export const symmetricKeys: Check<EndpointSubject> = {
   estimateMs: 4000,
   async run(subject, recorder) {
     if (subject.isSecured === false) return noKeysAtAll;
-    const suites = knownSuites(await allowedSuites(subject)).filter(({ auth }) => auth === "psk");
+    const allowed = await allowedSuites(subject);
+    if (allowed === undefined) return notTold;
+    const suites = knownSuites(allowed).filter(({ auth }) => auth === "psk");
     await using session = await subject.open();
     const keys = await session.object(EtherNetIpSecurity, 1).get("preSharedKeys");
     const evidence = [
@@ -103,6 +105,17 @@ export const symmetricKeys: Check<EndpointSubject> = {
 function silentIsRefused(outcome: Outcome): ReturnType<typeof mustRefuse> {
   return outcome.words.startsWith("transport/timeout") ? { ...mustRefuse(outcome), holds: true } : mustRefuse(outcome);
 }
+
+const notTold: Findings = {
+  observations: [
+    capability({
+      name: "pre-shared keys",
+      expected: "the device tells its suites and keys",
+      observed: "it has no CIP Security objects: something in front of it offers the channel",
+      holds: undefined,
+    }),
+  ],
+};
 
 const noKeysAtAll: Findings = {
   observations: [

@@ -28,7 +28,7 @@ export const uniqueIdentity: Check<EndpointSubject> = {
         control({
           name: "settings read",
           expected: "suites and certificate",
-          observed: `${suites.length} suites`,
+          observed: suites === undefined ? "the device has no list of suites" : `${suites.length} suites`,
           holds: true,
           evidence,
         }),
@@ -36,7 +36,7 @@ export const uniqueIdentity: Check<EndpointSubject> = {
           name: "no shared keys",
           expected: "no pre-shared key suite is allowed",
           observed: psk.length === 0 ? "none is" : psk.map(({ name }) => name).join(", "),
-          holds: psk.length === 0,
+          holds: suites === undefined ? undefined : psk.length === 0,
           evidence,
         }),
         capability({
