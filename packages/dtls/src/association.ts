@@ -14,7 +14,7 @@ export interface Ending {
 
 /** What an association needs of its endpoint. */
 export interface AssociationHost {
-  send(payload: Uint8Array): void;
+  send(payload: Uint8Array, dscp: number | undefined): void;
   close(): void;
   remote(): Remote;
   readonly statistics: Statistics;
@@ -83,10 +83,11 @@ export class Association {
    * Sends one payload as one datagram. As with UDP, it may be lost, doubled or overtaken on the way; the peer's replay
    * window drops the double.
    *
+   * @param dscp Code point for the datagram, where the endpoint's port can mark (`datagrams`); `dgram` cannot.
    * @throws {DtlsError} `dtls/size` above `facts.maxPayload`; `dtls/closed` after the end.
    */
-  send(payload: Uint8Array): void {
-    this.#host.send(payload);
+  send(payload: Uint8Array, dscp?: number): void {
+    this.#host.send(payload, dscp);
   }
 
   /** Tells the peer, then ends. */

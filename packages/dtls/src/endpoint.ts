@@ -3,6 +3,7 @@ import type { Socket } from "node:dgram";
 import { isIP, isIPv6 } from "node:net";
 import type { Association } from "./association.ts";
 import type { Credentials } from "./credentials.ts";
+import type { DatagramPort } from "./datagram-port.ts";
 import type { ConnectOptions, EndpointOptions, LiveOptions } from "./endpoint-options.ts";
 import { DtlsError } from "./errors.ts";
 import type { Remote } from "./peers.ts";
@@ -10,13 +11,18 @@ import type { Statistics } from "./statistics.ts";
 import { Switchboard } from "./switchboard.ts";
 import type { Admission } from "./switchboard.ts";
 
-/** Options of an endpoint that may share a socket. */
+/** Options of an endpoint that may share a socket, or be given one. */
 export interface SocketEndpointOptions extends EndpointOptions {
   /**
    * A bound socket that is shared with another protocol, in place of `address` and `port`. What is no DTLS goes to `onForeign`; when
    * the endpoint closes, the socket stays open and has to be closed after it.
    */
   readonly socket?: Socket;
+  /**
+   * A way to send and hear that the caller has, in place of `address`, `port` and `socket`; for one that marks what it sends, or has
+   * a faster way than `dgram`. It is closed with the endpoint.
+   */
+  readonly datagrams?: DatagramPort;
 }
 
 /** One UDP socket with many associations, of both roles. */
@@ -60,45 +66,31 @@ export interface EndpointStatistics extends Admission {
  * @throws {DtlsError} `dtls/socket` when address or port cannot be had; `usage/argument` for options out of range.
  */
 export async function createDtlsEndpoint(options: SocketEndpointOptions = {}): Promise<DtlsEndpoint> {
-  if (options.socket !== undefined) return serve(options.socket, options);
   const address = options.address ?? "0.0.0.0";
   checkAddress(address);
-  const [type, family] = isIPv6(address) ? (["udp6", 6] as const) : (["udp4", 4] as const);
-  const socket = createSocket({
-    type,
-    // `dgram` looks numeric addresses up too, a tick later: sends would lose their order and a tick each.
-    lookup: (host, _options, done) => done(null, host, family),
-    recvBufferSize: socketBufferOctets,
-    sendBufferSize: socketBufferOctets,
-  });
-  await bind(socket, address, options.port ?? 0);
-  return serve(socket, options);
+  const port =
+    options.datagrams ??
+    (options.socket && portOn(options.socket, () => undefined)) ??
+    (await openPort(address, options.port ?? 0));
+  try {
+    return serve(port, options);
+  } catch (error) {
+    await port.close();
+    throw error;
+  }
 }
-
-/** Bursts of a thousand I/O connections fit in; the system may grant less. */
-const socketBufferOctets = 1 << 20;
 
 /** A socket holds some thousands of datagrams, of which each turn reads 32. */
 const mostTurns = 100;
 
-function serve(socket: Socket, options: SocketEndpointOptions): DtlsEndpoint {
-  let sendErrors = 0;
-  let inFlight = 0;
+function serve(datagrams: DatagramPort, options: SocketEndpointOptions): DtlsEndpoint {
   let heard = 0;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   let armedFor = Infinity;
-  let drained: (() => void) | undefined;
 
-  const sent = (error: Error | null): void => {
-    if (error !== null) sendErrors++;
-    inFlight--;
-    if (inFlight === 0) drained?.();
-  };
-  const transmit = (bytes: Uint8Array, remote: Remote): void => {
-    if (closed) return;
-    inFlight++;
-    socket.send(bytes, remote.port, remote.address, sent);
+  const transmit = (bytes: Uint8Array, remote: Remote, dscp?: number): void => {
+    if (!closed) datagrams.send(bytes, remote, dscp);
   };
   const rearm = (): void => {
     const { wakeAt } = board;
@@ -118,30 +110,22 @@ function serve(socket: Socket, options: SocketEndpointOptions): DtlsEndpoint {
     if (!closed) board.wake();
   };
   const board = new Switchboard(options, { send: transmit, now: () => performance.now(), rearm });
-  const arrived = (bytes: Buffer, { address, port }: Remote): void => {
+  datagrams.listen((bytes, remote) => {
     heard++;
-    board.receive(bytes, { address, port });
-  };
-  // The system reports some errors of single datagrams here; the next one may go through.
-  const failed = (): void => {
-    sendErrors++;
-  };
-  socket.on("message", arrived);
-  socket.on("error", failed);
-  const { address, port } = socket.address();
+    board.receive(bytes, remote);
+  });
 
-  const close = async (): Promise<void> => {
-    if (closed) return;
+  let closing: Promise<void> | undefined;
+  const shut = async (): Promise<void> => {
     board.close();
-    if (inFlight > 0) await new Promise<void>((resolve) => (drained = resolve));
     closed = true;
     clearTimeout(timer);
-    if (options.socket === undefined) await new Promise<void>((resolve) => socket.close(() => resolve()));
-    else socket.off("message", arrived).off("error", failed);
+    await datagrams.close();
   };
+  const close = (): Promise<void> => (closing ??= shut());
 
   return {
-    local: { address, port },
+    local: datagrams.local,
     async connect(target) {
       checkAddress(target.address);
       if (closed) throw new DtlsError("dtls/closed", "the endpoint is closed");
@@ -152,11 +136,67 @@ function serve(socket: Socket, options: SocketEndpointOptions): DtlsEndpoint {
     associations: () => board.associations(),
     get statistics() {
       const { open, handshakes, statistics } = board;
-      return { ...board.admission, open, handshakes, sendErrors, associations: statistics };
+      return { ...board.admission, open, handshakes, sendErrors: datagrams.sendErrors, associations: statistics };
     },
     sendPlain: transmit,
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Bursts of a thousand I/O connections fit in; the system may grant less. */
+const socketBufferOctets = 1 << 20;
+
+async function openPort(address: string, port: number): Promise<DatagramPort> {
+  const [type, family] = isIPv6(address) ? (["udp6", 6] as const) : (["udp4", 4] as const);
+  const socket = createSocket({
+    type,
+    // `dgram` looks numeric addresses up too, a tick later: sends would lose their order and a tick each.
+    lookup: (host, _options, done) => done(null, host, family),
+    recvBufferSize: socketBufferOctets,
+    sendBufferSize: socketBufferOctets,
+  });
+  await bind(socket, address, port);
+  return portOn(socket, () => new Promise((resolve) => socket.close(() => resolve())));
+}
+
+/** A port on a socket that is bound, whoever it belongs to. It marks nothing. */
+function portOn(socket: Socket, release: () => Promise<void> | void): DatagramPort {
+  let sendErrors = 0;
+  let inFlight = 0;
+  let drained: (() => void) | undefined;
+  let stop: () => void = () => undefined;
+  const sent = (error: Error | null): void => {
+    if (error !== null) sendErrors++;
+    inFlight--;
+    if (inFlight === 0) drained?.();
+  };
+  const { address, port } = socket.address();
+  // The system reports some errors of single datagrams here; the next one may go through.
+  const failed = (): void => {
+    sendErrors++;
+  };
+  socket.on("error", failed);
+  return {
+    local: { address, port },
+    get sendErrors() {
+      return sendErrors;
+    },
+    send(bytes, remote) {
+      inFlight++;
+      socket.send(bytes, remote.port, remote.address, sent);
+    },
+    listen(receive) {
+      const arrived = (bytes: Buffer, from: Remote): void => receive(bytes, { address: from.address, port: from.port });
+      socket.on("message", arrived);
+      stop = () => socket.off("message", arrived);
+    },
+    async close() {
+      if (inFlight > 0) await new Promise<void>((resolve) => (drained = resolve));
+      stop();
+      await release();
+      socket.off("error", failed);
+    },
   };
 }
 

@@ -5,6 +5,7 @@ export type { Ending } from "./association.ts";
 export { CookieJar } from "./cookie.ts";
 export { certificateCredential } from "./credentials.ts";
 export type { CertificateCredential, Credentials, PskCredential, Verdict, VerifyRequest } from "./credentials.ts";
+export type { DatagramPort } from "./datagram-port.ts";
 export type { CloseMessage, OpenMessage, RefusalMessage } from "./diagnostics.ts";
 export { createDtlsEndpoint } from "./endpoint.ts";
 export type { DtlsEndpoint, EndpointStatistics, SocketEndpointOptions } from "./endpoint.ts";

@@ -23,7 +23,7 @@ import { Wheel } from "./wheel.ts";
 
 /** What a switchboard needs of the world. */
 export interface SwitchboardHost {
-  send(bytes: Uint8Array, remote: Remote): void;
+  send(bytes: Uint8Array, remote: Remote, dscp?: number): void;
   /** Milliseconds on a clock that never goes back. */
   now(): number;
   /** A timer may have to be set earlier or anew: `wakeAt` has changed. */
@@ -289,7 +289,7 @@ export class Switchboard {
     verify: Verify | undefined,
   ): Peer {
     const association = new Association({
-      send: (payload) => this.#sendPayload(peer, payload),
+      send: (payload, dscp) => this.#sendPayload(peer, payload, dscp),
       close: () => {
         this.#handle(peer, { type: "close" });
       },
@@ -320,8 +320,8 @@ export class Switchboard {
     }
   }
 
-  #sendPayload(peer: Peer, payload: Uint8Array): void {
-    this.#follow(peer, peer.engine.handle({ type: "send", payload }, this.#host.now()));
+  #sendPayload(peer: Peer, payload: Uint8Array, dscp: number | undefined): void {
+    this.#follow(peer, peer.engine.handle({ type: "send", payload }, this.#host.now()), dscp);
   }
 
   /** @returns How many records of it proved to be the peer's. */
@@ -358,9 +358,9 @@ export class Switchboard {
     this.admission.strangers++;
   }
 
-  #follow(peer: Peer, output: EngineOutput): void {
+  #follow(peer: Peer, output: EngineOutput, dscp?: number): void {
     for (const bytes of output.send) {
-      if (this.#moves.allows(peer, bytes.length)) this.#host.send(bytes, peer.remote);
+      if (this.#moves.allows(peer, bytes.length)) this.#host.send(bytes, peer.remote, dscp);
       else this.admission.heldBack++;
     }
     for (const event of output.events) {

@@ -3,7 +3,7 @@ import type { Socket } from "node:dgram";
 import { channel } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
-import type { Association, DtlsEndpoint, EndpointOptions, Remote } from "../src/index.ts";
+import type { Association, DatagramPort, DtlsEndpoint, EndpointOptions, Remote } from "../src/index.ts";
 import { createClientEngine, createDtlsEndpoint } from "../src/index.ts";
 import { kinds, makeIdentity } from "./identities.ts";
 
@@ -224,4 +224,57 @@ test("a shared socket: both protocols on one port, and it stays open after the e
   const answered = once(plain, "message");
   socket.send("still here", plain.address().port, plain.address().address);
   expect(String((await answered)[0])).toBe("still here");
+});
+
+/** Two ports with nothing between them; what each sends is kept with its mark. */
+function pairOfPorts() {
+  const marks: (number | undefined)[] = [];
+  const closed: number[] = [];
+  const receivers = new Map<number, (bytes: Uint8Array, remote: Remote) => void>();
+  const portAt = (port: number): DatagramPort => ({
+    local: { address: `${net}.40`, port },
+    sendErrors: 0,
+    send(bytes, remote, dscp) {
+      marks.push(dscp);
+      const copy = Buffer.from(bytes);
+      setImmediate(() => receivers.get(remote.port)?.(copy, { address: `${net}.40`, port }));
+    },
+    listen: (receive) => void receivers.set(port, receive),
+    async close() {
+      receivers.delete(port);
+      closed.push(port);
+    },
+  });
+  return { marks, closed, near: portAt(1), far: portAt(2) };
+}
+
+test("ports of the caller's: marks go to them, and they are closed with the endpoint", async () => {
+  const { marks, closed, near, far } = pairOfPorts();
+  const server = await createDtlsEndpoint({
+    datagrams: far,
+    credentials,
+    onAssociation: (association) => {
+      association.onMessage = (payload) => association.send(payload, 31);
+    },
+  });
+  const client = await createDtlsEndpoint({ datagrams: near, verify });
+  expect([client.local, server.local]).toEqual([near.local, far.local]);
+  const association = await client.connect(server.local);
+  expect(marks.length).toBeGreaterThan(4);
+  expect(marks.every((mark) => mark === undefined)).toBe(true);
+  marks.length = 0;
+  const answer = next(association);
+  association.send(Buffer.from("marked"), 47);
+  expect(await answer).toBe("marked");
+  expect(marks).toEqual([47, 31]);
+  await Promise.all([client.close(), client.close()]);
+  await server.close();
+  expect(closed).toEqual([1, 2]);
+  expect(marks.slice(2).every((mark) => mark === undefined)).toBe(true);
+});
+
+test("options that are out of range leave no port open", async () => {
+  const { closed, near } = pairOfPorts();
+  await expect(createDtlsEndpoint({ datagrams: near, mtu: 1 })).rejects.toThrow("mtu is 1");
+  expect(closed).toEqual([1]);
 });
