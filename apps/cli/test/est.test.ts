@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Process } from "./processes.ts";
-import { cipsec, document, temporaryFolder } from "./support.ts";
+import { cipsec, document, temporaryFolder, type Ran } from "./support.ts";
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder.path, name);
@@ -38,17 +39,45 @@ beforeAll(async () => {
 
 afterAll(() => folder.remove());
 
-/** Serves until the returned process is disposed of. */
-async function serve(words: readonly string[], folderOfData = data): Promise<{ process: Process; url: string }> {
-  const process = new Process(["est", "serve", "--json", ...words], folderOfData);
-  await process.says('"listening":true');
-  const { url } = JSON.parse(process.out.split("\n")[0] ?? "") as { url: string };
-  return { process, url };
+/** Serves at an address, in this process, until it is disposed of; then it tells what it said. */
+async function serve(host: string, words: readonly string[], folderOfData = data): Promise<Server> {
+  const stop = new AbortController();
+  const ended = cipsec(["est", "serve", "--json", "--listen", `${host}:8443`, ...words], {
+    data: folderOfData,
+    signal: stop.signal,
+  });
+  await Promise.race([
+    listens(host),
+    ended.then(({ out, err }) => Promise.reject(new RangeError(`it ended: ${out}${err}`))),
+  ]);
+  const end = async (): Promise<Ran> => {
+    stop.abort();
+    return await ended;
+  };
+  return { url: `https://${host}:8443`, end, [Symbol.asyncDispose]: async () => void (await end()) };
+}
+
+interface Server extends AsyncDisposable {
+  readonly url: string;
+  end(): Promise<Ran>;
+}
+
+async function listens(host: string): Promise<void> {
+  for (const until = performance.now() + 20_000; performance.now() < until; await sleep(20)) {
+    const socket = net.connect({ host, port: 8443 });
+    const isOpen = await new Promise<boolean>((tell) => {
+      socket.once("connect", () => tell(true));
+      socket.once("error", () => tell(false));
+    });
+    socket.destroy();
+    if (isOpen) return;
+  }
+  throw new RangeError(`nobody listens at ${host}`);
 }
 
 test("a device from the box: authorities by fingerprint, a person's word, certificate, renewal", async () => {
-  const { process, url } = await serve(["--listen", "127.37.2.1:0", "--vendor", at("vendor.pem"), "--require-linking"]);
-  await using _ = process;
+  await using server = await serve("127.37.2.1", ["--vendor", at("vendor.pem"), "--require-linking"]);
+  const { url } = server;
   const taken = await cipsec(["est", "cacerts", url, "--fingerprint", fingerprint, "--out", at("plant.pem"), "--json"]);
   expect(document(taken)).toMatchObject({
     certificates: [{ kind: "anchor", sha256: fingerprint }, { kind: "intermediate" }],
@@ -101,8 +130,10 @@ test("a device from the box: authorities by fingerprint, a person's word, certif
   expect(openssl("verify", "-CAfile", "plant.pem", "-verify_ip", "192.0.2.7", "drive2.pem").text).toContain("OK");
   const changed = await cipsec(["est", "reenroll", url, ...current, "--san", "IP:192.0.2.8", "--json"]);
   expect([changed.code, document(changed)]).toMatchObject([4, { error: { code: "est/http", facts: { status: 403 } } }]);
-  expect(process.out).toContain('"outcome":"issued"');
-  expect(process.out + process.err).not.toContain("PRIVATE KEY");
+  const { code, out, err } = await server.end();
+  expect([code, out]).toEqual([0, expect.stringContaining('"outcome":"issued"')]);
+  expect(out).toContain('"listening":true');
+  expect(out + err).not.toContain("PRIVATE KEY");
 });
 
 test("name and password, a key made by the server, and what rules refuse", async () => {
@@ -126,8 +157,8 @@ test("name and password, a key made by the server, and what rules refuse", async
   expect((await cipsec(["est", "user", "line2", "--password-file", at("pw")], { data })).code).toBe(0);
   expect(readFileSync(join(data, "est", "users.json"), "utf8")).not.toContain("horse");
   const rules = ["--rules", at("rules.json"), "--vendor", at("vendor.pem"), "--without-certificate", "--server-keygen"];
-  const { process, url } = await serve(["--listen", "127.37.2.2:0", "--name", "localhost", ...rules]);
-  await using _ = process;
+  await using server = await serve("127.37.2.2", ["--name", "localhost", ...rules]);
+  const { url } = server;
   await cipsec(["ca", "export", "--out", at("plant.pem")], { data });
   const enroll = (file: string, san: string) =>
     cipsec([
@@ -191,8 +222,7 @@ test("the authority above: an EST server of another organisation issues for this
       rules: [{ name: "v", callers: ["birth"], action: "issue", takeSubject: "request", takeNames: "request" }],
     }),
   );
-  const above = await serve(["--listen", "127.37.2.3:0", "--rules", at("above.json"), "--require-linking"], corporate);
-  await using _ = above.process;
+  await using above = await serve("127.37.2.3", ["--rules", at("above.json"), "--require-linking"], corporate);
   const hall4 = at("hall4");
   const init = [
     "ca",
@@ -225,11 +255,11 @@ test("the authority above: an EST server of another organisation issues for this
   expect((await cipsec(["ca", "crl", "--import", at("corporate.crl")], { data: corporate })).code).toBe(2);
 
   // Devices ask this plant's server, which asks the one above; what links them to their own session stays here.
-  const here = await serve(
-    ["--listen", "127.37.2.4:0", "--rules", at("below.json"), "--vendor", at("vendor.pem"), "--require-linking"],
+  await using here = await serve(
+    "127.37.2.4",
+    ["--rules", at("below.json"), "--vendor", at("vendor.pem"), "--require-linking"],
     hall4,
   );
-  await using __ = here.process;
   const enrolled = await cipsec([
     "est",
     "enroll",
