@@ -4,6 +4,7 @@ import net from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Process } from "./processes.ts";
 import { cipsec, document, temporaryFolder, type Ran } from "./support.ts";
 
 const folder = temporaryFolder();
@@ -318,4 +319,29 @@ test("a root that is reached by files only", async () => {
   request("pump5", "/CN=pump 5");
   expect((await cipsec(["ca", "issue", at("pump5.csr"), "--out", at("pump5.pem")], { data: far })).code).toBe(0);
   expect(openssl("verify", "-CAfile", "corp.pem", "-untrusted", "pump5.pem", "pump5.pem").text).toContain("OK");
+});
+
+test("a request that waits survives the server's being killed", async () => {
+  const words = ["est", "serve", "--json", "--listen", "127.37.2.5:8443", "--vendor", at("vendor.pem")];
+  await cipsec(["ca", "export", "--out", at("plant.pem")], { data });
+  request("second", "/O=Acme/CN=Pump 8/serialNumber=00C0FFED");
+  await cipsec(["ca", "issue", at("second.csr"), "--profile", "vendor-device", "--out", at("second.pem")], {
+    data: vendor,
+  });
+  const identity = ["--ca", at("plant.pem"), "--cert", at("second.pem"), "--key", at("second.key")];
+  const enroll = () =>
+    cipsec(["est", "enroll", "https://127.37.2.5:8443", ...identity, "--new-key", at("second-new.key"), "--json"]);
+  {
+    await using server = new Process(words, data);
+    await server.says('"listening":true');
+    expect((await enroll()).code).toBe(1);
+    server.child.kill("SIGKILL");
+    await server.end();
+  }
+  const waiting = document(await cipsec(["est", "pending", "--json"], { data })) as { id: string; identity: string }[];
+  const id = waiting.find((one) => one.identity === "Acme/00C0FFED")?.id ?? "";
+  expect((await cipsec(["est", "approve", id], { data })).code).toBe(0);
+  await using again = new Process(words, data);
+  await again.says('"listening":true');
+  expect((await enroll()).code).toBe(0);
 });

@@ -2,18 +2,19 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readElements } from "../src/der.ts";
 import { makePasswordRecord } from "../src/est/auth.ts";
-import { parseCertificate, parseCertificates } from "../src/certificate.ts";
+import { keyUsageFlags, parseCertificate, parseCertificates } from "../src/certificate.ts";
 import { createCsr } from "../src/csr.ts";
 import { PeerError, StateError, TrustError, UsageError } from "../src/errors.ts";
 import { localAuthority, type EstAuthority } from "../src/est/authority.ts";
 import { readBody, writeBody } from "../src/est/encoding.ts";
 import type { HttpAnswer } from "../src/est/http.ts";
 import { approveHeld, denyHeld, heldId, openRegister } from "../src/est/register.ts";
-import { makeKeyPair, type KeyPair } from "../src/keys.ts";
+import { makeKeyPair, writeKeyFile, type KeyPair } from "../src/keys.ts";
+import { usageIds } from "../src/make-certificate.ts";
 import type { AlternativeNamesInput, Subject } from "../src/names.ts";
 import { readPkcs7 } from "../src/pkcs7.ts";
 import { bench, birth, bodyText, clock, now, pump, request, type Bench } from "./est-support.ts";
-import { at, authority, day, make, noon, spoil } from "./support.ts";
+import { at, authority, day, make, mustOpenssl, noon, spoil } from "./support.ts";
 
 const plant = await bench();
 const device = await birth(plant.vendor);
@@ -449,4 +450,32 @@ test("Digest over the service: a wrong path, an unknown user, a hash that is not
     'Digest username="ann", algorithm=SHA-256, qop="auth-int"',
   ])
     expect((await enrol(here, { chain: [], headers: { authorization: header } })).status).toBe(401);
+});
+
+test("what a request wishes for beyond a rule does not get into the certificate", async () => {
+  const here = await bench();
+  const { chain } = await birth(here.vendor);
+  const wishes = [
+    "basicConstraints=critical,CA:TRUE",
+    "keyUsage=keyCertSign,cRLSign",
+    "extendedKeyUsage=codeSigning,1.3.6.1.5.5.7.3.28",
+  ];
+  const { privateKey } = await makeKeyPair();
+  const key = join(here.folder, "greedy.key");
+  await writeKeyFile(key, privateKey);
+  const der = mustOpenssl([
+    "req",
+    "-new",
+    "-key",
+    key,
+    "-subj",
+    "/CN=root",
+    "-outform",
+    "DER",
+    ...wishes.flatMap((wish) => ["-addext", wish]),
+  ]);
+  const certificate = issued(await enrol(here, { chain, body: octets(writeBody(der)) }));
+  expect(certificate.facts).toMatchObject({ isCa: false, extendedKeyUsage: [usageIds.server, usageIds.client] });
+  expect(certificate.facts.subject).toContain("00C0FFEE");
+  expect(certificate.constraints.keyUsage).toBe(keyUsageFlags.digitalSignature);
 });
