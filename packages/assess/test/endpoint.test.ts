@@ -78,6 +78,7 @@ function partsOf({ verdicts }: Assessment): Readonly<Record<string, VerdictWord>
 /** What a well commissioned device comes to; each row below changes some of it, and nothing else. */
 const good: Readonly<Record<string, VerdictWord>> = {
   "CR 1.2": "met",
+  "CR 1.8": "inconclusive",
   "CR 1.9": "inconclusive",
   "CR 1.14": "not-applicable",
   "CR 2.6": "inconclusive",
@@ -168,6 +169,17 @@ test("a revoked certificate is refused, and the list of before is put back", asy
     assessment.records.flatMap(({ findings }) => findings?.observations ?? []).filter(({ holds }) => holds !== true),
   ).toEqual([]);
   expect(partsOf(assessment)).toEqual({ "CR 1.9": "met" });
+  expect((await subjectAt(address, plant.security)).facts.facts["settingsSha256"]).toBe(settings);
+});
+
+test("a device enrols by push, refuses a foreign certificate, and is left as it was", async () => {
+  const address = "127.38.1.1";
+  const subject = await subjectAt(address, plant.security, true);
+  const settings = subject.facts.facts["settingsSha256"];
+  const assessment = await assessed(subject, (id) => id === "B-1.8");
+  expect(assessment.records.map(({ notRun }) => notRun)).toEqual([undefined]);
+  expect(assessment.records[0]?.findings?.observations.filter(({ holds }) => holds !== true)).toEqual([]);
+  expect(partsOf(assessment)).toEqual({ "CR 1.8": "met" });
   expect((await subjectAt(address, plant.security)).facts.facts["settingsSha256"]).toBe(settings);
 });
 

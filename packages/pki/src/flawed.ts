@@ -36,6 +36,8 @@ export interface FlawedSigner {
    * @param now Around which its days are laid.
    */
   make(flaw: Flaw, now: Date): Promise<FlawedIdentity>;
+  /** Signs a device's key, or any other one in its place, for an hour; in no index, and never made active. */
+  sign(publicKey: KeyObject, now: Date): Promise<Certificate>;
   /**
    * Makes a revocation list of the authority that names these certificates, for an hour, in memory. It takes the place of the plant's
    * list on the device only while an assessment runs.
@@ -71,6 +73,17 @@ export async function flawedSigner(folder: string, passphrase?: string): Promise
           revokedAt: now,
           reason: "unspecified",
         })),
+      }),
+    sign: async (publicKey, now) =>
+      await makeCertificate({
+        serialHex: randomSerial(),
+        subject: { commonName: "assessment device" },
+        san: {},
+        publicKey,
+        ...daysOf("none", now),
+        usage: { server: true, client: true },
+        issuer: issuing,
+        issuerKey: authorityKey,
       }),
     async make(flaw, now) {
       const pair =

@@ -3,6 +3,7 @@ import { channelSeparation } from "./checks/channel-separation.ts";
 import { confidentiality } from "./checks/confidentiality.ts";
 import { connectionFlood } from "./checks/connection-flood.ts";
 import { cryptography } from "./checks/cryptography.ts";
+import { enrolment } from "./checks/enrolment.ts";
 import { inactivityTimeout } from "./checks/inactivity.ts";
 import { inventory } from "./checks/inventory.ts";
 import { malformedFrames } from "./checks/malformed-frames.ts";
@@ -32,6 +33,7 @@ export const endpointChecks: readonly Check<EndpointSubject>[] = [
   confidentiality,
   cryptography,
   malformedFrames,
+  enrolment,
   revocation,
   connectionFlood,
   inactivityTimeout,
