@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import type { CommissionPlan, SecurityOptions } from "@cipsec/originator";
+import { commission, parseTarget, type CommissionPlan, type SecurityOptions } from "@cipsec/originator";
 import type { Target } from "@cipsec/target";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -14,7 +15,7 @@ import {
   type EndpointSubject,
   type VerdictWord,
 } from "../src/index.ts";
-import { commissionInto, makePlant, startDevice, type Plant } from "./plant.ts";
+import { commissionInto, goodPlan, makePlant, startDevice, type Plant } from "./plant.ts";
 
 let plant: Plant;
 const devices: Target[] = [];
@@ -181,6 +182,26 @@ test("a device enrols by push, refuses a foreign certificate, and is left as it 
   expect(assessment.records[0]?.findings?.observations.filter(({ holds }) => holds !== true)).toEqual([]);
   expect(partsOf(assessment)).toEqual({ "CR 1.8": "met" });
   expect((await subjectAt(address, plant.security)).facts.facts["settingsSha256"]).toBe(settings);
+});
+
+test("a device that is secured by a pre-shared key is judged by it, and the key is in no evidence", async () => {
+  const address = "127.38.1.21";
+  devices.push(await startDevice(plant.folder, address, { generation: "cbc-psk" }));
+  const psk = { identity: Buffer.from("cell4"), key: randomBytes(32) };
+  await commission(parseTarget(address), {
+    plan: { ...goodPlan, suites: [0xc037], psks: [psk] },
+    security: { psk },
+    acceptAny: true,
+  });
+  const assessment = await assessed(await subjectAt(address, { psk }), (id) =>
+    ["B-1.2", "B-1.9", "B-1.14"].includes(id),
+  );
+  expect(partsOf(assessment)).toEqual({ "CR 1.2": "met", "CR 1.9": "not-applicable", "CR 1.14": "met" });
+  const store = evidenceStore(join(plant.folder, "runs", assessment.plan.id, "evidence"));
+  for (const hash of await store.list()) {
+    const octets = Buffer.from(await store.get(hash));
+    expect([octets.includes(psk.key), octets.includes(psk.key.toString("hex"))]).toEqual([false, false]);
+  }
 });
 
 test("where nothing answers, there is no assessment", async () => {

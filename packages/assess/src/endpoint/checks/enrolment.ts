@@ -132,9 +132,11 @@ export const enrolment: Check<EndpointSubject> = {
       await recorder.restored();
     }
     const used = posture?.deviceCertificate;
+    const isByKey = posture?.channel.peer?.kind === "psk";
     observations.push(
       capability({
         name: "the certificate in use",
+        otherwise: isByKey ? "partial" : "fail",
         expected: "issued by the owner's authority, and proven in the handshake",
         observed:
           used === null || used === undefined

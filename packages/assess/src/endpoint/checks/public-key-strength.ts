@@ -3,7 +3,7 @@ import type { SecurityOptions } from "@cipsec/originator";
 import type { Check } from "../../check.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
-import { servesDtls } from "../allowed.ts";
+import { servesDtls, withoutCertificates } from "../allowed.ts";
 import { mustRefuseUnchecked } from "../unchecked-identity.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
@@ -42,7 +42,7 @@ export const publicKeyStrength: Check<EndpointSubject> = {
   needs: ["credentials", "trusted-authority"],
   estimateMs: 15_000,
   async run(subject, recorder) {
-    const without = withoutSecurity(subject);
+    const without = withoutSecurity(subject) ?? (await withoutCertificates(subject));
     if (without !== undefined) return without;
     const { signer, posture } = subject;
     const now = new Date(subject.clock.wallNow() ?? 0);

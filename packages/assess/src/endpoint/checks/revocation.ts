@@ -5,6 +5,7 @@ import { decode, encode, isStackError, objectPath, CrlPaths } from "@cipsec/wire
 import type { Check } from "../../check.ts";
 import { control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
+import { withoutCertificates } from "../allowed.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
 
@@ -31,7 +32,7 @@ export const revocation: Check<EndpointSubject> = {
   needs: ["credentials", "trusted-authority", "administrator", "disruptive"],
   estimateMs: 8000,
   async run(subject, recorder) {
-    const without = withoutSecurity(subject);
+    const without = withoutSecurity(subject) ?? (await withoutCertificates(subject));
     if (without !== undefined) return without;
     const { signer } = subject;
     const now = new Date(subject.clock.wallNow() ?? 0);
