@@ -20,6 +20,8 @@ export interface SecurityFacts {
   /** False for integrity-only (NULL) suites. */
   readonly encrypts: boolean;
   readonly peer: PeerIdentity;
+  /** Over DTLS: whether records go through direct calls into OpenSSL. */
+  readonly accelerated?: boolean;
 }
 
 /** What is known of the way that messages come and go: the router's access decision rests on it. */
@@ -47,8 +49,12 @@ export interface Channel extends AsyncDisposable {
   /**
    * Queues octets. A channel whose peer does not take them in time, or whose queue passes its bound, ends itself.
    * Sending on a channel that has ended does nothing.
+   *
+   * @param dscp Code point of this message, on a datagram channel that {@link marks}; else the channel's own.
    */
-  send(bytes: Uint8Array): void;
+  send(bytes: Uint8Array, dscp?: number): void;
+  /** Whether each message can carry a code point of its own. */
+  readonly marks?: boolean;
   /** Octets that one message may have, on a datagram channel; what is longer is not sent. */
   readonly maxMessage?: number;
   /** Octets queued and not yet given to the network. */

@@ -72,12 +72,13 @@ export class SendBatch {
   #used = 0;
   readonly #flush = (): void => this.flush();
 
-  constructor(native: NativeSockets, fd: number, failed: (count: number) => void) {
+  /** @param room Octets that may wait. */
+  constructor(native: NativeSockets, fd: number, failed: (count: number) => void, room = arenaOctets) {
     this.#native = native;
     this.#fd = fd;
     this.#failed = failed;
     // Not of the runtime's pool, so that it stays where it is.
-    this.#octets = Buffer.allocUnsafeSlow(arenaOctets);
+    this.#octets = Buffer.allocUnsafeSlow(room);
     this.#octetsAt = native.addressOf(this.#octets);
     this.#headersAt = native.addressOf(this.#headers);
     const names = native.addressOf(this.#addresses);
@@ -96,8 +97,9 @@ export class SendBatch {
   /** Takes one datagram; one that is too long counts as failed. */
   add(bytes: Uint8Array, { address, control, controlOctets }: NativeDestination): void {
     const { length } = bytes;
-    if (length > maxDatagram) return this.#failed(1);
-    if (this.#count === slots || this.#used + length > arenaOctets) this.flush();
+    const room = this.#octets.length;
+    if (length > maxDatagram || length > room) return this.#failed(1);
+    if (this.#count === slots || this.#used + length > room) this.flush();
     const i = this.#count;
     if (i === 0) queueMicrotask(this.#flush);
     this.#count = i + 1;

@@ -1,5 +1,6 @@
 import net from "node:net";
 import tls from "node:tls";
+import type { Acceleration } from "@cipsec/dtls";
 import { isStackError, TransportError, UsageError } from "@cipsec/wire";
 import type { Channel, ChannelFacts, SecurityFacts } from "./channel.ts";
 import { systemClock } from "./clock.ts";
@@ -33,8 +34,13 @@ export interface DialOptions {
   /** Gets lines in the form of SSLKEYLOGFILE: secrets of the session, for debugging only. */
   readonly keyLog?: (line: string) => void;
   readonly limits?: Partial<ChannelLimits>;
-  /** Differentiated services code point, 0 to 63, where the runtime can set one. */
+  /** Differentiated services code point, 0 to 63, where it can be marked: TCP by the runtime, DTLS by the optional package `koffi`. */
   readonly dscp?: number;
+  /**
+   * DTLS only: calls into OpenSSL and the C library by the optional package `koffi`, where they can be had (`auto`, which is the
+   * default), or an error without OpenSSL's (`required`), or none (`off`).
+   */
+  readonly acceleration?: Acceleration;
   readonly tap?: Tap;
 }
 
@@ -49,7 +55,8 @@ export interface DialOptions {
  * @throws {PeerError} `encap/status` when StartDTLS is refused; `tls/alert` with `facts.alert` when the other side refused us; `tls/handshake` with `facts.reason`
  * `closed`, `not-tls`, `version`, `no-common-suite`, … when the handshake failed.
  * @throws {Error} the error of the policy's verdict when it refused the other side's certificate.
- * @throws {UsageError} `usage/argument` without a policy, `usage/state` when the policy has no usable suite.
+ * @throws {UsageError} `usage/argument` without a policy, `usage/state` when the policy has no usable suite, or acceleration is
+ * required and cannot be had.
  */
 export async function dial(options: DialOptions): Promise<Channel> {
   const { protocol, host, port, timeoutMs = 10_000, signal } = options;

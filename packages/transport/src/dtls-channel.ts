@@ -9,20 +9,29 @@ import type { Tap } from "./socket-channel.ts";
 import { certificatePeer } from "./tls-facts.ts";
 import { pskIdentityText } from "./tls-psk.ts";
 
+/** What a channel is told of its endpoint. */
+interface DtlsChannelOptions {
+  readonly marks: boolean;
+  readonly tap: Tap | undefined;
+  /** Called once when the association has ended, before `closed` settles. */
+  readonly released?: () => Promise<void>;
+}
+
 /** An open association as a channel: one message is one datagram, which may be lost, doubled or overtaken. */
 export class DtlsChannel implements Channel {
   readonly kind = "datagram";
   readonly facts: ChannelFacts;
   readonly closed: Promise<CloseReason>;
   readonly maxMessage: number;
+  readonly marks: boolean;
   readonly queued = 0;
   readonly #association: Association;
   readonly #tap: Tap | undefined;
   #error: Error | undefined;
 
-  /** @param released Called once when the association has ended, before `closed` settles. */
-  constructor(association: Association, local: Endpoint, tap?: Tap, released?: () => Promise<void>) {
+  constructor(association: Association, local: Endpoint, { marks, tap, released }: DtlsChannelOptions) {
     this.#association = association;
+    this.marks = marks;
     this.#tap = tap;
     this.maxMessage = association.facts.maxPayload;
     this.facts = channelFacts(association, local);
@@ -30,10 +39,10 @@ export class DtlsChannel implements Channel {
   }
 
   /** Sends one datagram; never throws. One that is too long for the path is dropped, as the network would. */
-  send(bytes: Uint8Array): void {
+  send(bytes: Uint8Array, dscp?: number): void {
     if (!this.#association.open || bytes.length > this.maxMessage) return;
     try {
-      this.#association.send(bytes);
+      this.#association.send(bytes, dscp);
       this.#tap?.("out", bytes, this.facts);
     } catch (error) {
       // The sequence numbers are used up: the association has ended itself, and `closed` says so.
@@ -85,12 +94,13 @@ export class DtlsChannel implements Channel {
 }
 
 function channelFacts({ facts, remote }: Association, local: Endpoint): ChannelFacts {
-  const { suite, encrypts } = facts;
+  const { suite, encrypts, accelerated } = facts;
+  const suiteName = cipherSuiteText(suite);
   return {
     protocol: "dtls",
     local,
     remote: place(remote),
-    security: { version: "DTLSv1.2", suite, suiteName: cipherSuiteText(suite), encrypts, peer: peerIdentity(facts) },
+    security: { version: "DTLSv1.2", suite, suiteName, encrypts, peer: peerIdentity(facts), accelerated },
   };
 }
 

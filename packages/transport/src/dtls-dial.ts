@@ -1,12 +1,13 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { createDtlsEndpoint } from "@cipsec/dtls";
-import type { Remote } from "@cipsec/dtls";
+import type { Acceleration, Remote } from "@cipsec/dtls";
 import type { StackErrorShape } from "@cipsec/wire";
 import type { Channel } from "./channel.ts";
 import { systemClock } from "./clock.ts";
 import { DtlsChannel } from "./dtls-channel.ts";
 import { dtlsError } from "./dtls-errors.ts";
+import { openDtlsPort } from "./dtls-port.ts";
 import { dtlsSettings, dtlsVerdict } from "./dtls-settings.ts";
 import { endpointText } from "./endpoint.ts";
 import { networkError } from "./network-errors.ts";
@@ -23,24 +24,30 @@ interface DtlsDialOptions {
   readonly tls: TlsPolicy;
   readonly startDtls?: boolean;
   readonly localAddress?: string;
+  readonly dscp?: number;
+  readonly acceleration?: Acceleration;
   readonly keyLog?: (line: string) => void;
   readonly tap?: Tap;
 }
 
 /** Opens an association from a socket of its own, which closes with it. Errors are those of {@link dial}. */
 export async function dialDtls(options: DtlsDialOptions): Promise<Channel> {
-  const { host, port, timeoutMs, signal, tls: policy, keyLog } = options;
+  const { host, port, timeoutMs, signal, tls: policy, keyLog, dscp, acceleration } = options;
   const where = endpointText({ address: host, port });
   const { suites, credentials } = dtlsSettings(policy, "client");
   const remote = { address: await addressOf(host, where), port };
   const address = options.localAddress ?? (isIP(remote.address) === 6 ? "::" : "0.0.0.0");
   let refused: StackErrorShape | undefined;
   let foreign: (bytes: Uint8Array, from: Remote) => void = () => undefined;
+  const native = acceleration !== "off";
+  const datagrams = await openDtlsPort({ address, port: 0 }, "dial", { native, ...(dscp !== undefined && { dscp }) });
   const endpoint = await createDtlsEndpoint({
     address,
+    datagrams,
     connectionIdLength: 0,
     addressChange: "never",
     onForeign: (bytes, from) => foreign(bytes, from),
+    ...(acceleration !== undefined && { acceleration }),
     ...(keyLog !== undefined && { keyLog: true, onKeyLog: keyLog }),
   }).catch((error: unknown) => {
     throw dtlsError(error, endpointText({ address, port: 0 }));
@@ -67,7 +74,11 @@ export async function dialDtls(options: DtlsDialOptions): Promise<Channel> {
           refused = error;
         }),
     });
-    return new DtlsChannel(association, endpoint.local, options.tap, () => endpoint.close());
+    return new DtlsChannel(association, endpoint.local, {
+      marks: datagrams.marks,
+      tap: options.tap,
+      released: () => endpoint.close(),
+    });
   } catch (error) {
     await endpoint.close();
     signal?.throwIfAborted();

@@ -1,12 +1,14 @@
 import { createDtlsEndpoint } from "@cipsec/dtls";
 import type { DtlsError } from "@cipsec/dtls";
 import type { Socket } from "node:dgram";
-import type { EndpointOptions, Remote, VerifyRequest, Verdict } from "@cipsec/dtls";
+import type { Acceleration, EndpointOptions, Remote, VerifyRequest, Verdict } from "@cipsec/dtls";
 import { BugError, isStackError } from "@cipsec/wire";
 import type { StackErrorShape } from "@cipsec/wire";
 import type { Channel, ChannelFacts } from "./channel.ts";
 import { DtlsChannel } from "./dtls-channel.ts";
 import { dtlsError } from "./dtls-errors.ts";
+import { openDtlsPort } from "./dtls-port.ts";
+import type { DtlsPort } from "./dtls-port.ts";
 import { closedSettings, dtlsSettings, dtlsVerdict } from "./dtls-settings.ts";
 import type { DtlsSettings } from "./dtls-settings.ts";
 import { endpointText } from "./endpoint.ts";
@@ -33,6 +35,13 @@ export interface DtlsListenOptions {
   readonly keyLog?: (line: string) => void;
   /** Seconds of silence after which an association ends, 0 never; read for every new handshake. Never unless given. */
   readonly idleTimeoutS?: () => number;
+  /** Code point of what carries no other, such as handshakes and explicit messages, where it can be marked. */
+  readonly dscp?: number;
+  /**
+   * Calls into OpenSSL and the C library by the optional package `koffi`: `auto`, which is the default, where they can be had;
+   * `required` makes it an error where OpenSSL's cannot; `off` makes none.
+   */
+  readonly acceleration?: Acceleration;
   /** Datagrams that are no DTLS, on a port that is shared with another protocol. */
   readonly foreign?: (bytes: Uint8Array, remote: { readonly address: string; readonly port: number }) => void;
   readonly tap?: Tap;
@@ -56,23 +65,31 @@ export interface DtlsListener extends Listener {
  * @throws {TransportError} `transport/address` when the address cannot be bound.
  */
 export async function listenDtls(options: DtlsListenOptions): Promise<DtlsListener> {
-  return start(options, undefined);
+  const { address, port, dscp, acceleration } = options;
+  const marking = dscp === undefined ? {} : { dscp };
+  const native = acceleration !== "off";
+  return start(options, { datagrams: await openDtlsPort({ address, port }, "listen", { ...marking, native }) });
 }
+
+/** A socket that another protocol has too: `dgram`'s own, or one that can mark. */
+export type SharedSocket = { readonly socket: Socket } | { readonly datagrams: DtlsPort };
 
 /**
  * Listens for DTLS on a bound socket that is another protocol's too: the first octet tells them apart, and what is no DTLS goes to
  * `foreign`. The socket has to be closed after the listener.
  */
 export async function shareDtls(
-  socket: Socket,
+  shared: SharedSocket,
   options: DtlsShareOptions & Required<Pick<DtlsListenOptions, "foreign">>,
 ): Promise<DtlsListener> {
-  return start({ ...options, ...socket.address() }, socket);
+  const { address, port } = "socket" in shared ? shared.socket.address() : shared.datagrams.local;
+  return start({ ...options, address, port }, shared);
 }
 
-async function start(options: DtlsListenOptions, socket: Socket | undefined): Promise<DtlsListener> {
+async function start(options: DtlsListenOptions, shared: SharedSocket): Promise<DtlsListener> {
   const { address, port, accept, onRefused, tap, foreign } = options;
   const { keyLog } = options;
+  const marks = "datagrams" in shared && shared.datagrams.marks;
   const limits = { ...defaultLimits, ...options.limits };
   const channels = new Set<DtlsChannel>();
   const current = new Current(options);
@@ -80,7 +97,7 @@ async function start(options: DtlsListenOptions, socket: Socket | undefined): Pr
     const endpoint = await createDtlsEndpoint(
       endpointOptions(options, limits, current, {
         onAssociation(association) {
-          const channel = new DtlsChannel(association, endpoint.local, tap);
+          const channel = new DtlsChannel(association, endpoint.local, { marks, tap });
           channels.add(channel);
           void channel.closed.then(() => channels.delete(channel));
           try {
@@ -95,7 +112,7 @@ async function start(options: DtlsListenOptions, socket: Socket | undefined): Pr
           const reason = reasonOf(failure) ?? (error.code === "transport/timeout" ? "timeout" : "handshake");
           onRefused?.({ local: endpoint.local, remote, protocol: "dtls", reason, error });
         },
-        ...(socket !== undefined && { socket }),
+        ...shared,
         ...(foreign !== undefined && { onForeign: foreign }),
         ...(keyLog !== undefined && { keyLog: true, onKeyLog: keyLog }),
       }),
@@ -131,7 +148,7 @@ function reasonOf({ code, facts }: DtlsError): RefusedEvent["reason"] | undefine
 }
 
 function endpointOptions(
-  { address, port }: DtlsListenOptions,
+  { address, port, acceleration }: DtlsListenOptions,
   { maxConnections, maxPerAddress, maxHandshakes, handshakeTimeoutMs }: ChannelLimits,
   current: Current,
   handlers: Partial<EndpointOptions>,
@@ -144,6 +161,7 @@ function endpointOptions(
     connectionIdLength: 0,
     addressChange: "never",
     resumption: false,
+    ...(acceleration !== undefined && { acceleration }),
     ...handlers,
     // The endpoint copies its options when a handshake begins: what is read then is the policy of that moment.
     get suites() {

@@ -1,13 +1,15 @@
 export type { Channel, ChannelFacts, CloseReason, Endpoint, PeerIdentity, SecurityFacts } from "./channel.ts";
+export { channelPath } from "./channel-path.ts";
 export { clockWithoutDate, systemClock } from "./clock.ts";
 export type { Cancel, Clock } from "./clock.ts";
+export type { PathOptions } from "./datagram-socket.ts";
 export { dial } from "./dial.ts";
 export type { DialOptions } from "./dial.ts";
 export { listenDtls } from "./dtls-listen.ts";
 export type { DtlsListenOptions, DtlsListener, DtlsShareOptions } from "./dtls-listen.ts";
 export { endpointText } from "./endpoint.ts";
 export { openIoPort } from "./io-port.ts";
-export type { DatagramPath, IoPort, IoPortOptions, PathOptions } from "./io-port.ts";
+export type { DatagramPath, IoPort, IoPortOptions } from "./io-port.ts";
 export { defaultLimits } from "./limits.ts";
 export type { ChannelLimits } from "./limits.ts";
 export { listen } from "./listen.ts";

@@ -69,7 +69,7 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   if (broadcast) socket.setBroadcast(true);
   const arrived = (bytes: Uint8Array, { address: host, port: from }: Endpoint): void =>
     receive(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), { address: host, port: from });
-  const dtls = options.dtls && (await shareDtls(socket, { ...options.dtls, foreign: arrived }));
+  const dtls = options.dtls && (await shareDtls({ socket }, { ...options.dtls, foreign: arrived }));
   if (dtls === undefined) socket.on("message", arrived);
   let isOpen = true;
   const sent = (error: Error | null): void => {

@@ -12,10 +12,7 @@ export interface WatchdogOptions {
   readonly expired: () => void;
 }
 
-/**
- * Turns that are waited for: timers come before sockets in a turn of the event loop, so one would do but for sockets of which a
- * turn reads only so many datagrams, and for associations, whose datagrams are not counted.
- */
+/** Turns that are waited for: timers come before sockets in a turn of the event loop, of which it reads only so many datagrams. */
 const leastTurns = 2;
 
 /** A socket holds some thousands of datagrams, of which each turn reads 32 at least. */

@@ -56,7 +56,7 @@ test.each(cipherSuites.filter(({ id }) => cipherSuite(id) !== undefined).map(({ 
     await using channel = await connect(listener, policy(here, tool, parts));
     expect(await roundTrip(channel, utf8("hello"))).toEqual(utf8("hello"));
     expect(channel).toMatchObject({ kind: "datagram", facts: { protocol: "dtls", remote: { port: listener.port } } });
-    const common = { version: "DTLSv1.2", suite: id, suiteName: name, encrypts };
+    const common = { version: "DTLSv1.2", suite: id, suiteName: name, encrypts, accelerated: expect.any(Boolean) };
     const shown = ({ certificate }: Identity): object => ({
       kind: "certificate",
       subject: expect.stringContaining("CN="),
@@ -188,7 +188,10 @@ test("a datagram that is too long is not sent, a receiver that fails ends its ch
   await using channel = await connect(listener, policy(here, tool));
   channel.send(new Uint8Array(channel.maxMessage ?? 0).fill(1).subarray(1));
   channel.send(new Uint8Array((channel.maxMessage ?? 0) + 1));
-  expect(await roundTrip(channel, utf8("x"))).toHaveLength((channel.maxMessage ?? 0) - 1);
+  channel.send(utf8("x"));
+  const lengths: number[] = [];
+  channel.receive((bytes) => lengths.push(bytes.length));
+  await expect.poll(() => lengths).toEqual([(channel.maxMessage ?? 0) - 1, 1]);
   channel.send(Uint8Array.of(0));
   expect(await accepted[0]?.closed).toMatchObject({ clean: false, error: { code: "trust/refused" } });
   expect(await channel.closed).toEqual({ clean: true });

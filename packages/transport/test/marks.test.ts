@@ -1,60 +1,15 @@
-import koffi from "koffi";
 import { expect, test } from "vitest";
-import { socketAddress } from "../src/native-sockets.ts";
 import { openIoPort, type ChannelFacts } from "../src/index.ts";
+import { markedSocket } from "./marked-socket.ts";
 
 /*
  * Marks as they are on the wire: the receiver asks the system for the TOS octet of each datagram, which the runtime cannot.
  */
 
-const library = koffi.load(null);
-const socket: (family: number, type: number, protocol: number) => number = library.func("int socket(int, int, int)");
-const bind: (fd: number, address: Uint8Array, size: number) => number = library.func(
-  "int bind(int, const void *, uint32_t)",
-);
-const setOption: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number = library.func(
-  "int setsockopt(int, int, int, const void *, uint32_t)",
-);
-const receiveMessage: (fd: number, header: number, flags: number) => number = library.func(
-  "int64_t recvmsg(int, uintptr_t, int)",
-);
-const close: (fd: number) => number = library.func("int close(int)");
-
-const ipReceiveTos = 13;
-const dontWait = 0x40;
-
-/** A bound socket that tells octets and TOS of each datagram. */
-function markedReceiver(
-  address: string,
-  port: number,
-): { readonly next: () => [number[], number] | undefined; close(): void } {
-  const fd = socket(2, 2, 0);
-  expect(setOption(fd, 0, ipReceiveTos, Uint8Array.of(1, 0, 0, 0), 4)).toBe(0);
-  expect(bind(fd, new Uint8Array(socketAddress(address, port).buffer), 16)).toBe(0);
-  const data = Buffer.allocUnsafeSlow(2048);
-  const control = Buffer.allocUnsafeSlow(64);
-  const part = Buffer.allocUnsafeSlow(16);
-  const header = Buffer.allocUnsafeSlow(56).fill(0);
-  part.writeBigUInt64LE(koffi.address(data), 0);
-  part.writeBigUInt64LE(BigInt(data.length), 8);
-  header.writeBigUInt64LE(koffi.address(part), 16);
-  header.writeBigUInt64LE(1n, 24);
-  header.writeBigUInt64LE(koffi.address(control), 32);
-  return {
-    next() {
-      header.writeBigUInt64LE(64n, 40);
-      const length = receiveMessage(fd, Number(koffi.address(header)), dontWait);
-      // One control message: length, level, type, then the octet.
-      return length < 0 ? undefined : [[...data.subarray(0, length)], control.readUInt8(16)];
-    },
-    close: () => void close(fd),
-  };
-}
-
 const port = 22_220;
 
 test("each datagram carries the mark of its path, and one without a mark none", async () => {
-  const receiver = markedReceiver("127.36.1.2", port);
+  const receiver = markedSocket("127.36.1.2", port);
   try {
     await using sender = await openIoPort({ address: "127.36.1.1", port: 0, receive: () => undefined });
     expect(sender.marks).toBe(true);
@@ -65,7 +20,7 @@ test("each datagram carries the mark of its path, and one without a mark none", 
     await expect
       .poll(() => {
         const next = receiver.next();
-        if (next !== undefined) got.push(next);
+        if (next !== undefined) got.push([[...next.octets], next.tos]);
         return got.length;
       })
       .toBe(7);
@@ -85,13 +40,13 @@ test("each datagram carries the mark of its path, and one without a mark none", 
 });
 
 test("without the calls of the C library a port works and says that it does not mark", async () => {
-  const receiver = markedReceiver("127.36.1.3", port);
+  const receiver = markedSocket("127.36.1.3", port);
   try {
     const sender = await openIoPort({ address: "127.36.1.1", port: 0, native: false, receive: () => undefined });
     await using _sender = sender;
     expect(sender.marks).toBe(false);
     sender.path({ address: "127.36.1.3", port }, { dscp: 55 }).send(Uint8Array.of(1));
-    await expect.poll(() => receiver.next()).toEqual([[1], 0]);
+    await expect.poll(() => receiver.next()).toMatchObject({ octets: Uint8Array.of(1), tos: 0 });
   } finally {
     receiver.close();
   }
