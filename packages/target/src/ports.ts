@@ -42,7 +42,7 @@ export interface PortsOptions {
   readonly acceptDatagrams: (channel: Channel) => void;
   /** Gets each DTLS association of the port of discovery, which carries encapsulation frames. */
   readonly acceptFrames?: (channel: Channel) => void;
-  /** Code point of explicit messages, where the runtime can set one; read when a port opens. */
+  /** Code point of explicit messages, and of DTLS handshakes, where it can be marked; read when a port opens. */
   readonly dscp?: () => number;
   /** Seconds of silence after which a DTLS association ends, 0 never; read for each new one. */
   readonly dtlsTimeoutS: () => number;
@@ -196,8 +196,9 @@ export class Ports implements AsyncDisposable {
 
   /** Credentials and rules of DTLS, on whichever port; without its own port being open nobody gets in. */
   #dtls(accept: (channel: Channel) => void): DtlsShareOptions {
-    const { tls, dtlsTimeoutS, onRefused, keyLog, limits } = this.#options;
+    const { tls, dtlsTimeoutS, onRefused, keyLog, limits, dscp } = this.#options;
     return {
+      ...(dscp === undefined ? {} : { dscp: dscp() }),
       ...(limits === undefined ? {} : { limits }),
       accept,
       tls: () => {

@@ -116,6 +116,8 @@ test("Forward_Open over DTLS: data at 10 ms both ways by the association, closed
   const producing = sharedWheel().every(10_000, () => peer.channel.send(writer.next()));
   await expect.poll(() => peer.got.length, { timeout: 5000 }).toBeGreaterThan(20);
   expect(io.told).toEqual(["run 01020304"]);
+  const opened = io.events.find(({ name }) => name === "io-opened");
+  expect(opened?.facts["dscp"]).toBe(peer.channel.marks === true ? 47 : "unmarked");
   const [first] = peer.got;
   expect(first?.connectionId).toBe(asked.tToOConnectionId);
   expect(readIoData(first?.data ?? hex(""), 1, "modeless")).toMatchObject({ count: 1, data: hex("0a0b0c0d0e0f") });

@@ -76,7 +76,7 @@ export function addIo(program: Command, shell: Shell): void {
   addNotes(command, {
     json:
       "{rpiMicros: {oToT, tToO} that were granted, seconds, sent, received, receivedPerSecond, lost, late, duplicates, outOfOrder, " +
-      "malformed, intervalMicros: {p1, p50, p99, p999, max}, channel: {protocol, version, suite, peer, dscp}}; " +
+      "malformed, intervalMicros: {p1, p50, p99, p999, max}, channel: {protocol, version, suite, peer, accelerated, dscp}}; " +
       "dscp marks our packets, null where nothing can; rpiMicros is the " +
       "granted T→O interval, oToTRpiMicros the other; with --reconnect also opens, refusals, timeouts",
     examples: [
@@ -238,8 +238,9 @@ function stateText({ name, state, reason, retryInMs, granted }: StateChange): st
 
 function channelOf({ protocol, security }: ChannelFacts, peer: string, code: number | undefined) {
   const dscp = code ?? null;
-  if (security === undefined) return { protocol, version: null, suite: null, peer: null, dscp };
-  return { protocol, version: security.version, suite: security.suiteName, peer, dscp };
+  if (security === undefined) return { protocol, version: null, suite: null, peer: null, accelerated: null, dscp };
+  const { version, suiteName: suite, accelerated = null } = security;
+  return { protocol, version, suite, peer, accelerated, dscp };
 }
 
 const nothing: IoStatistics = {

@@ -140,7 +140,7 @@ async function openOn(
 function releasing(gate: IoGate, also: () => Promise<void>): IoGate {
   return {
     port: gate.port,
-    path: (remote) => gate.path(remote),
+    path: (remote, options) => gate.path(remote, options),
     newConnectionId: () => gate.newConnectionId(),
     receive: (id, from, receiver) => gate.receive(id, from, receiver),
     join: (group) => gate.join(group),

@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import type { Channel } from "@cipsec/transport";
+import { channelPath, type Channel } from "@cipsec/transport";
 import type { IoFrame } from "@cipsec/wire";
 import type { IoGate, IoReceiver } from "./gate.ts";
 
@@ -23,7 +23,7 @@ export class DtlsGates {
   open(): IoGate {
     return {
       port: undefined,
-      path: () => this.#channel,
+      path: (_, options) => channelPath(this.#channel, options),
       newConnectionId: () => this.#newConnectionId(),
       receive: (connectionId, _, receiver) => {
         this.#receivers.set(connectionId, receiver);

@@ -62,7 +62,9 @@ test("several connections on one association, both ways, and no port of their ow
   const inputs: number[] = [];
   const options = { openGate: mustNotOpen, onInput: (data: Uint8Array) => void inputs.push(data.length) };
   const first = await openIo(session, request, { ...options, output: Uint8Array.of(1, 2, 3, 4) });
-  const second = await openIo(session, request, { ...options, output: Uint8Array.of(5, 6, 7, 8) });
+  const second = await openIo(session, request, { ...options, output: Uint8Array.of(5, 6, 7, 8), dscp: 12 });
+  const marks = adapter.associations[0]?.marks === true;
+  expect([first.dscp, second.dscp]).toEqual(marks ? [47, 12] : [undefined, undefined]);
   await until(() => first.statistics().received > 5 && second.statistics().received > 5);
   expect(adapter.associations).toHaveLength(1);
   expect(first.facts).toBe(session.facts);

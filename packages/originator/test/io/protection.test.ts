@@ -40,6 +40,7 @@ test("each protection has an association of its own, which its connections share
   expect(first.facts.security).toMatchObject({ suite: 0xc03a, encrypts: false });
   expect(second.facts).toBe(first.facts);
   expect(hidden.facts.security?.encrypts).toBe(true);
+  expect(first.dscp).toBe(hidden.dscp);
   await until(() => [hidden, first, second].every((io) => io.statistics().received > 1));
   await first.close();
   expect(second.isOpen).toBe(true);

@@ -1,4 +1,4 @@
-import type { Channel, IoPort } from "@cipsec/transport";
+import { channelPath, type Channel, type IoPort } from "@cipsec/transport";
 
 /**
  * A DTLS association as the port of the class 0 and 1 connections that are opened over it: both directions go by it, to its one
@@ -9,10 +9,10 @@ import type { Channel, IoPort } from "@cipsec/transport";
 export function associationPort(channel: Channel): IoPort {
   return {
     local: channel.facts.local,
-    marks: false,
+    marks: channel.marks === true,
     sendErrors: 0,
     ...(channel.maxMessage === undefined ? {} : { maxMessage: channel.maxMessage }),
-    path: () => channel,
+    path: (_, options) => channelPath(channel, options),
     join: () => undefined,
     leave: () => undefined,
     [Symbol.asyncDispose]: () => channel.close(),
