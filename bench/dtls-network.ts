@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createDtlsEndpoint, type Acceleration, type Association } from "@cipsec/dtls";
+import { acceptAnyone, dial, listenDtls, type TlsPolicy } from "@cipsec/transport";
 import { startServer } from "./child.ts";
 import { farKey, type FarFigures, type FarOrder } from "./dtls-process.ts";
 import { spread, type Spread } from "./measure.ts";
@@ -34,6 +35,26 @@ export async function protectedPackets(acceleration: Acceleration, forMs: number
   return await echoes(
     () => association.send(payload),
     (received) => void (association.onMessage = received),
+    forMs,
+  );
+}
+
+/** The same by channels of `transport`, as CIP uses them: datagrams go by calls of the C library where it can be had. */
+export async function channelPackets(acceleration: Acceleration, forMs: number): Promise<number> {
+  const [suites, certificates, psks] = [[0xd001], [], [{ identity: psk.psk.identity, key: farKey, usage: 2 }]];
+  const tls: TlsPolicy = { suites, certificates, sendChain: false, psks, verifyPeer: true, verify: acceptAnyone() };
+  await using listener = await listenDtls({
+    address: near,
+    port: 0,
+    tls: () => tls,
+    acceleration,
+    accept: (channel) => channel.receive((payload) => channel.send(payload)),
+  });
+  await using channel = await dial({ protocol: "dtls", host: near, port: listener.port, tls, acceleration });
+  const payload = new Uint8Array(payloadOctets);
+  return await echoes(
+    () => channel.send(payload),
+    (received) => channel.receive(received),
     forMs,
   );
 }
