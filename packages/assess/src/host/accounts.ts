@@ -25,7 +25,8 @@ export const loggedIn = /cipsec-in-(\d+)-(\d+)/;
 const shellPath = "/etc/cipsec-shell";
 const shell = `#!/bin/sh
 if [ "$1" = "-c" ]; then exec /bin/sh "$@"; fi
-echo "cipsec-in-$(id -u)-$(cat /proc/self/loginuid 2>/dev/null || echo 0)"
+printf cipsec-in-
+echo "$(id -u)-$(cat /proc/self/loginuid 2>/dev/null || echo 0)"
 `;
 
 /** Names that no product uses. */

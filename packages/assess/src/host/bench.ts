@@ -29,6 +29,8 @@ export interface Bench {
     turns: readonly Turn[],
     options?: { readonly as?: string; readonly timeoutMs?: number; readonly endAt?: RegExp },
   ): Promise<Talked>;
+  /** The same, for tries that are too many to record one by one. */
+  readonly talkUnrecorded: Bench["talk"];
   /** Output that is not recorded; empty where the command fails. */
   readSecretly(argv: readonly string[]): Promise<string>;
 }
@@ -48,6 +50,18 @@ export function makeBench(subject: HostSubject, recorder: Recorder, runner: Runn
     const note = isCut ? "\n[cut off: more output than is kept]" : "";
     return [await recorder.command(unique(name), { argv, exit, stdout: stdout + note, stderr, ...more })];
   };
+  const converse = async (
+    argv: readonly string[],
+    turns: readonly Turn[],
+    { as, ...options }: NonNullable<Parameters<Bench["talk"]>[3]> = {},
+  ): Promise<Dialogue> => {
+    const terminal = ["script", "--quiet", "--flush", "--return", "--command", shellLine(argv), "/dev/null"];
+    return await runner.converse(
+      as === undefined ? terminal : ["runuser", "-u", as, "--", ...terminal],
+      turns,
+      options,
+    );
+  };
   return {
     subject,
     recorder,
@@ -56,17 +70,15 @@ export function makeBench(subject: HostSubject, recorder: Recorder, runner: Runn
       const ran = await runner.run(argv, options);
       return { ...ran, evidence: await keep(name, argv, ran) };
     },
-    async talk(name, argv, turns, { as, ...options } = {}) {
-      const terminal = ["script", "--quiet", "--flush", "--return", "--command", shellLine(argv), "/dev/null"];
-      const dialogue = await runner.converse(
-        as === undefined ? terminal : ["runuser", "-u", as, "--", ...terminal],
-        turns,
-        options,
-      );
+    async talk(name, argv, turns, options) {
+      const dialogue = await converse(argv, turns, options);
       const { exit, transcript } = dialogue;
-      const evidence = await keep(name, argv, { exit, stdout: transcript, stderr: "", isCut: false });
-      return { ...dialogue, evidence };
+      return { ...dialogue, evidence: await keep(name, argv, { exit, stdout: transcript, stderr: "", isCut: false }) };
     },
+    talkUnrecorded: async (_name, argv, turns, options) => ({
+      ...(await converse(argv, turns, options)),
+      evidence: [],
+    }),
     async readSecretly(argv) {
       const { exit, stdout } = await runner.run(argv);
       return exit === 0 ? stdout : "";
