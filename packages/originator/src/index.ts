@@ -62,6 +62,7 @@ export { openIo } from "./io/connection.ts";
 export type { InputState, IoConnection, IoEnd, IoOptions } from "./io/connection.ts";
 export type { IoGrant } from "./io/forward-open.ts";
 export { ioUdpPort, openUdpGate } from "./io/gate.ts";
+export { UnansweredOpens } from "./io/unanswered.ts";
 export type { IoGate, IoReceiver, OpenGate } from "./io/gate.ts";
 export { Histogram } from "./io/histogram.ts";
 export { assemblyPath, ioRequestOf } from "./io/request.ts";

@@ -11,10 +11,12 @@ import {
 import { IoWriter, TransportError, UsageError, isNewer16, readIoData, timeoutFactor, type IoFrame } from "@cipsec/wire";
 import type { Session } from "../session.ts";
 import type { Protection } from "../trust.ts";
-import { forwardClose, forwardOpen, fullPath, type IoGrant } from "./forward-open.ts";
+import { forwardClose } from "./forward-close.ts";
+import { forwardOpen, fullPath, type IoGrant } from "./forward-open.ts";
 import { openUdpGate, type IoGate, type OpenGate } from "./gate.ts";
 import type { IoRequest } from "./request.ts";
 import { Arrivals, type IoStatistics } from "./statistics.ts";
+import type { UnansweredOpens } from "./unanswered.ts";
 
 /** What a packet says beside its data. */
 export interface InputState {
@@ -44,6 +46,8 @@ export interface IoOptions {
   readonly protection?: Protection;
   /** Differentiated services code point of what goes out; default what the QoS Object has for the priority. */
   readonly dscp?: number;
+  /** Earlier tries of this connection that no answer came to; closed before it is opened. One for each connection that is kept. */
+  readonly unanswered?: UnansweredOpens;
   readonly signal?: AbortSignal;
 }
 
@@ -129,7 +133,7 @@ async function openOn(
           fix: "Carry I/O over DTLS, or allow plain I/O explicitly.",
         },
       );
-    const grant = await forwardOpen(session, request, gate, options.signal);
+    const grant = await forwardOpen(session, request, gate, options);
     return new Connection(session, request, grant, gate, options);
   } catch (error) {
     await gate.release();
@@ -408,8 +412,8 @@ class Connection implements IoConnection {
     }
   }
 
-  #closeAtTarget(): Promise<void> {
-    return forwardClose(this.#session, this.granted.triad, fullPath(this.#request));
+  async #closeAtTarget(): Promise<void> {
+    await forwardClose(this.#session, this.granted.triad, fullPath(this.#request));
   }
 
   #stop(end: IoEnd): void {

@@ -4,7 +4,6 @@ import {
   ConnectionFailure,
   ConnectionService,
   ConnectionType,
-  ForwardClose,
   ForwardOpen,
   ForwardOpenReply,
   ItemType,
@@ -30,8 +29,10 @@ import { explainStatus } from "../explain-status.ts";
 import { hexWord, statusError } from "../replies.ts";
 import { requestTicks } from "../route.ts";
 import type { ReplyWithItems, Session } from "../session.ts";
+import { forwardClose } from "./forward-close.ts";
 import { ioUdpPort, type IoGate } from "./gate.ts";
 import { parametersOf, transportOctet, type IoDirection, type IoRequest } from "./request.ts";
+import type { UnansweredOpens } from "./unanswered.ts";
 
 /** What the target granted. */
 export interface IoGrant {
@@ -77,24 +78,33 @@ const minApiMicros = 1000;
 /** The least time without packets that ends a connection, where the caller does not say. */
 const minTimeoutMicros = 100_000;
 
-/** Milliseconds for closing: the device may be gone. */
-const closeTimeoutMs = 1000;
+/** What the opening of a connection may be given. */
+export interface OpeningOptions {
+  readonly signal?: AbortSignal;
+  /** Earlier opens of this connection without an answer: closed first, and added to. */
+  readonly unanswered?: UnansweredOpens;
+}
 
 /** Opens what {@link IoRequest} asks for, falling back in size and service where the target says what it takes. */
 export async function forwardOpen(
   session: Session,
   request: IoRequest,
   gate: IoGate,
-  signal?: AbortSignal,
+  options: OpeningOptions = {},
 ): Promise<IoGrant> {
   let asked: IoRequest = request;
   let large = request.large ?? needsLarge(request);
   let knowsLarge = true;
   const adjusted = new Set<string>();
+  await options.unanswered?.closeAll(session);
   for (;;) {
     const sent = question(asked, large, gate);
-    const { reply, items } = await send(session, sent, request.route, gate, signal);
-    if (reply.status === Status.success) return granted(session, asked, sent, { reply, items }, gate);
+    const { reply, items } = await send(session, sent, gate, options);
+    if (reply.status === Status.success) {
+      const grant = granted(session, asked, sent, { reply, items }, gate);
+      options.unanswered?.forget();
+      return grant;
+    }
     if (large && reply.status === Status.serviceNotSupported && !needsLarge(asked)) {
       large = false;
       knowsLarge = false;
@@ -106,17 +116,6 @@ export async function forwardOpen(
     asked = next.request;
     large = knowsLarge && (request.large ?? needsLarge(asked));
   }
-}
-
-/** Forward_Close; a target that does not know the connection any more has done what was wanted. */
-export async function forwardClose(session: Session, triad: Triad, path: readonly Segment[]): Promise<void> {
-  const data = encode(ForwardClose, { ...requestTicks(closeTimeoutMs), ...triad, path });
-  const reply = await session.request(
-    { service: ConnectionService.forwardClose, path: connectionManager, data },
-    { timeoutMs: closeTimeoutMs },
-  );
-  if (reply.status !== Status.success && reply.status !== Status.connectionFailure)
-    throw statusError(reply, "Forward_Close");
 }
 
 /** Path of a connection with its route in front. */
@@ -164,9 +163,8 @@ function question(request: IoRequest, large: boolean, gate: IoGate): SentForward
 async function send(
   session: Session,
   { open, large }: SentForwardOpen,
-  route: readonly Segment[] | undefined,
   gate: IoGate,
-  signal: AbortSignal | undefined,
+  { signal, unanswered }: OpeningOptions,
 ): Promise<ReplyWithItems> {
   const service = large ? ConnectionService.largeForwardOpen : ConnectionService.forwardOpen;
   const data = encode(large ? LargeForwardOpen : ForwardOpen, open);
@@ -184,9 +182,10 @@ async function send(
     );
   } catch (error) {
     // The target may have opened it, and would hold its outputs until its watchdog ends it.
-    const isTimeout = error instanceof TransportError && error.code === "transport/timeout";
-    const mayBeOpen = isTimeout || signal?.aborted === true;
-    if (mayBeOpen && session.isConnected) forwardClose(session, open, open.path).catch(() => undefined);
+    const mayBeOpen = error instanceof TransportError || signal?.aborted === true;
+    if (!mayBeOpen) throw error;
+    unanswered?.add(open, open.path);
+    if (session.isConnected) forwardClose(session, open, open.path).catch(() => undefined);
     throw error;
   }
 }

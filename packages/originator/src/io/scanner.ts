@@ -10,6 +10,7 @@ import type { OpenGate } from "./gate.ts";
 import type { IoRequest } from "./request.ts";
 import { SessionPool, type Lease } from "./session-pool.ts";
 import type { IoStatistics } from "./statistics.ts";
+import { UnansweredOpens } from "./unanswered.ts";
 
 /** Where a scanned connection stands. `failed`: what it asks for cannot be, so it is not tried again. */
 export type ScanState = "connecting" | "opening" | "running" | "waiting" | "failed" | "stopped";
@@ -137,6 +138,7 @@ class Kept implements ScannedConnection {
   readonly #remove: () => void;
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
+  readonly #unanswered = new UnansweredOpens();
   readonly #past = { sent: 0, received: 0, lost: 0, late: 0 };
   #state: ScanState = "connecting";
   #reason: Error | undefined;
@@ -284,6 +286,7 @@ class Kept implements ScannedConnection {
     return {
       run: this.#isRun,
       signal: this.#abort.signal,
+      unanswered: this.#unanswered,
       ...(this.#output === undefined ? {} : { output: this.#output }),
       ...(onInput === undefined ? {} : { onInput }),
       ...(allowPlainIo === undefined ? {} : { allowPlainIo }),

@@ -1,3 +1,4 @@
+import { connect as connectTcp, createServer } from "node:net";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -171,4 +172,55 @@ test.each([
   const oToT = { rpiMicros: 10_000, size: 4, ...(priority === undefined ? {} : { priority }) };
   await using io = await openIo(session, owner({ oToT }), dscp === undefined ? {} : { dscp });
   expect(io.dscp).toBe(marked);
+});
+
+test("a Forward_Open whose answer is cut off does not keep the owner out", async () => {
+  // A way to the device that delivers the first Forward_Open and then breaks before the answer passes.
+  let cuts = 1;
+  const way = createServer((near) => {
+    const far = connectTcp(44_818, address);
+    near.pipe(far);
+    far.on("data", (chunk: Buffer) => {
+      const isOpened = chunk.includes(Buffer.of(0xd4, 0x00, 0x00, 0x00));
+      if (!isOpened || cuts === 0) near.write(chunk);
+      else {
+        cuts -= 1;
+        near.destroy();
+      }
+    });
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      one.on("error", () => undefined);
+      one.on("close", () => other.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => way.listen(0, address, resolve));
+  const listening = way.address();
+  if (listening === null || typeof listening === "string") throw new RangeError("no port");
+  const changes: StateChange[] = [];
+  try {
+    await using scanner = new Scanner({
+      backoff: { lostMs: 10, maxLostMs: 20, refusedMs: 10, maxRefusedMs: 20 },
+      onState: (change) => changes.push(change),
+    });
+    const one = scanner.add({
+      name: "cut",
+      target: { scheme: "eip", host: address, port: listening.port },
+      request: {
+        oToT: { rpiMicros: 20_000, size: 4 },
+        tToO: { rpiMicros: 20_000, size: 8 },
+        timeoutMultiplier: 7,
+        path: assemblyPath({ oToT: 150, tToO: 100 }),
+      },
+    });
+    await vi.waitFor(() => expect(one.state).toBe("running"), { timeout: 8000, interval: 5 });
+    expect(cuts).toBe(0);
+    const reasons = changes.flatMap(({ reason }) => reason ?? []);
+    // Once cut off, and never refused for an owner that was itself.
+    expect(reasons.map(({ name }) => name)).toEqual(["TransportError"]);
+  } finally {
+    await new Promise((resolve) => way.close(resolve));
+  }
 });
