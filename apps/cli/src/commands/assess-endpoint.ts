@@ -270,7 +270,7 @@ async function newRun(
 }
 
 /** Tells what a run came to, and compares it where that was asked for. */
-async function tellAssessment(context: Context, options: Options, assessment: Assessment): Promise<number> {
+export async function tellAssessment(context: Context, options: Options, assessment: Assessment): Promise<number> {
   const other = textOption(options, "compare");
   const before =
     other === undefined ? undefined : await readAssessment(await openRun(runPath(assessFolder(context).runs, other)));

@@ -16,11 +16,13 @@ import { assessFolder, levelOf, typeOf, verified, type Options } from "../assess
 import { addCommand, addNotes, argument, textOption, type Shell } from "../command.ts";
 import { ExitCode } from "../exit-codes.ts";
 import { addAssessAll, addAssessEndpoint, addAssessReplay } from "./assess-endpoint.ts";
+import { addAssessHost } from "./assess-host.ts";
 
 /** `assess`: IEC 62443-4-2, with evidence. */
 export function addAssess(program: Command, shell: Shell): void {
-  const assess = program.command("assess").description("IEC 62443-4-2: verdicts with evidence, for devices");
+  const assess = program.command("assess").description("IEC 62443-4-2: verdicts with evidence, for devices and hosts");
   addAssessEndpoint(assess, shell);
+  addAssessHost(assess, shell);
   addAssessAll(assess, shell);
   addAssessReplay(assess, shell);
   addVerify(assess, shell);
