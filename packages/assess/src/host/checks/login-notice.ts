@@ -50,7 +50,7 @@ export const loginNotice: Check<HostSubject> = {
       );
       const before = shown.stderr
         .split("\n")
-        .filter((line) => line !== "" && !/permission denied|^warning/i.test(line))
+        .filter((line) => line !== "" && !/permission denied|^(?:warning|pseudo-terminal)/i.test(line))
         .join(" ");
       observations.push(
         capability({
