@@ -476,7 +476,43 @@ describe("class 0x6C", () => {
     expect(new DataView(data.buffer, data.byteOffset).getUint32(6, true)).toBe(8 + 2 * 20 + 88);
   });
 
-  test("any change of a definition changes the handle", () => {
+  test("the handle is the checksum of the type text, as clients compute it", () => {
+    const member = (type: string, elements?: number) => (name: string) =>
+      elements === undefined ? { name, type } : { name, type, elements };
+    const struct = (name: string, ...members: readonly ((name: string) => object)[]) => ({
+      name,
+      members: members.map((make, i) => make(`M${i}`)),
+    });
+    const structs = [
+      struct("UDT3", member("SINT"), member("SINT", 4)),
+      struct("UDT2", member("DINT"), member("SINT", 3), member("UDT3"), member("UDT3", 2)),
+      struct("UDT1", member("SINT"), member("SINT", 2), member("UDT2"), member("UDT3", 4)),
+      struct("Bits", ...Array<ReturnType<typeof member>>(9).fill(member("BOOL")), member("BOOL", 64)),
+    ];
+    const made = readDescription({ ...device, structs, tags: [] }).tags?.structs ?? [];
+    const find = (name: string) => made.find((type) => type.name === name);
+    expect(find("UDT1")).toMatchObject({
+      typeText: "UDT1,SINT,SINT[2],UDT2,DINT,SINT[3],UDT3,SINT,SINT[4],UDT3,SINT,SINT[4][2],UDT3,SINT,SINT[4][4]",
+      handle: 0x5f58,
+    });
+    // BOOLs in a row are the octets that hold them, arrays of BOOL their DWORDs.
+    expect(find("Bits")?.typeText).toBe("Bits,SINT,SINT,DWORD[2]");
+  });
+
+  test("structures inside one another do not make the text grow for ever", () => {
+    const structs = Array.from({ length: 20 }, (_, i) => {
+      const type = i === 0 ? "SINT" : `S${i - 1}`;
+      const members = [
+        { name: "A", type },
+        { name: "B", type },
+      ];
+      return { name: `S${i}`, members };
+    });
+    const made = readDescription({ ...device, structs, tags: [] }).tags?.structs ?? [];
+    expect(Math.max(...made.map(({ typeText }) => typeText.length))).toBe(16_384);
+  });
+
+  test("another type of a member is another handle", () => {
     const handles = ["INT", "UINT"].map((type) => {
       const structs = [{ name: "S", members: [{ name: "M", type }] }];
       return readDescription({ ...device, structs, tags: [] }).tags?.structs[1]?.handle;

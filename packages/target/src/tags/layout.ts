@@ -24,6 +24,9 @@ const hostPrefix = "ZZZZZZZZZZ";
 /** Bits in an octet: so many BOOLs in a row share one. */
 const octetBits = 8;
 
+/** Longer type texts count to here: structures inside one another would double it with each level. */
+const maxTypeText = 16_384;
+
 /** Structures start at multiples of this, and end at one. */
 const structAlignment = 4;
 
@@ -32,7 +35,7 @@ const structAlignment = 4;
  * octet; the end filled up to four octets, eight where a member has eight.
  *
  * @param template Instance of class 0x6C that the structure gets.
- * @param handle The structure's handle; by default a checksum of its definition.
+ * @param handle The structure's handle; by default the checksum of its type text, as controllers have it.
  * @see reference ethernet-ip.md 8.4
  */
 export function layOut(
@@ -42,6 +45,7 @@ export function layOut(
 ): StructType {
   const members: StructMember[] = [];
   const records: TemplateMember[] = [];
+  let typeText = name;
   let end = 0;
   let alignment = structAlignment;
   let host: { readonly offset: number; used: number } | undefined;
@@ -51,6 +55,7 @@ export function layOut(
       if (host === undefined || host.used === octetBits) {
         host = { offset: end, used: 0 };
         end += 1;
+        typeText += `,${hostShape.type.name}`;
         records.push(record(`${hostPrefix}${name.slice(0, 24)}${records.length}`, hostShape, 0, host.offset));
       }
       members.push({ ...shape, name: wish.name, offset: host.offset, bit: host.used });
@@ -65,13 +70,16 @@ export function layOut(
     alignment = Math.max(alignment, step);
     members.push({ ...shape, name: wish.name, offset });
     records.push(record(wish.name, shape, shape.dimensions[0] ?? 0, offset));
+    typeText += `,${textOf(shape)}`;
   }
+  typeText = typeText.slice(0, maxTypeText);
   const definition = encode(template(records.length), { name: title, tail: tailOf(records), members: records });
   return {
     kind: "struct",
     name,
     template: instance,
-    handle: handle ?? crc16(definition),
+    handle: handle ?? crc16(Buffer.from(typeText, "latin1")),
+    typeText,
     size: upTo(end, alignment),
     alignment,
     members,
@@ -123,7 +131,13 @@ function upTo(offset: number, step: number): number {
   return Math.ceil(offset / step) * step;
 }
 
-/** CRC-16 with the polynomial 0x8005, reflected: any change of the definition shows in the handle. */
+/** A member's part of the type text: `DINT`, `SINT[82]`, or the whole text of a structure. */
+function textOf({ type, dimensions }: Shape): string {
+  const text = type.kind === "struct" ? type.typeText : type.name;
+  return dimensions.length === 0 ? text : `${text}[${dimensions.join(",")}]`;
+}
+
+/** CRC-16 with the polynomial 0x8005, reflected. Clients that know a structure's members compute its handle so, as gologix does. */
 function crc16(bytes: Uint8Array): number {
   let crc = 0;
   for (const octet of bytes) {

@@ -41,6 +41,8 @@ export interface StructType {
   readonly template: number;
   /** What a message names the structure by. */
   readonly handle: number;
+  /** Name and types of the members with commas between, those of structures inside in their place: what the handle is made of. */
+  readonly typeText: string;
   /** Octets, with those that fill up at the end. */
   readonly size: number;
   /** Octets that a value's start is a multiple of. */
