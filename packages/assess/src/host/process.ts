@@ -68,8 +68,8 @@ export async function runProcess(
 }
 
 /**
- * Runs a program that asks: waits for each turn's question and types its answer, then waits for the end. What `endAt` matches, before the
- * next question or after the last, ends its input.
+ * Runs a program that asks: waits for each turn's question and types its answer, then waits for the end. What `endAt` matches once
+ * something was typed ends its input: a warning that comes before the first question ends nothing.
  *
  * @throws {TransportError} `transport/timeout` when it does not end in time.
  */
@@ -95,7 +95,7 @@ export async function converseWith(
     if (taken > replyMs.length && /\S/.test(fresh)) replyMs.push(clock.now() - typedAt);
     const turn = turns[taken];
     if (turn === undefined || !turn.until.test(fresh)) {
-      if (endAt?.test(fresh) === true && !isEnding) {
+      if (taken > 0 && endAt?.test(fresh) === true && !isEnding) {
         isEnding = true;
         child.stdin.end();
         // A program that asks again, whatever its input says; the last words are let through before.

@@ -6,7 +6,7 @@ import { converseWith, keepProcess, runProcess, type Dialogue, type Ran, type Tu
 const usualTimeoutMs = 20_000;
 
 /** After what time a command that was told to end is ended, s; and how much later we give it up, ms. */
-const killAfterS = 2;
+const killAfterS = 0.5;
 const patienceMs = 5000;
 
 /** How a command is run. */

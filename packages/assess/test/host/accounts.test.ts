@@ -3,7 +3,7 @@ import { openHost } from "../../src/host/subject.ts";
 import { accountFiles, canMount, hostWith, outcomeOf, quick } from "./ground.ts";
 
 /** Real logins on a real terminal: slow machines need more than the usual time. */
-const patienceMs = 60_000;
+const patienceMs = 240_000;
 
 const broken = `${quick}
 echo 'twin:x:0:0::/root:/bin/sh' >>/etc/passwd
