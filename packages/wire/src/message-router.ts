@@ -1,5 +1,4 @@
 import { decode, type Codec } from "./codec.ts";
-import { Writer } from "./cursor.ts";
 import { EPATH, words, type Segment } from "./epath.ts";
 import { WireError } from "./errors.ts";
 
@@ -45,11 +44,11 @@ export const MessageRouterRequest: Codec<Request> = {
     return { service, path: readPath(r.octets(size, "path")), data: r.rest() };
   },
   write(w, request) {
-    const path = new Writer(32);
-    EPATH.write(path, request.path);
-    w.u8(plain(request.service));
-    w.u8(words(path.length));
-    w.octets(path.finish());
+    const at = w.length;
+    w.u16(0);
+    EPATH.write(w, request.path);
+    // Service, then the words of the path, which are known now.
+    w.overwriteU16(at, plain(request.service) | (words(w.length - at - 2) << 8));
     w.octets(request.data);
   },
 };

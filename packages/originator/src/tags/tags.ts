@@ -52,8 +52,14 @@ const defaultMaxOctets = 500;
 /** Octets that a value is taken for before it was read once. */
 const guessedOctets = 8;
 
-/** Names whose type and length are remembered. */
+/** Names that are remembered. */
 const maxRemembered = 10_000;
+
+/** What a tag's name says, the name as it was given, and the octets of its value once it was read: by them reads are packed. */
+interface Remembered extends TagName {
+  readonly text: string;
+  octets?: number;
+}
 
 /**
  * Tags over a session, a class 3 connection or anything else that carries requests.
@@ -64,43 +70,51 @@ export function tags(requester: Requester, { route = [], maxOctets = defaultMaxO
   const way = routed(requester, route);
   const room: Room = { request: maxOctets - way.overhead, reply: maxOctets };
   const structures = templates(way);
-  const lengths = new Map<string, number>();
+  const remembered = new Map<string, Remembered>();
 
-  async function readAll(names: readonly TagName[]): Promise<readonly (RawTag | Error)[]> {
-    const wanted = names.map((name): Wanted => {
-      const elements = name.elements ?? 1;
-      const expected = lengths.get(keyOf(name)) ?? guessedOctets * elements;
-      return { path: name.path, elements, name: name.base, expected };
+  /** What a name says; programs read the same tags again and again. */
+  function named(text: string): Remembered {
+    const known = remembered.get(text);
+    if (known !== undefined) return known;
+    const name: Remembered = { ...parseTagName(text), text };
+    if (remembered.size >= maxRemembered) remembered.clear();
+    remembered.set(text, name);
+    return name;
+  }
+
+  async function readAll(names: readonly Remembered[]): Promise<readonly (RawTag | Error)[]> {
+    const wanted = names.map(({ path, base, elements = 1, octets }): Wanted => {
+      return { path, elements, name: base, expected: octets ?? guessedOctets * elements };
     });
     const raws = await readRaw(way, wanted, room);
     for (const [i, name] of names.entries()) {
       const raw = raws[i];
-      if (lengths.size >= maxRemembered) lengths.clear();
-      if (raw !== undefined && !(raw instanceof Error)) lengths.set(keyOf(name), raw.data.length);
+      if (raw !== undefined && !(raw instanceof Error)) name.octets = raw.data.length;
     }
     return raws;
   }
 
   return {
     async read(texts) {
-      const names = texts.map(parseTagName);
+      const names = texts.map(named);
       const raws = await readAll(names);
       const results: TagResult[] = [];
       for (const [i, name] of names.entries()) {
         const raw = raws[i] ?? new PeerError("cip/mismatch", `read ${name.base}: no answer`);
-        const text = texts[i] ?? name.base;
-        if (raw instanceof Error) results.push({ name: text, error: raw });
-        else results.push(await valued(way, structures, text, name, raw));
+        if (raw instanceof Error) results.push({ name: name.text, error: raw });
+        else if (isKnown(structures, raw)) results.push(valued(structures, name, raw));
+        else results.push(await learned(way, structures, name, raw));
       }
       return results;
     },
     async write(text, value) {
-      const name = parseTagName(text);
+      const name = named(text);
       const [raw = new PeerError("cip/mismatch", `read ${name.base}: no answer`)] = await readAll([
         { ...name, elements: isList(value) ? Math.max(1, value.length) : (name.elements ?? 1) },
       ]);
       if (raw instanceof Error) throw raw;
-      const type = await typeOf(way, structures, name, raw);
+      if (!isKnown(structures, raw)) await learn(way, structures, name);
+      const type = typeOf(structures, raw);
       if (type === undefined) throw unknownType(text, raw);
       if (name.bit === undefined) await writeValue(way, name, type, raw, value, room);
       else await writeBit(way, name, name.bit, type, value);
@@ -109,44 +123,60 @@ export function tags(requester: Requester, { route = [], maxOctets = defaultMaxO
   };
 }
 
-async function valued(
-  way: Requester,
-  structures: Templates,
-  text: string,
-  name: TagName,
-  raw: RawTag,
-): Promise<TagResult> {
+/** The value, or why the octets are none. */
+function valued(structures: Templates, name: Remembered, raw: RawTag): TagResult {
   try {
-    const type = await typeOf(way, structures, name, raw);
-    if (type === undefined) return { name: text, typeName: typeWord(raw), value: raw.data };
-    const values = readElements(type, raw.data);
-    const [first] = values;
-    if (first === undefined)
-      throw new PeerError("cip/mismatch", `read ${text}: ${raw.data.length} octets are no ${type.name}`, {
-        facts: { octets: raw.data.length, size: type.size },
-      });
-    if (name.bit !== undefined) return { name: text, typeName: "BOOL", value: bitOf(first, name.bit, type, text) };
-    if (name.elements === undefined) return { name: text, typeName: type.name, value: first };
-    return { name: text, typeName: `${type.name}[${values.length}]`, value: values };
+    return { name: name.text, ...valueIn(structures, name, raw) };
   } catch (error) {
-    if (isStackError(error) && !error.code.startsWith("transport/")) return { name: text, error };
-    throw error;
+    return refused(name, error);
   }
 }
 
-/** The type of a tag's elements: by its code, or by the structure's handle, which the list of symbols leads to. */
-async function typeOf(
-  way: Requester,
-  structures: Templates,
-  name: TagName,
-  { type }: RawTag,
-): Promise<ElementType | undefined> {
-  if (type.code !== structureTypeCode || type.handle === undefined) return atoms.get(type.code & 0xff);
-  const known = structures.byHandle(type.handle);
-  if (known !== undefined) return known;
-  const symbol = await findSymbol(way, name.program, name.root);
+/** {@link valued}, for a structure that is not known yet. */
+async function learned(way: Requester, structures: Templates, name: Remembered, raw: RawTag): Promise<TagResult> {
+  try {
+    await learn(way, structures, name);
+  } catch (error) {
+    return refused(name, error);
+  }
+  return valued(structures, name, raw);
+}
+
+/** An error in the place of the tag it is about; that of the way is everybody's. */
+function refused({ text }: Remembered, error: unknown): TagResult {
+  if (isStackError(error) && !error.code.startsWith("transport/")) return { name: text, error };
+  throw error;
+}
+
+function valueIn(structures: Templates, name: Remembered, raw: RawTag): { typeName: string; value: TagValue } {
+  const { text } = name;
+  const type = typeOf(structures, raw);
+  if (type === undefined) return { typeName: typeWord(raw), value: raw.data };
+  const values = readElements(type, raw.data);
+  const [first] = values;
+  if (first === undefined)
+    throw new PeerError("cip/mismatch", `read ${text}: ${raw.data.length} octets are no ${type.name}`, {
+      facts: { octets: raw.data.length, size: type.size },
+    });
+  if (name.bit !== undefined) return { typeName: "BOOL", value: bitOf(first, name.bit, type, text) };
+  if (name.elements === undefined) return { typeName: type.name, value: first };
+  return { typeName: `${type.name}[${values.length}]`, value: values };
+}
+
+/** Whether asking for the type would tell nothing new: it is no structure, or one whose template is here. */
+function isKnown(structures: Templates, { type: { code, handle } }: RawTag): boolean {
+  return code !== structureTypeCode || handle === undefined || structures.byHandle(handle) !== undefined;
+}
+
+/** Loads the template of a tag's structure, which the list of symbols leads to. */
+async function learn(way: Requester, structures: Templates, { program, root }: TagName): Promise<void> {
+  const symbol = await findSymbol(way, program, root);
   if (symbol?.symbolType?.structured === true) await structures.load(symbol.symbolType.code);
-  return structures.byHandle(type.handle);
+}
+
+/** The type of a tag's elements: by its code, or by the structure's handle. */
+function typeOf(structures: Templates, { type: { code, handle } }: RawTag): ElementType | undefined {
+  return code !== structureTypeCode || handle === undefined ? atoms.get(code & 0xff) : structures.byHandle(handle);
 }
 
 async function writeValue(
@@ -190,10 +220,6 @@ function bitOf(value: TagValue, bit: number, type: ElementType, text: string): b
   if (!isInteger || bit >= 8 * type.size)
     throw new UsageError("usage/argument", `${text}: ${type.name} has no bit ${bit}`);
   return ((BigInt(value) >> BigInt(bit)) & 1n) === 1n;
-}
-
-function keyOf({ base, elements = 1 }: TagName): string {
-  return `${base.toLowerCase()}{${elements}}`;
 }
 
 function typeWord({ type }: RawTag): string {

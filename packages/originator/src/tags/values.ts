@@ -112,6 +112,8 @@ export function writeElement(type: ElementType, value: TagValue, before: Uint8Ar
 /** Values of the elements that `bytes` holds. */
 export function readElements(type: ElementType, bytes: Uint8Array): readonly TagValue[] {
   const count = Math.floor(bytes.length / type.size);
+  // Most tags are one element, which a view of its own octets would cost more than reading it.
+  if (count === 1 && bytes.length === type.size) return [readElement(type, bytes)];
   return Array.from({ length: count }, (_, i) => readElement(type, bytes.subarray(i * type.size, (i + 1) * type.size)));
 }
 
