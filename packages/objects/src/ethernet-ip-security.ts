@@ -18,8 +18,17 @@ import { objectClass } from "./declare.ts";
 /** Bits of EtherNet/IP Security `capabilityFlags`. */
 export const EtherNetIpSecurityCapability = { secureRenegotiation: 0x0000_0001 } as const;
 
-/** Values of EtherNet/IP Security `pullModelStatus` that are public. */
-export const PullModelStatus = { ok: 0, disabled: 0xffff } as const;
+/** Values of EtherNet/IP Security `pullModelStatus`. Only the first and the last are public; the others are this stack's. */
+export const PullModelStatus = {
+  ok: 0,
+  searching: 1,
+  noServer: 2,
+  tlsFailure: 3,
+  refused: 4,
+  pending: 5,
+  badCertificate: 6,
+  disabled: 0xffff,
+} as const;
 
 /** What TLS and DTLS of one EtherNet/IP interface offer, present and trust. Settable only in a configuration session. */
 export const EtherNetIpSecurity = objectClass({

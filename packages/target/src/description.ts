@@ -1,4 +1,5 @@
 import { isIPv4 } from "node:net";
+import { estServiceType, isHostName, isServiceType, readEstUrl } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import { readEdsFacts, type EdsFacts } from "./eds.ts";
 import { Fields, asLatin1, wrong } from "./fields.ts";
@@ -47,6 +48,26 @@ export interface SecurityDescription {
    * while that is open.
    */
   readonly plainIoOverTls: boolean;
+  /** How the device fetches its certificate by itself; it has no pull model where left out. */
+  readonly pull?: PullDescription;
+}
+
+/** The pull model of a device: where it looks for its EST server, and by what it knows it at the first contact. */
+export interface PullDescription {
+  /** `https://HOST[:PORT][/.well-known/est/LABEL]`: no other is looked for. */
+  readonly url?: string;
+  /** DNS-SD service type. */
+  readonly service: string;
+  /** Domain of the device; empty: it has none. */
+  readonly domain: string;
+  /** DNS servers, `HOST` or `HOST:PORT`; the system's where there are none. */
+  readonly dnsServers: readonly string[];
+  readonly mdns: boolean;
+  /** Path of PEM certificates of authorities. */
+  readonly anchors?: string;
+  /** SHA-256 of an authority. */
+  readonly fingerprint?: string;
+  readonly trustOnFirstUse: boolean;
 }
 
 /** One assembly instance: octets that the application and the network share. */
@@ -182,9 +203,55 @@ function readSecurity(json: unknown): SecurityDescription | null {
     samePort: at.flag("samePort", false),
     startDtls: at.flag("startDtls", true),
     plainIoOverTls: at.flag("plainIoOverTls", false),
+    ...readPull(at.raw("pull")),
   };
   at.end();
   return security;
+}
+
+function readPull(json: unknown): Pick<SecurityDescription, "pull"> {
+  if (json === undefined || json === null) return {};
+  const at = new Fields(json, "device.security.pull");
+  const url = at.text("url", 512, "");
+  const anchors = at.text("anchors", 4096, "");
+  const fingerprint = at.text("fingerprint", 95, "").replaceAll(":", "").toLowerCase();
+  const pull: PullDescription = {
+    ...(url === "" ? {} : { url: asUrl(url) }),
+    service: at.text("service", 22, estServiceType),
+    domain: at.text("domain", 253, ""),
+    dnsServers: at.items("dnsServers", 4, []).map((item, i) => asServer(item, `device.security.pull.dnsServers[${i}]`)),
+    mdns: at.flag("mdns", true),
+    ...(anchors === "" ? {} : { anchors }),
+    ...(fingerprint === "" ? {} : { fingerprint }),
+    trustOnFirstUse: at.flag("trustOnFirstUse", false),
+  };
+  at.end();
+  if (!isServiceType(pull.service)) throw wrong(at.where("service"), "must be a service type such as _est._tcp");
+  if (pull.domain !== "" && !isHostName(pull.domain)) throw wrong(at.where("domain"), "must be a domain name");
+  if (fingerprint !== "" && !/^[\da-f]{64}$/.test(fingerprint))
+    throw wrong(at.where("fingerprint"), "must be a SHA-256 fingerprint: 64 hexadecimal digits");
+  if (anchors === "" && fingerprint === "" && !pull.trustOnFirstUse)
+    throw wrong(
+      "device.security.pull",
+      "needs anchors or fingerprint to know the EST server by, or trustOnFirstUse in an onboarding network",
+    );
+  return { pull };
+}
+
+function asUrl(url: string): string {
+  try {
+    readEstUrl(url);
+  } catch {
+    throw wrong("device.security.pull.url", "must be https://HOST[:PORT][/.well-known/est/LABEL]");
+  }
+  return url;
+}
+
+function asServer(value: unknown, where: string): string {
+  const [host = "", port = "53", ...more] = typeof value === "string" ? value.split(":") : [];
+  if (!isIPv4(host) || !/^\d{1,5}$/.test(port) || Number(port) > 65_535 || more.length > 0)
+    throw wrong(where, "must be the IPv4 address of a DNS server, with its port where that is not 53");
+  return `${host}:${port}`;
 }
 
 function readDefaultCertificate(json: unknown): SecurityDescription["defaultCertificate"] {

@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
-import type { KeyKind } from "@cipsec/pki";
-
+import { parseCertificates, type KeyKind } from "@cipsec/pki";
 import { SecurityProfile, UsageError } from "@cipsec/wire";
-import type { CipherGeneration, DeviceDescription, SecurityDescription } from "./description.ts";
+import type { CipherGeneration, DeviceDescription, PullDescription, SecurityDescription } from "./description.ts";
 import { edsOf } from "./eds.ts";
 import type { DefaultCertificateSource } from "./security/default-certificate.ts";
 import type { DevicePorts } from "./security/ports.ts";
@@ -53,7 +52,7 @@ export async function factorySecurity(
   const { available, allowed } = suites[security.generation];
   const newer = security.maxVersion === "TLSv1.3" ? tls13 : [];
   return {
-    profiles: SecurityProfile.confidentiality,
+    profiles: SecurityProfile.confidentiality | (security.pull === undefined ? 0 : SecurityProfile.pullModel),
     availableSuites: [...newer, ...available],
     defaultAllowedSuites: [...newer, ...allowed],
     maxVersion: security.maxVersion,
@@ -62,6 +61,7 @@ export async function factorySecurity(
     csrKeyType: keyKinds[security.csrKey],
     defaultCertificate: await readDefaultCertificate(security.defaultCertificate),
     ports: factoryPorts(description),
+    ...(security.pull === undefined ? {} : { pull: await readPull(security.pull) }),
     ...(description.eds === undefined
       ? {}
       : { eds: Uint8Array.from(Buffer.from(edsOf(description, description.eds), "latin1")) }),
@@ -75,6 +75,22 @@ function factoryPorts({ ports }: DeviceDescription): DevicePorts {
     ...(ports.io === null ? {} : { io: { port: ports.io, open: true, configurable: true } }),
     ...(ports.eips === null ? {} : { eips: { port: ports.eips, open: true, configurable: true } }),
     ...((ports.eipd ?? null) === null ? {} : { eipd: { port: ports.eipd ?? 0, open: true, configurable: true } }),
+  };
+}
+
+/** Each way of looking for a server may take this long. */
+const searchMs = 4000;
+
+async function readPull({
+  anchors,
+  domain,
+  ...rest
+}: PullDescription): Promise<NonNullable<SecuritySettingsInput["pull"]>> {
+  return {
+    ...rest,
+    ...(domain === "" ? {} : { domain }),
+    anchors: anchors === undefined ? [] : parseCertificates(await read(anchors)),
+    timeoutMs: searchMs,
   };
 }
 

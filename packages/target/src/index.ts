@@ -7,6 +7,7 @@ export type {
   CipherGeneration,
   DeviceDescription,
   DevicePorts,
+  PullDescription,
   SecurityDescription,
 } from "./description.ts";
 export { edsOf } from "./eds.ts";

@@ -297,3 +297,50 @@ describe("docs", () => {
     expect(page).toContain(example.trim());
   });
 });
+
+describe("security.pull", () => {
+  const pull = (json: unknown): unknown => {
+    const identity = {
+      vendorId: 1,
+      productCode: 1,
+      revision: { major: 1, minor: 1 },
+      serialNumber: 1,
+      productName: "x",
+    };
+    return readDescription({ name: "x", identity, security: { pull: json } }).security?.pull;
+  };
+
+  test("takes its defaults, and is not there unless it is given", () => {
+    expect([pull(undefined), pull(null)]).toEqual([undefined, undefined]);
+    expect(pull({ fingerprint: "AB:".repeat(31) + "CD" })).toEqual({
+      service: "_est._tcp",
+      domain: "",
+      dnsServers: [],
+      mdns: true,
+      fingerprint: "ab".repeat(31) + "cd",
+      trustOnFirstUse: false,
+    });
+    const all = {
+      url: "https://est.plant.example:8443/.well-known/est/a",
+      service: "_plant._tcp",
+      domain: "plant.example",
+      dnsServers: ["192.0.2.1", "192.0.2.2:5353"],
+      mdns: false,
+      anchors: "root.pem",
+      trustOnFirstUse: true,
+    };
+    expect(pull(all)).toEqual({ ...all, dnsServers: ["192.0.2.1:53", "192.0.2.2:5353"] });
+  });
+
+  test.each([
+    { name: "nothing to know the server by", json: {} },
+    { name: "a fingerprint that is none", json: { fingerprint: "abcd" } },
+    { name: "a URL that is none", json: { url: "http://x", trustOnFirstUse: true } },
+    { name: "a service that is none", json: { service: "est", trustOnFirstUse: true } },
+    { name: "a domain that is none", json: { domain: "a b", trustOnFirstUse: true } },
+    { name: "a DNS server by name", json: { dnsServers: ["dns.example"], trustOnFirstUse: true } },
+    { name: "an entry that is not known", json: { trustOnFirstUse: true, urls: [] } },
+  ])("refuses $name", ({ json }) => {
+    expect(() => pull(json)).toThrow(expect.objectContaining({ code: "usage/file" }));
+  });
+});

@@ -47,7 +47,12 @@ export function hostCertificateManagement(router: Router, services: SecurityServ
   router.hostMany(
     CertificateManagement,
     {
-      capabilityFlags: { get: () => CertificateManagement.classAttributes.capabilityFlags.values.pushModel },
+      capabilityFlags: {
+        get: () => {
+          const { pushModel, pullModel } = CertificateManagement.classAttributes.capabilityFlags.values;
+          return pushModel | (services.hasPull ? pullModel : 0);
+        },
+      },
       certificateList: {
         get: () =>
           ids().map((instance) => ({

@@ -74,7 +74,7 @@ export function hostEtherNetIpSecurity(router: Router, services: SecurityService
       get: () =>
         cycle.applied.ethernetIpState === EtherNetIpSecurityState.pullDisabled
           ? PullModelStatus.disabled
-          : PullModelStatus.ok,
+          : services.pullStatus(),
     },
     dtlsTimeout: {
       get: () => values().dtlsTimeout,

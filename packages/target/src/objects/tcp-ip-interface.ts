@@ -31,6 +31,8 @@ export interface PortWish {
 export interface TcpIpInterfaceOptions {
   readonly address: string;
   readonly hostName: string;
+  /** Up to 48 characters are told. */
+  readonly domainName?: string;
   readonly inactivityTimeoutS: () => number;
   readonly setInactivityTimeout: (seconds: number) => Promise<void>;
   readonly activeTcpConnections: () => number;
@@ -50,7 +52,7 @@ export interface TcpIpInterfaceOptions {
  * @see reference cip-security.md 3.8, ethernet-ip.md 7.7
  */
 export function hostTcpIpInterface(router: Router, options: TcpIpInterfaceOptions): void {
-  const { address, hostName, ports, multicast } = options;
+  const { address, hostName, domainName = "", ports, multicast } = options;
   const none = "0.0.0.0";
   const status = (): number =>
     TcpIpStatus.configured |
@@ -68,7 +70,7 @@ export function hostTcpIpInterface(router: Router, options: TcpIpInterfaceOption
         gateway: none,
         nameServer: none,
         nameServer2: none,
-        domainName: "",
+        domainName: domainName.slice(0, 48),
       }),
     },
     hostName: { get: () => hostName.slice(0, 64) },

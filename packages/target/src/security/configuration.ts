@@ -3,6 +3,7 @@ import {
   CertificateStatus,
   CipSecurityState,
   EtherNetIpSecurityState,
+  SecurityProfile,
   objectPath,
   type InternationalText,
   type PreSharedKey,
@@ -86,6 +87,8 @@ export interface Configuration {
   readonly files: ReadonlyMap<number, FileEntry>;
   readonly ports: OpenPorts;
   readonly inactivityTimeoutS: number;
+  /** Certificate Management instance that the pull model made. */
+  readonly pulledCertificate?: number;
 }
 
 /** Instance 1 of Certificate Management: the device's default certificate. */
@@ -132,9 +135,14 @@ export function factorySettings({ allowedSuites }: Pick<Defaults, "allowedSuites
   };
 }
 
-/** Security Profiles Configured: Confidentiality, or Integrity where only NULL suites are allowed; as far as supported. */
-export function profilesInForce(supported: number, integrityOnly: boolean): number {
-  return supported & (integrityOnly ? 0x0001 : ~0x0001 & 0xffff);
+/**
+ * Security Profiles Configured: Confidentiality, or Integrity where only NULL suites are allowed; the Pull Model where the device
+ * has fetched its certificate; as far as supported.
+ */
+export function profilesInForce(supported: number, integrityOnly: boolean, isPulled = false): number {
+  const { integrity, pullModel } = SecurityProfile;
+  const kind = integrityOnly ? integrity : ~(integrity | pullModel) & 0xffff;
+  return supported & (kind | (isPulled ? pullModel : 0));
 }
 
 /** The path of an instance, as attributes carry it. */
@@ -182,6 +190,25 @@ export function withoutOrphans(configuration: Configuration): Configuration | un
   const files = new Map([...configuration.files].filter(([id]) => used.files.has(id)));
   if (certificates.size === configuration.certificates.size && files.size === configuration.files.size)
     return undefined;
+  return { ...configuration, certificates, files };
+}
+
+/** The instance that the pull model made, while the device presents its certificate. */
+export function usesPulled({ pulledCertificate, certificates, settings }: Configuration): number | undefined {
+  const isActive = settings.activeDeviceCertificates.some(({ instance }) => instance === pulledCertificate);
+  return isActive && pulledCertificate !== undefined && certificates.has(pulledCertificate)
+    ? pulledCertificate
+    : undefined;
+}
+
+/** The configuration without what the pull model made. */
+export function withoutPulled({ pulledCertificate, ...configuration }: Configuration): Configuration {
+  if (pulledCertificate === undefined) return configuration;
+  const certificates = new Map(configuration.certificates);
+  const entry = certificates.get(pulledCertificate);
+  certificates.delete(pulledCertificate);
+  const files = new Map(configuration.files);
+  for (const slot of [entry?.device, entry?.authority]) if (slot?.file !== undefined) files.delete(slot.file);
   return { ...configuration, certificates, files };
 }
 

@@ -6,7 +6,9 @@ import {
   factoryConfiguration,
   factorySettings,
   profilesInForce,
+  usesPulled,
   withoutOrphans,
+  withoutPulled,
   type Configuration,
   type Defaults,
 } from "./configuration.ts";
@@ -54,6 +56,8 @@ export class ConfigurationCycle {
   #isDeciding = false;
   #session = 0;
   readonly #onDropped = new Set<() => void>();
+  readonly #onChanged = new Set<() => void>();
+  #isPulling: () => boolean = () => false;
 
   /** @throws {StateError} `state/corrupt` when what the store holds cannot be used. */
   static async open(options: CycleOptions): Promise<ConfigurationCycle> {
@@ -87,7 +91,10 @@ export class ConfigurationCycle {
 
   /** State of 0x5E. */
   get ethernetIpState(): number {
-    return this.#ethernetIp === undefined ? this.#applied.ethernetIpState : EtherNetIpSecurityState.inProgress;
+    if (this.#ethernetIp !== undefined) return EtherNetIpSecurityState.inProgress;
+    const { ethernetIpState } = this.#applied;
+    const isPulling = ethernetIpState === EtherNetIpSecurityState.factoryDefault && this.#isPulling();
+    return isPulling ? EtherNetIpSecurityState.pullInProgress : ethernetIpState;
   }
 
   /** Whether 0x5E has been configured, by a tool or by the pull model, whatever session is open now. */
@@ -122,6 +129,38 @@ export class ConfigurationCycle {
   /** Calls `run` whenever a pending configuration has been dropped: what was under way for it must end. */
   onDropped(run: () => void): void {
     this.#onDropped.add(run);
+  }
+
+  /** Calls `run` whenever a session opens, a pending configuration is applied or dropped, or another one is in force. */
+  onChanged(run: () => void): void {
+    this.#onChanged.add(run);
+  }
+
+  /** Has 0x5E tell that the pull model is at work, while `isPulling` says so. */
+  showPull(isPulling: () => boolean): void {
+    this.#isPulling = isPulling;
+  }
+
+  /**
+   * Makes what the pull model fetched the applied configuration, by one write of the store; a device in factory default is then
+   * configured. A tool comes first: while it has a session open, nothing happens.
+   *
+   * @param edit Makes the new configuration; nothing when it is not wanted any more.
+   * @returns Whether it was applied.
+   * @throws {StateError} when it cannot be saved; what `edit` throws.
+   */
+  async applyPulled(edit: (applied: Configuration) => Configuration | undefined): Promise<boolean> {
+    await this.#idle();
+    const next = this.isOpen ? undefined : edit(this.#applied);
+    if (next === undefined) return false;
+    const { factoryDefault, pullCompleted } = EtherNetIpSecurityState;
+    const isNew = next.ethernetIpState === factoryDefault;
+    const configured = isNew ? profilesInForce(this.#options.defaults.profiles, false, true) : next.profilesConfigured;
+    await this.#save(
+      { ...next, ethernetIpState: isNew ? pullCompleted : next.ethernetIpState, profilesConfigured: configured },
+      () => this.#settle(undefined),
+    );
+    return true;
   }
 
   /** 0x5D Begin_Config. @throws {Refusal} 0x0C in progress, 0x0F configured and not over TLS. */
@@ -207,7 +246,11 @@ export class ConfigurationCycle {
         // Power lost before End_Config leaves a device that says so.
         cipState: this.#cip === undefined ? this.#applied.cipState : CipSecurityState.incomplete,
         ethernetIpState: EtherNetIpSecurityState.configured,
-        profilesConfigured: profilesInForce(this.#options.defaults.profiles, isIntegrityOnly(next)),
+        profilesConfigured: profilesInForce(
+          this.#options.defaults.profiles,
+          isIntegrityOnly(next),
+          usesPulled(next) !== undefined,
+        ),
       },
       () => {
         session.timer();
@@ -278,6 +321,7 @@ export class ConfigurationCycle {
   #open(): Configuration {
     if (this.#pending === undefined) this.#session += 1;
     this.#pending ??= this.#applied;
+    this.#changed();
     return this.#pending;
   }
 
@@ -314,6 +358,7 @@ export class ConfigurationCycle {
       this.#saving = undefined;
       this.#isDeciding = false;
       resolve();
+      this.#changed();
     }
   }
 
@@ -333,7 +378,7 @@ export class ConfigurationCycle {
   #withoutSecurity(configuration: Configuration, pullModel: boolean): Configuration {
     const { defaults } = this.#options;
     return {
-      ...configuration,
+      ...withoutPulled(configuration),
       settings: factorySettings(defaults),
       ethernetIpState: pullModel ? EtherNetIpSecurityState.factoryDefault : EtherNetIpSecurityState.pullDisabled,
       profilesConfigured: profilesInForce(defaults.profiles, false),
@@ -400,6 +445,11 @@ export class ConfigurationCycle {
     this.#pending = to;
     this.#session += 1;
     this.keys.keepOnly([this.#applied, to]);
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const run of this.#onChanged) run();
   }
 
   #event(name: string, facts: Facts = {}): void {

@@ -40,6 +40,9 @@ export function fromSaved(value: unknown): Configuration {
     files: numbered(o["files"], "files", file),
     ports: ports(object(o["ports"], "ports")),
     inactivityTimeoutS: number(o["inactivityTimeoutS"], "inactivityTimeoutS", 3600),
+    ...(o["pulledCertificate"] === undefined
+      ? {}
+      : { pulledCertificate: number(o["pulledCertificate"], "pulledCertificate", 0xffff) }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { PullModelStatus } from "@cipsec/objects";
 import type { ChannelFacts, Clock, TlsPolicy } from "@cipsec/transport";
 import { Status, UsageError, cipherSuite, type Facts } from "@cipsec/wire";
 import type { AccessDecision } from "../access.ts";
@@ -17,6 +18,9 @@ import { ConfigurationCycle } from "./cycle.ts";
 import { loadDefaultCertificate, type DefaultCertificateSource } from "./default-certificate.ts";
 import { Inventory } from "./inventory.ts";
 import { tlsPolicyOf } from "./policy.ts";
+import type { PullTrust } from "./pull-enrol.ts";
+import { findEst, type PullSearch } from "./pull-find.ts";
+import { PullModel, pullSection } from "./pull.ts";
 import { factoryPorts, openPorts, portList, withPorts, type DevicePorts } from "./ports.ts";
 import type { DeviceFacts, SecurityServices, SecuritySettingsOfDevice } from "./services.ts";
 import { Transfers } from "./transfers.ts";
@@ -48,6 +52,8 @@ export interface SecuritySettingsInput
   extends Omit<SecuritySettingsOfDevice, Defaulted>, Partial<Pick<SecuritySettingsOfDevice, Defaulted>> {
   readonly defaultCertificate: DefaultCertificateSource;
   readonly ports: DevicePorts;
+  /** Where and by what the device fetches its certificate; nothing: it has no pull model. */
+  readonly pull?: PullSearch & PullTrust;
   /** Content of File instance 200, where the device carries its EDS. */
   readonly eds?: Uint8Array;
 }
@@ -107,6 +113,9 @@ const defaults: Pick<SecuritySettingsOfDevice, Defaulted> = {
   maxAllFilesOctets: 1024 * 1024,
 };
 
+/** For one connection to an EST server, or one answer of it. */
+const pullTimeoutMs = 15_000;
+
 /** Identity Reset: to factory default. */
 const factoryReset = 1;
 
@@ -146,6 +155,11 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     toldPorts = JSON.stringify(open);
     context.afterReply(() => hooks.portsChanged(open));
   };
+  let pull: PullModel | undefined;
+  const now = (): Date | undefined => {
+    const wall = wallNow();
+    return wall === undefined ? undefined : new Date(wall);
+  };
   const services: SecurityServices = {
     cycle,
     inventory,
@@ -155,10 +169,9 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     cleanUp: () => cleanUp(cycle, transfers),
     portsApplied,
     connectionsClosed: (context, delayMs) => context.afterReply(() => hooks.closeConnections(delayMs)),
-    now: () => {
-      const now = wallNow();
-      return now === undefined ? undefined : new Date(now);
-    },
+    now,
+    pullStatus: () => pull?.status ?? PullModelStatus.ok,
+    hasPull: settings.pull !== undefined,
     event,
   };
   hostCipSecurity(router, services);
@@ -168,6 +181,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
   hostTcpIpInterface(router, {
     address: device.address,
     hostName: device.hostName,
+    ...(settings.pull?.domain === undefined ? {} : { domainName: settings.pull.domain }),
     inactivityTimeoutS: () => cycle.working.inactivityTimeoutS,
     setInactivityTimeout: (inactivityTimeoutS) => cycle.changeOrSave((c) => ({ ...c, inactivityTimeoutS })),
     activeTcpConnections: hooks.activeTcpConnections,
@@ -182,6 +196,22 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     },
   });
 
+  if (settings.pull !== undefined)
+    pull = await PullModel.start({
+      cycle,
+      inventory,
+      store,
+      clock,
+      device,
+      trust: settings.pull,
+      find: findEst(settings.pull, device.address),
+      keyKind: settings.csrKeyType,
+      maxFiles: settings.maxFiles,
+      timeoutMs: pullTimeoutMs,
+      random: Math.random,
+      now,
+      event,
+    });
   let policy: { readonly of: Configuration; readonly value: TlsPolicy } | undefined;
   return {
     tlsPolicy: () => {
@@ -203,12 +233,15 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       type === factoryReset && !mayChange(cycle, channel) ? Status.privilegeViolation : undefined,
     async reset(type) {
       if (type !== factoryReset) return;
+      pull?.close();
+      if (store.read(pullSection) !== undefined) await store.write({ [pullSection]: undefined });
       await cycle.resetAll();
       // The caller restarts the device; a port that is open in factory default must be so before the next tool comes.
       toldPorts = JSON.stringify(ports());
       hooks.portsChanged(ports());
     },
     close() {
+      pull?.close();
       cycle.close();
       transfers.close();
     },

@@ -55,6 +55,10 @@ export interface SecurityServices {
   readonly portsApplied: (context: RequestContext) => void;
   /** Ends connections once the reply is out and the delay has passed. */
   readonly connectionsClosed: (context: RequestContext, delayMs: number) => void;
+  /** Pull Model Status while the pull model is not disabled. */
+  readonly pullStatus: () => number;
+  /** Whether the device has the pull model. */
+  readonly hasPull: boolean;
   /** The time, on a device that trusts its clock. */
   readonly now: () => Date | undefined;
   readonly event: (name: string, facts: Facts) => void;
