@@ -105,7 +105,8 @@ export const openssl: DtlsPeer = {
     const proof = clientAuth ? ["-cert", identity.certificateFile, "-key", identity.keyFile] : [];
     const size = [...(mtu === undefined ? [] : ["-mtu", String(mtu)]), ...(old ? ["-no_etm"] : [])];
     const psks = ["-psk_identity", psk.identity.toString(), "-psk", psk.key.toString("hex")];
-    const common = ["s_client", "-dtls1_2", "-quiet", "-connect", `${address}:${port}`];
+    // On a blocking socket it waits, deaf to its input, for a datagram to follow one that it drops as a repetition.
+    const common = ["s_client", "-dtls1_2", "-nbio", "-quiet", "-connect", `${address}:${port}`];
     return start("openssl", [...common, ...cipher(suite), ...proof, ...psks, ...size]);
   },
   async server({ suite, address, port, identity, clientAuth, mtu, old }) {
