@@ -1,7 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { Endpoint } from "@cipsec/transport";
 import {
-  ConnectionFailure,
   ConnectionService,
   ConnectionType,
   ForwardOpen,
@@ -25,8 +24,7 @@ import {
   type Segment,
   type Triad,
 } from "@cipsec/wire";
-import { explainStatus } from "../explain-status.ts";
-import { hexWord, statusError } from "../replies.ts";
+import { openRefusal } from "../open-refusal.ts";
 import { requestTicks } from "../route.ts";
 import type { ReplyWithItems, Session } from "../session.ts";
 import { forwardClose } from "./forward-close.ts";
@@ -111,7 +109,10 @@ export async function forwardOpen(
       continue;
     }
     const next = (request.adjustSize ?? true) ? withSize(asked, reply) : undefined;
-    if (next === undefined || adjusted.has(next.direction)) throw refused(reply, sent, request.route);
+    if (next === undefined || adjusted.has(next.direction)) {
+      const { oToT, tToO } = sent.open;
+      throw openRefusal(reply, "Forward_Open", request.route, { oToTSize: oToT.size, tToOSize: tToO.size });
+    }
     adjusted.add(next.direction);
     asked = next.request;
     large = knowsLarge && (request.large ?? needsLarge(asked));
@@ -295,37 +296,4 @@ function defaultMultiplier({ oToT, tToO }: IoRequest): number {
   for (let multiplier = 0; multiplier < 7; multiplier += 1)
     if (slower * (4 << multiplier) >= minTimeoutMicros) return multiplier;
   return 7;
-}
-
-/** A refusal with its cause, the fix, and the field that is wrong. */
-function refused(reply: Reply, { open }: SentForwardOpen, route: readonly Segment[] | undefined): Error {
-  const error = statusError(reply, "Forward_Open");
-  if (!(error instanceof PeerError)) return error;
-  const { status, cause, fix, field } = explainStatus({
-    status: reply.status,
-    extended: reply.extended,
-    classId: 0x06,
-    service: ConnectionService.forwardOpen,
-  });
-  const remaining = remainingWords(reply);
-  return new PeerError("cip/status", `Forward_Open: the device refuses: ${status}. ${cause}`, {
-    facts: {
-      status: reply.status,
-      ...(reply.extended.length === 0 ? {} : { extended: reply.extended.map(hexWord).join(" ") }),
-      ...(field === undefined ? {} : { field }),
-      ...(route === undefined || remaining === 0 ? {} : { remainingPathWords: remaining }),
-      oToTSize: open.oToT.size,
-      tToOSize: open.tToO.size,
-    },
-    fix,
-  });
-}
-
-/** Words of the path that a router had not used; 0 where the reply does not tell. */
-function remainingWords({ data }: Reply): number {
-  try {
-    return decode(ConnectionFailure, data).remainingPath[0] ?? 0;
-  } catch {
-    return 0;
-  }
 }
