@@ -59,7 +59,7 @@ describe("typed access", () => {
       revision: { major: 1, minor: 2 },
       productName: "Under test",
     });
-    expect(await identity.getList(["vendorId", "geographicLocation", "productCode"])).toEqual({
+    expect(await identity.getList(["vendorId", "heartbeatInterval", "productCode"])).toEqual({
       vendorId: 0x1234,
       productCode: 7,
     });
