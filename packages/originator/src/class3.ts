@@ -24,9 +24,12 @@ import {
   type CpfItem,
   type Reply,
   type Request,
+  type Segment,
   type Triad,
   type Value,
 } from "@cipsec/wire";
+import { Deadline } from "./deadline.ts";
+import { openRefusal } from "./open-refusal.ts";
 import { matchReply, requestText, statusError, type Requester, type RequestOptions } from "./replies.ts";
 import { classAccess, objectAccess, type ClassAccess, type ObjectAccess } from "./typed.ts";
 import { abortReason } from "./waiting.ts";
@@ -41,6 +44,8 @@ export interface Class3Options {
   readonly large?: boolean;
   /** 0 to 7 stand for 4 to 512 intervals; default 2 (16). */
   readonly timeoutMultiplier?: number;
+  /** Port segments to the device at the end, where the one reached is a router or a backplane: {@link parseRoute}. */
+  readonly route?: readonly Segment[];
   /** Milliseconds that a request may take; default 5000. */
   readonly requestTimeoutMs?: number;
   /** Vendor id and serial number of this originator. */
@@ -119,7 +124,7 @@ const requestTime = { priorityTick: 7, timeoutTicks: 39 } as const;
  */
 export async function openClass3(session: Class3Carrier, options: Class3Options = {}): Promise<Class3Connection> {
   const { grant, triad } = await forwardOpen(session, options);
-  return new Class3(session, grant, triad, options.requestTimeoutMs ?? defaults.requestTimeoutMs);
+  return new Class3(session, grant, triad, options);
 }
 
 interface Opened {
@@ -152,7 +157,9 @@ async function forwardOpen(session: Class3Carrier, options: Class3Options): Prom
       continue;
     }
     const smaller = nextSize(reply, size);
-    if (smaller === undefined || tried.has(smaller)) throw statusError(reply, "Forward_Open of a class 3 connection");
+    if (smaller === undefined || tried.has(smaller)) {
+      throw openRefusal(reply, "Forward_Open of a class 3 connection", options.route);
+    }
     size = smaller;
   }
 }
@@ -172,8 +179,13 @@ function question(options: Class3Options, size: number, triad: Triad): Value<typ
     tToORpiMicros: rpi,
     tToO: parameters,
     transport: transportClass3,
-    path: messageRouter,
+    path: pathTo(options),
   };
+}
+
+/** The message router at the end of the route. */
+function pathTo({ route = [] }: Class3Options): readonly Segment[] {
+  return [...route, ...messageRouter];
 }
 
 function granted(reply: Reply, asked: Value<typeof ForwardOpen>, size: number, large: boolean): Class3Grant {
@@ -197,7 +209,9 @@ function nextSize(reply: Reply, size: number): number | undefined {
 }
 
 interface Turn {
+  readonly request: Request;
   readonly sequence: number;
+  readonly timeoutMs: number;
   readonly resolve: (message: Uint8Array) => void;
   readonly reject: (error: Error) => void;
 }
@@ -206,21 +220,30 @@ class Class3 implements Class3Connection {
   readonly granted: Class3Grant;
   readonly #session: Class3Carrier;
   readonly #generation: number;
+  readonly #address: CpfItem;
   readonly #triad: Triad;
   readonly #timeoutMs: number;
+  readonly #path: readonly Segment[];
   readonly #unsubscribe: () => void;
   #sequence = 0;
   #turn: Turn | undefined;
   #last: Promise<unknown> = Promise.resolve();
-  #cancelKeepalive: Cancel = () => undefined;
+  /** When the request on its way has taken too long. */
+  readonly #turnEnds: Deadline;
+  readonly #keepalive: Deadline;
   #isClosed = false;
 
-  constructor(session: Class3Carrier, granted: Class3Grant, triad: Triad, timeoutMs: number) {
+  constructor(session: Class3Carrier, granted: Class3Grant, triad: Triad, options: Class3Options) {
     this.#session = session;
     this.#generation = session.generation;
     this.granted = granted;
+    const address = encode(ConnectedAddress, granted.oToTConnectionId);
+    this.#address = { type: ItemType.connectedAddress, data: address };
     this.#triad = triad;
-    this.#timeoutMs = timeoutMs;
+    this.#timeoutMs = options.requestTimeoutMs ?? defaults.requestTimeoutMs;
+    this.#path = pathTo(options);
+    this.#turnEnds = new Deadline(session.clock, () => this.#turn?.reject(tooLate(this.#turn)));
+    this.#keepalive = new Deadline(session.clock, () => this.#keepAlive());
     this.#unsubscribe = session.onConnected(granted.tToOConnectionId, (data) => this.#receive(data));
     void session.disconnected.then((error) => this.#turn?.reject(error));
     this.#armKeepalive();
@@ -250,10 +273,11 @@ class Class3 implements Class3Connection {
     await this.#last;
     const isOpen = this.isOpen;
     this.#isClosed = true;
-    this.#cancelKeepalive();
+    this.#keepalive.end();
+    this.#turnEnds.end();
     this.#unsubscribe();
     if (!isOpen) return;
-    const data = encode(ForwardClose, { ...requestTime, ...this.#triad, path: messageRouter });
+    const data = encode(ForwardClose, { ...requestTime, ...this.#triad, path: this.#path });
     const reply = await this.#session.request({
       service: ConnectionService.forwardClose,
       path: connectionManager,
@@ -269,55 +293,52 @@ class Class3 implements Class3Connection {
   }
 
   async #exchange(request: Request, options: RequestOptions): Promise<Reply> {
-    const what = requestText(request);
-    if (this.#isClosed) throw new UsageError("usage/state", `${what}: the connection is closed`);
+    if (this.#isClosed) throw new UsageError("usage/state", `${requestText(request)}: the connection is closed`);
     const message = encode(MessageRouterRequest, request);
     const room = this.granted.size - 2;
     if (message.length > room)
       throw new UsageError(
         "usage/argument",
-        `${what}: ${message.length} octets do not fit the ${room} of the connection`,
+        `${requestText(request)}: ${message.length} octets do not fit the ${room} of the connection`,
       );
     this.#sequence = (this.#sequence + 1) & 0xffff;
-    const answer = await this.#converse(this.#sequence, message, what, options);
+    const answer = await this.#converse(this.#sequence, message, request, options);
     this.#armKeepalive();
-    return matchReply(decode(MessageRouterReply, answer), request, what);
+    return matchReply(decode(MessageRouterReply, answer), request);
   }
 
-  async #converse(sequence: number, message: Uint8Array, what: string, options: RequestOptions): Promise<Uint8Array> {
+  async #converse(
+    sequence: number,
+    message: Uint8Array,
+    request: Request,
+    options: RequestOptions,
+  ): Promise<Uint8Array> {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const { signal, timeoutMs = this.#timeoutMs } = options;
-    const onAbort = (): void =>
-      reject(signal === undefined ? new UsageError("usage/state", what) : abortReason(signal));
-    let cancelResend: Cancel = () => undefined;
-    const cancel = this.#session.clock.after(timeoutMs, () =>
-      reject(
-        new TransportError("transport/timeout", `${what}: no answer over the class 3 connection in ${timeoutMs} ms`, {
-          facts: { timeoutMs },
-          fix: "The device may have dropped the connection; open it again.",
-        }),
-      ),
-    );
+    const onAbort = (): void => {
+      if (signal !== undefined) reject(abortReason(signal));
+    };
+    const { clock } = this.#session;
+    let cancelResend: Cancel | undefined;
     signal?.addEventListener("abort", onAbort, { once: true });
-    this.#turn = { sequence, resolve, reject };
+    this.#turn = { request, sequence, timeoutMs, resolve, reject };
+    this.#turnEnds.set(clock.now() + timeoutMs);
     try {
       const data = new Uint8Array(message.length + 2);
-      new DataView(data.buffer).setUint16(0, sequence, true);
+      data[0] = sequence;
+      data[1] = sequence >> 8;
       data.set(message, 2);
-      const items = [
-        { type: ItemType.connectedAddress, data: encode(ConnectedAddress, this.granted.oToTConnectionId) },
-        { type: ItemType.connectedData, data },
-      ];
+      const items = [this.#address, { type: ItemType.connectedData, data }];
       const send = (waitMs: number): void => {
         this.#session.sendConnected(this.#generation, items);
-        if (this.#session.isLossy === true) cancelResend = this.#session.clock.after(waitMs, () => send(waitMs * 2));
+        if (this.#session.isLossy === true) cancelResend = clock.after(waitMs, () => send(waitMs * 2));
       };
       send(resendAfterMs);
       if (signal?.aborted === true) onAbort();
       return await promise;
     } finally {
-      cancel();
-      cancelResend();
+      this.#turnEnds.clear();
+      cancelResend?.();
       signal?.removeEventListener("abort", onAbort);
       this.#turn = undefined;
     }
@@ -326,19 +347,27 @@ class Class3 implements Class3Connection {
   /** A message with another sequence count is a late reply; it is dropped. */
   #receive(data: Uint8Array): void {
     if (data.length < 2 || this.#turn === undefined) return;
-    const sequence = new DataView(data.buffer, data.byteOffset, 2).getUint16(0, true);
-    if (sequence === this.#turn.sequence) this.#turn.resolve(data.subarray(2));
+    const [low = 0, high = 0] = data;
+    if ((low | (high << 8)) === this.#turn.sequence) this.#turn.resolve(data.subarray(2));
   }
 
   /** The target drops the connection when no request comes within its timeout; a read at a third of it keeps it. */
   #armKeepalive(): void {
-    this.#cancelKeepalive();
-    if (this.#isClosed) return;
-    this.#cancelKeepalive = this.#session.clock.after(this.granted.timeoutMs / 3, () => {
-      if (!this.isOpen) return;
-      const read = { service: Service.getAttributeSingle, path: objectPath(0x01, 1, 1), data: noOctets };
-      // A failed keepalive shows with the next request, which has somebody to tell.
-      this.request(read).catch(() => undefined);
-    });
+    if (!this.#isClosed) this.#keepalive.set(this.#session.clock.now() + this.granted.timeoutMs / 3);
   }
+
+  #keepAlive(): void {
+    if (!this.isOpen) return;
+    const read = { service: Service.getAttributeSingle, path: objectPath(0x01, 1, 1), data: noOctets };
+    // A failed keepalive shows with the next request, which has somebody to tell.
+    this.request(read).catch(() => undefined);
+  }
+}
+
+function tooLate({ request, timeoutMs }: Turn): TransportError {
+  const what = requestText(request);
+  return new TransportError("transport/timeout", `${what}: no answer over the class 3 connection in ${timeoutMs} ms`, {
+    facts: { timeoutMs },
+    fix: "The device may have dropped the connection; open it again.",
+  });
 }

@@ -75,7 +75,7 @@ export function dtlsLink(channel: Channel, options: LinkOptions): Link {
     },
     ask: (message, further, how) => {
       if (further.length > 0)
-        throw new UsageError("usage/argument", `${how.what}: a message over DTLS has no room for further items`);
+        throw new UsageError("usage/argument", `${how.what()}: a message over DTLS has no room for further items`);
       return transactions.ask(message, how);
     },
     sendConnected: () => {
@@ -128,9 +128,9 @@ class Transactions {
     const { what, signal } = how;
     if (this.#ended !== undefined) reject(this.#ended);
     else if (signal?.aborted === true) reject(abortReason(signal));
-    else if (message.length > this.#maxMessage) reject(tooLong(what, message.length, this.#maxMessage));
+    else if (message.length > this.#maxMessage) reject(tooLong(what(), message.length, this.#maxMessage));
     else if (this.#queue.length >= maxQueued)
-      reject(new TransportError("transport/limit", `${what}: ${maxQueued} requests wait already`));
+      reject(new TransportError("transport/limit", `${what()}: ${maxQueued} requests wait already`));
     else {
       const id = this.#newId();
       const datagram = request(id, message);
@@ -147,7 +147,7 @@ class Transactions {
     const { message, status } = response;
     this.#settle(waiting);
     if (status === 0) waiting.resolve({ message, further: [] });
-    else waiting.reject(encapsulationError(status, waiting.how.what));
+    else waiting.reject(encapsulationError(status, waiting.how.what()));
   }
 
   /** Ends all that waits; returns the reason for whoever did not wait. */
@@ -156,7 +156,7 @@ class Transactions {
     this.#ended = ended;
     for (const waiting of [...this.#waiting.values(), ...this.#queue]) {
       this.#settle(waiting);
-      waiting.reject(errorFor(waiting.how.what, waiting.sent));
+      waiting.reject(errorFor(waiting.how.what(), waiting.sent));
     }
     return ended;
   }
@@ -199,8 +199,8 @@ class Transactions {
     const { what, timeoutMs } = waiting.how;
     const { sent, resent } = waiting;
     const text = sent
-      ? `${what}: no answer from ${this.#peer} within ${timeoutMs} ms, sent ${resent + 1} times`
-      : `${what}: not sent within ${timeoutMs} ms, as earlier requests to ${this.#peer} are unanswered`;
+      ? `${what()}: no answer from ${this.#peer} within ${timeoutMs} ms, sent ${resent + 1} times`
+      : `${what()}: not sent within ${timeoutMs} ms, as earlier requests to ${this.#peer} are unanswered`;
     this.#settle(waiting);
     waiting.reject(new TransportError("transport/timeout", text, { facts: { timeoutMs, sent, resent } }));
   }

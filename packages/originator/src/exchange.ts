@@ -12,6 +12,7 @@ import {
   noOctets,
   type Frame,
 } from "@cipsec/wire";
+import { Deadline } from "./deadline.ts";
 import { abortReason } from "./waiting.ts";
 
 /** How an exchange behaves. */
@@ -29,17 +30,18 @@ export interface CommandOptions {
   readonly data?: Uint8Array;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** The command in words, for messages. */
-  readonly what: string;
+  /** The command in words, for messages: not asked for where all goes well. */
+  readonly what: () => string;
 }
 
 interface Waiting {
   readonly command: number;
   readonly options: CommandOptions;
-  readonly context: Uint8Array;
+  /** What its sender context counts. */
+  readonly id: number;
+  readonly dueMs: number;
   readonly resolve: (reply: Frame) => void;
   readonly reject: (error: Error) => void;
-  cancelTimer?: Cancel;
   cancelResend?: Cancel;
   sent: boolean;
   onAbort?: () => void;
@@ -66,12 +68,13 @@ export class Exchange {
   readonly #channel: Channel;
   readonly #options: ExchangeOptions;
   readonly #stream = new FrameStream();
-  readonly #waiting = new Map<string, Waiting>();
-  readonly #forgotten = new Set<string>();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #forgotten = new Set<number>();
   readonly #queue: Waiting[] = [];
-  readonly #out: Uint8Array[] = [];
-  readonly #salt = randomBytes(4);
-  #counter = 0;
+  /** Sender context: four octets of this exchange's own, and the id of the command. */
+  readonly #context = new Uint8Array([...randomBytes(4), 0, 0, 0, 0]);
+  readonly #deadline: Deadline;
+  #lastId = 0;
   #ended: Error | undefined;
   #failure: Error | undefined;
   /** Receives connected messages (SendUnitData), which no command waits for. */
@@ -82,6 +85,7 @@ export class Exchange {
   constructor(channel: Channel, options: ExchangeOptions) {
     this.#channel = channel;
     this.#options = options;
+    this.#deadline = new Deadline(options.clock, (nowMs) => this.#expire(nowMs));
     channel.receive((bytes) => this.#receive(bytes));
     this.ended = channel.closed.then((reason) => this.#end(reason));
   }
@@ -98,28 +102,32 @@ export class Exchange {
   /** Sends a command that is answered by one reply of the same command. Waits its turn when too many are on the way. */
   command(command: number, options: CommandOptions): Promise<Frame> {
     const { promise, resolve, reject } = Promise.withResolvers<Frame>();
-    const waiting: Waiting = { command, options, context: this.#nextContext(), resolve, reject, sent: false };
     const gone = this.#failure ?? this.#ended;
     if (gone !== undefined) reject(gone);
     else if (options.signal?.aborted === true) reject(abortReason(options.signal));
     else if (this.#queue.length >= maxQueued)
-      reject(new TransportError("transport/limit", `${options.what}: ${maxQueued} requests wait already`));
-    else this.#enqueue(waiting);
+      reject(new TransportError("transport/limit", `${options.what()}: ${maxQueued} requests wait already`));
+    else {
+      this.#lastId = (this.#lastId + 1) >>> 0;
+      const dueMs = this.#options.clock.now() + options.timeoutMs;
+      this.#enqueue({ command, options, id: this.#lastId, dueMs, resolve, reject, sent: false });
+    }
     return promise;
   }
 
   /** Sends a command that has no reply. */
   post(command: number, session: number, data: Uint8Array = noOctets): void {
-    if (this.#channel.kind === "datagram") return this.#channel.send(frame(command, { session, data }));
-    this.#out.push(frame(command, { session, data }));
-    this.#flush();
+    this.#channel.send(frame(command, { session, data }));
   }
 
   #enqueue(waiting: Waiting): void {
-    const { timeoutMs, signal } = waiting.options;
-    waiting.cancelTimer = this.#options.clock.after(timeoutMs, () => this.#expire(waiting));
+    const { signal } = waiting.options;
+    if (waiting.dueMs < this.#deadline.dueMs) this.#deadline.set(waiting.dueMs);
     if (signal !== undefined) {
-      waiting.onAbort = () => this.#settle(waiting, () => waiting.reject(abortReason(signal)), true);
+      waiting.onAbort = () => {
+        this.#settle(waiting, true);
+        waiting.reject(abortReason(signal));
+      };
       signal.addEventListener("abort", waiting.onAbort, { once: true });
     }
     this.#queue.push(waiting);
@@ -131,15 +139,12 @@ export class Exchange {
       const next = this.#queue.shift();
       if (next === undefined) return;
       next.sent = true;
-      this.#waiting.set(key(next.context), next);
-      const { session, data } = next.options;
-      if (this.#channel.kind === "datagram") {
-        this.#sendAgain(next, frame(next.command, { session, context: next.context, data: data ?? noOctets }), 0);
-        continue;
-      }
-      // Commands of one turn of the event loop leave together: one write, one TLS record.
-      if (this.#out.push(frame(next.command, { session, context: next.context, data: data ?? noOctets })) === 1)
-        process.nextTick(() => this.#flush());
+      this.#waiting.set(next.id, next);
+      const { session, data = noOctets } = next.options;
+      const octets = frame(next.command, { session, context: this.#contextOf(next.id), data });
+      // What is sent in one turn of the event loop leaves the channel together: one write, one TLS record.
+      if (this.#channel.kind === "datagram") this.#sendAgain(next, octets, 0);
+      else this.#channel.send(octets);
     }
   }
 
@@ -148,12 +153,6 @@ export class Exchange {
     const waitMs = resendAfterMs[times];
     if (waitMs === undefined) return;
     waiting.cancelResend = this.#options.clock.after(waitMs, () => this.#sendAgain(waiting, octets, times + 1));
-  }
-
-  #flush(): void {
-    const frames = this.#out.splice(0);
-    const [only] = frames;
-    if (only !== undefined) this.#channel.send(frames.length === 1 ? only : Buffer.concat(frames));
   }
 
   #receive(bytes: Uint8Array): void {
@@ -179,10 +178,10 @@ export class Exchange {
       this.onConnected?.(reply);
       return;
     }
-    const context = key(reply.context);
-    const waiting = this.#waiting.get(context);
+    const id = this.#idIn(reply.context);
+    const waiting = id === undefined ? undefined : this.#waiting.get(id);
     if (waiting === undefined) {
-      if (this.#forgotten.delete(context)) return;
+      if (id !== undefined && this.#forgotten.delete(id)) return;
       throw mismatch(this.#options.peer, "answers with a sender context that was not sent");
     }
     if (reply.command !== waiting.command)
@@ -191,37 +190,46 @@ export class Exchange {
     const isRegister = reply.command === Command.registerSession;
     if (!isRegister && reply.status === 0 && reply.session !== waiting.options.session)
       throw mismatch(this.#options.peer, "answers for another session handle");
-    this.#settle(waiting, () => waiting.resolve(reply), false);
+    this.#settle(waiting, false);
+    waiting.resolve(reply);
   }
 
-  #expire(waiting: Waiting): void {
-    const { what, timeoutMs } = waiting.options;
-    const text = waiting.sent
-      ? `${what}: no ${this.#stream.isPartial ? "whole " : ""}answer from ${this.#options.peer} within ${timeoutMs} ms`
-      : `${what}: not sent within ${timeoutMs} ms, as earlier requests to ${this.#options.peer} are unanswered`;
-    const error = new TransportError("transport/timeout", text, { facts: { timeoutMs, sent: waiting.sent } });
-    this.#settle(waiting, () => waiting.reject(error), true);
+  /** Ends the waits whose time is over. */
+  #expire(nowMs: number): void {
+    let nextMs = Infinity;
+    for (const waiting of [...this.#waiting.values(), ...this.#queue])
+      if (!Deadline.isReached(waiting.dueMs, nowMs)) nextMs = Math.min(nextMs, waiting.dueMs);
+      else {
+        const wasPartial = this.#stream.isPartial;
+        this.#settle(waiting, true);
+        waiting.reject(this.#tooLate(waiting, wasPartial));
+      }
+    if (nextMs < this.#deadline.dueMs) this.#deadline.set(nextMs);
   }
 
-  /** Ends one wait. A reply that may still come is remembered as late. */
-  #settle(waiting: Waiting, finish: () => void, mayComeLate: boolean): void {
-    waiting.cancelTimer?.();
-    waiting.cancelResend?.();
-    if (waiting.onAbort !== undefined) waiting.options.signal?.removeEventListener("abort", waiting.onAbort);
+  #tooLate({ options: { what, timeoutMs }, sent }: Waiting, isPartial: boolean): TransportError {
+    const { peer } = this.#options;
+    const text = sent
+      ? `${what()}: no ${isPartial ? "whole " : ""}answer from ${peer} within ${timeoutMs} ms`
+      : `${what()}: not sent within ${timeoutMs} ms, as earlier requests to ${peer} are unanswered`;
+    return new TransportError("transport/timeout", text, { facts: { timeoutMs, sent } });
+  }
+
+  /** Ends one wait, and lets the next be sent. A reply that may still come is remembered as late. */
+  #settle(waiting: Waiting, mayComeLate: boolean): void {
+    forgetTimers(waiting);
     if (waiting.sent) {
-      const context = key(waiting.context);
-      this.#waiting.delete(context);
-      if (mayComeLate) this.#forget(context);
+      this.#waiting.delete(waiting.id);
+      if (mayComeLate) this.#forget(waiting.id);
     } else {
       const at = this.#queue.indexOf(waiting);
       if (at >= 0) this.#queue.splice(at, 1);
     }
-    finish();
-    if (this.isOpen) this.#pump();
+    if (this.isOpen && this.#queue.length > 0) this.#pump();
   }
 
-  #forget(context: string): void {
-    this.#forgotten.add(context);
+  #forget(id: number): void {
+    this.#forgotten.add(id);
     for (const oldest of this.#forgotten) {
       if (this.#forgotten.size <= maxForgotten) return;
       this.#forgotten.delete(oldest);
@@ -237,7 +245,7 @@ export class Exchange {
   #end(reason: CloseReason): Error {
     this.#ended = this.#failure ?? closedError(reason, this.#options.peer, "while idle", false);
     this.#rejectAll(
-      ({ options, sent }) => this.#failure ?? closedError(reason, this.#options.peer, options.what, sent),
+      ({ options, sent }) => this.#failure ?? closedError(reason, this.#options.peer, options.what(), sent),
     );
     return this.#ended;
   }
@@ -245,20 +253,29 @@ export class Exchange {
   #rejectAll(errorFor: (waiting: Waiting) => Error): void {
     const all = [...this.#waiting.values(), ...this.#queue.splice(0)];
     this.#waiting.clear();
+    this.#deadline.end();
     for (const waiting of all) {
-      waiting.cancelTimer?.();
-      waiting.cancelResend?.();
-      if (waiting.onAbort !== undefined) waiting.options.signal?.removeEventListener("abort", waiting.onAbort);
+      forgetTimers(waiting);
       waiting.reject(errorFor(waiting));
     }
   }
 
-  #nextContext(): Uint8Array {
-    this.#counter = (this.#counter + 1) >>> 0;
-    const context = new Uint8Array(8);
-    context.set(this.#salt);
-    new DataView(context.buffer).setUint32(4, this.#counter);
+  /** Good until the next call. */
+  #contextOf(id: number): Uint8Array {
+    const context = this.#context;
+    context[4] = id >>> 24;
+    context[5] = id >>> 16;
+    context[6] = id >>> 8;
+    context[7] = id;
     return context;
+  }
+
+  /** The id in a context, where it is one of this exchange. */
+  #idIn(context: Uint8Array): number | undefined {
+    for (let i = 0; i < 4; i += 1) if (context[i] !== this.#context[i]) return undefined;
+    let id = 0;
+    for (let i = 4; i < 8; i += 1) id = id * 256 + (context[i] ?? 0);
+    return id;
   }
 }
 
@@ -276,6 +293,7 @@ function mismatch(peer: string, what: string): PeerError {
   return new PeerError("cip/mismatch", `${peer} ${what}`, { facts: { peer } });
 }
 
-function key(context: Uint8Array): string {
-  return Buffer.from(context.buffer, context.byteOffset, context.length).toString("latin1");
+function forgetTimers({ cancelResend, onAbort, options: { signal } }: Waiting): void {
+  cancelResend?.();
+  if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
 }

@@ -195,7 +195,11 @@ const manager: Readonly<Record<number, Row>> = {
 
 /** On tags: `status`, or `status first`. @see reference ethernet-ip.md 8.7 */
 const tagAdvice: Readonly<Record<string, Row>> = {
-  "4": ["The tag's name is malformed.", "Check brackets, dots and lengths of the name."],
+  // So Logix answers for a name that it does not have; 0x05 comes from others.
+  "4": [
+    "There is no tag of this name, or the name is malformed.",
+    "'cipsec tag TARGET list' shows the names; check brackets, dots and lengths of the name.",
+  ],
   "5": [
     "There is no tag of this name, or no element of this index.",
     "'cipsec tag TARGET list' shows the names; program tags are written Program:Name.Tag.",

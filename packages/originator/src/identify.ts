@@ -94,7 +94,7 @@ export async function identifyTcp(host: string, options: IdentifyOptions = {}): 
     const channel = await dial({ protocol: "tcp", host, port, timeoutMs, ...(signal === undefined ? {} : { signal }) });
     try {
       const exchange = new Exchange(channel, { clock, maxInFlight: 1, peer: host });
-      const what = "ListIdentity";
+      const what = (): string => "ListIdentity";
       const reply: Frame = await exchange.command(Command.listIdentity, { session: 0, timeoutMs, what });
       return reply.status === 0 ? readIdentityItems(reply.data) : undefined;
     } finally {

@@ -20,8 +20,8 @@ import { encapsulationError } from "./replies.ts";
 
 /** How one message is sent. */
 export interface AskOptions {
-  /** The request in words, for messages. */
-  readonly what: string;
+  /** The request in words, for messages: not asked for where all goes well. */
+  readonly what: () => string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
@@ -67,6 +67,8 @@ export interface LinkOptions extends ExchangeOptions {
 
 const defaultTimeoutMs = 5000;
 
+const nullAddress: CpfItem = { type: ItemType.nullAddress, data: noOctets };
+
 /**
  * Registers an encapsulation session on a stream.
  *
@@ -80,7 +82,7 @@ export async function registerLink(channel: Channel, options: LinkOptions, signa
       session: 0,
       data: encode(RegisterSession, { version: protocolVersion, options: 0 }),
       timeoutMs: options.registerTimeoutMs ?? defaultTimeoutMs,
-      what: "RegisterSession",
+      what: () => "RegisterSession",
       ...(signal === undefined ? {} : { signal }),
     });
     if (reply.status !== EncapsulationStatus.success) throw encapsulationError(reply.status, "RegisterSession");
@@ -107,17 +109,14 @@ function registered(exchange: Exchange, session: number, { receiverOf }: LinkOpt
       return exchange.isOpen;
     },
     async ask(message, further, options) {
-      const items = [
-        { type: ItemType.nullAddress, data: noOctets },
-        { type: ItemType.unconnectedData, data: message },
-        ...further,
-      ];
-      const data = encode(SendData, { interfaceHandle: 0, timeoutS: 0, items });
-      const frame = await exchange.command(Command.sendRRData, { session, data, ...options });
+      const items = [nullAddress, { type: ItemType.unconnectedData, data: message }, ...further];
+      const { timeoutMs, signal, what } = options;
+      const command = { session, data: encode(SendData, { interfaceHandle: 0, timeoutS: 0, items }), timeoutMs, what };
+      const frame = await exchange.command(Command.sendRRData, signal === undefined ? command : { ...command, signal });
       if (frame.status === EncapsulationStatus.success) return answerIn(frame, options.what);
       // The device has forgotten the session: the next request registers again.
       if (frame.status === EncapsulationStatus.invalidSessionHandle) channel.destroy();
-      throw encapsulationError(frame.status, options.what);
+      throw encapsulationError(frame.status, options.what());
     },
     sendConnected(items) {
       exchange.post(Command.sendUnitData, session, encode(SendData, { interfaceHandle: 0, timeoutS: 0, items }));
@@ -140,7 +139,7 @@ function deliver(frame: Frame, session: number, receiverOf: LinkOptions["receive
   receiverOf(view.getUint32(0, true))?.(data.data);
 }
 
-function answerIn(frame: Frame, what: string): Answer {
+function answerIn(frame: Frame, what: () => string): Answer {
   const { interfaceHandle, items } = decode(SendData, frame.data);
   const [address, data, ...further] = items;
   const isGood =
@@ -149,7 +148,7 @@ function answerIn(frame: Frame, what: string): Answer {
     address.data.length === 0 &&
     data?.type === ItemType.unconnectedData;
   if (isGood) return { message: data.data, further };
-  throw new PeerError("cip/mismatch", `${what}: the answer carries no unconnected message`, {
+  throw new PeerError("cip/mismatch", `${what()}: the answer carries no unconnected message`, {
     facts: { items: items.length },
   });
 }

@@ -79,9 +79,9 @@ export function hexWord(word: number): string {
  *
  * @throws {PeerError} `cip/mismatch`
  */
-export function matchReply(reply: Reply, request: Request, what: string): Reply {
+export function matchReply(reply: Reply, request: Request): Reply {
   if (reply.service === request.service || request.service === ConnectionService.unconnectedSend) return reply;
-  throw new PeerError("cip/mismatch", `${what}: the device answers service ${hex(reply.service)}`, {
+  throw new PeerError("cip/mismatch", `${requestText(request)}: the device answers service ${hex(reply.service)}`, {
     facts: { sent: request.service, received: reply.service },
   });
 }

@@ -102,10 +102,9 @@ function send(
 }
 
 async function delivered(along: Along, request: Request, options: RequestOptions | undefined): Promise<Reply> {
-  const what = requestText(request);
   const reply = await along(request, options);
-  if (reply.service === ambiguous) throw routerError(reply, what);
-  return matchReply(reply, request, what);
+  if (reply.service === ambiguous) throw routerError(reply, requestText(request));
+  return matchReply(reply, request);
 }
 
 async function wrapped(along: Along, request: Request, options: RequestOptions | undefined): Promise<Reply> {
@@ -120,7 +119,7 @@ async function wrapped(along: Along, request: Request, options: RequestOptions |
   const isAnswered = reply.status === Status.embeddedServiceError && reply.data.length > 0;
   const [inner] = decode(MultipleServiceReply, isAnswered ? reply.data : succeed(reply, what).data);
   if (inner === undefined) throw new PeerError("cip/mismatch", `${what}: the packet of replies is empty`);
-  return matchReply(inner, request, what);
+  return matchReply(inner, request);
 }
 
 /** A device without Multiple_Service_Packet: only what a router can say counts as a router's. */

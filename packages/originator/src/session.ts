@@ -176,7 +176,7 @@ export class Session implements Class3Carrier, AsyncDisposable {
   async request(request: Request, options: RequestOptions = {}): Promise<Reply> {
     const repeatable = options.idempotent ?? idempotentServices.includes(request.service);
     for (let attempt = 0; ; attempt += 1) {
-      const link = await this.#ready(options.signal);
+      const link = this.isConnected ? this.#link : await this.#ready(options.signal);
       try {
         return (await this.#send(link, request, options)).reply;
       } catch (error) {
@@ -318,13 +318,17 @@ export class Session implements Class3Carrier, AsyncDisposable {
     { timeoutMs, signal }: RequestOptions,
     further: readonly CpfItem[] = [],
   ): Promise<ReplyWithItems> {
-    const what = requestText(request);
-    const { message, further: items } = await link.ask(encode(MessageRouterRequest, request), further, {
-      what,
+    const how = {
+      what: () => requestText(request),
       timeoutMs: timeoutMs ?? this.#options.requestTimeoutMs ?? link.defaultTimeoutMs,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    return { reply: matchReply(decode(MessageRouterReply, message), request, what), items };
+    };
+    const octets = encode(MessageRouterRequest, request);
+    const { message, further: items } = await link.ask(
+      octets,
+      further,
+      signal === undefined ? how : { ...how, signal },
+    );
+    return { reply: matchReply(decode(MessageRouterReply, message), request), items };
   }
 }
 

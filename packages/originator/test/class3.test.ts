@@ -3,6 +3,7 @@ import {
   Command,
   ConnectedAddress,
   ConnectionService,
+  EPATH,
   ForwardClose,
   ForwardCloseReply,
   ForwardOpen,
@@ -14,10 +15,13 @@ import {
   decode,
   encode,
   frame,
+  objectPath,
   type Frame,
+  type Reply,
+  type Segment,
 } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
-import { connect } from "../src/index.ts";
+import { connect, parseRoute } from "../src/index.ts";
 import { net } from "./addresses.ts";
 import { answered, fakeDevice, handle, registered, requestIn, type Answer } from "./fake-device.ts";
 
@@ -26,11 +30,12 @@ let connectionId = 0;
 
 /** A device with class 3 connections; `refuse` answers Forward_Opens, `unit` connected messages. */
 function class3Device(
-  refuse: (size: number, large: boolean) => { status: number; extended: readonly number[] } | undefined,
+  refuse: (size: number, large: boolean) => Partial<Reply> | undefined,
   unit: (sequence: number, echo: (sequence: number, id?: number) => Uint8Array) => Answer = (sequence, echo) => [
     echo(sequence),
   ],
   seen: number[] = [],
+  paths: (readonly Segment[])[] = [],
 ) {
   return fakeDevice(at, (f) => {
     if (f.command === Command.registerSession) return [registered(f)];
@@ -39,7 +44,8 @@ function class3Device(
     const { service, data } = requestIn(f);
     seen.push(service);
     if (service === ConnectionService.forwardClose) {
-      const { connectionSerial, originatorVendor, originatorSerial } = decode(ForwardClose, data);
+      const { path, connectionSerial, originatorVendor, originatorSerial } = decode(ForwardClose, data);
+      paths.push(path);
       return [
         answered(f, {
           data: encode(ForwardCloseReply, {
@@ -53,6 +59,7 @@ function class3Device(
     }
     const large = service === ConnectionService.largeForwardOpen;
     const open = decode(large ? LargeForwardOpen : ForwardOpen, data);
+    paths.push(open.path);
     const refusal = refuse(open.oToT.size, large);
     if (refusal !== undefined) return [answered(f, refusal)];
     connectionId = open.tToOConnectionId;
@@ -139,6 +146,29 @@ describe("Forward_Open falls back", () => {
       facts: { status: 1 },
     });
     expect(seen.length).toBeLessThan(5);
+  });
+});
+
+test("a route stands in front of the message router, on opening and on closing", async () => {
+  const paths: (readonly Segment[])[] = [];
+  await using fake = await class3Device(() => undefined, undefined, undefined, paths);
+  await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+  const connection = await session.connectClass3({ route: parseRoute("1,3,2,192.168.1.5") });
+  expect(await connection.object(Identity, 1).get("vendorId")).toBe(5);
+  await connection.close();
+  expect(paths).toHaveLength(2);
+  const expected = [...parseRoute("1,3,2,192.168.1.5"), ...objectPath(2, 1)];
+  for (const path of paths) expect(encode(EPATH, path)).toEqual(encode(EPATH, expected));
+});
+
+test("a refusal says cause, fix and how far the route went", async () => {
+  await using fake = await class3Device(() => ({ status: 1, extended: [0x0312], data: Uint8Array.of(2, 0) }));
+  await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+  await expect(session.connectClass3({ route: parseRoute("1,9") })).rejects.toMatchObject({
+    code: "cip/status",
+    message: expect.stringContaining("class 3"),
+    facts: { status: 1, extended: "0x0312" },
+    fix: expect.stringMatching(/route|link|slot/u),
   });
 });
 
