@@ -154,6 +154,20 @@ describe("tag", () => {
     });
   });
 
+  test("over a class 3 connection, along a route too", async () => {
+    expect(document(await tag("write", "Line1", '{"Motors":[{"Speed":5}]}', "--connected"))).toEqual({
+      written: "Line1",
+    });
+    const read = await tag("read", "Line1", "Total", "--connected", "--route", "1,0");
+    expect(document(read)).toMatchObject({
+      tags: [{ value: { Motors: [{ Speed: 5 }, { Speed: 7 }] } }, { value: "9007199254740993" }],
+    });
+    expect(read.code).toBe(0);
+    const astray = await tag("read", "Total", "--connected", "--route", "2,5");
+    expect(astray.code).toBe(3);
+    expect(document(astray)).toMatchObject({ error: { code: "cip/status", facts: { status: 1 } } });
+  });
+
   test("one tag that is missing stands beside the others; its exit code is the device's refusal", async () => {
     const ran = await tag("read", "Count", "Nothing");
     expect(ran.code).toBe(3);

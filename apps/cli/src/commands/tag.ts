@@ -1,6 +1,14 @@
 import type { Command } from "commander";
-import { parseRoute, tags, type TagInfo, type TagResult, type TagValue, type Tags } from "@cipsec/originator";
-import { UsageError, isStackError } from "@cipsec/wire";
+import {
+  parseRoute,
+  tags,
+  type Session,
+  type TagInfo,
+  type TagResult,
+  type TagValue,
+  type Tags,
+} from "@cipsec/originator";
+import { UsageError, isStackError, type Segment } from "@cipsec/wire";
 import { addCommand, addNotes, argument, targetHelp, textOption, type Context, type Shell } from "../command.ts";
 import { addCredentials, openSession } from "../credentials.ts";
 import { ExitCode, exitCodeOf, told } from "../exit-codes.ts";
@@ -18,8 +26,8 @@ export function addTag(program: Command, shell: Shell): void {
         throw new UsageError("usage/argument", `'${action}' is not read, write or list`, {
           fix: "Write: cipsec tag TARGET read NAME…, write NAME VALUE, or list.",
         });
-      const route = textOption(options, "route");
-      const way = route === undefined ? {} : { route: parseRoute(route) };
+      const hops = textOption(options, "route");
+      const route = hops === undefined ? [] : parseRoute(hops);
       const names = action === "read" ? args.slice(2) : [];
       if (action === "read" && names.length === 0) argument(args, 2, "NAME");
       const written =
@@ -27,7 +35,8 @@ export function addTag(program: Command, shell: Shell): void {
           ? { name: argument(args, 2, "NAME"), value: valueOf(argument(args, 3, "VALUE")) }
           : undefined;
       await using session = await openSession(context, options, argument(args, 0, "TARGET"));
-      const controller = tags(session, way);
+      await using way = await wayTo(session, route, options["connected"] === true);
+      const { controller } = way;
       if (action === "read") return await read(context, controller, names);
       if (written === undefined) return await list(context, controller, options["system"] === true);
       await controller.write(written.name, written.value);
@@ -43,6 +52,10 @@ export function addTag(program: Command, shell: Shell): void {
       "read NAME…, or write NAME VALUE; Name, Program:Main.Name, Name[1,2].Member, Name.5 (a bit), Name{10} (ten elements)",
     )
     .option("--route <hops>", "port and link of each hop to the controller: 1,0 is slot 0 of the backplane")
+    .option(
+      "--connected",
+      "over a class 3 connection, for controllers that answer nothing else; it takes longer messages",
+    )
     .option("--system", "list the controller's own symbols too");
   addCredentials(command);
   addNotes(command, {
@@ -51,10 +64,29 @@ export function addTag(program: Command, shell: Shell): void {
       'list: {tags: [{name, type, dimensions, access: "read/write" | "read" | "none"}]}',
     examples: [
       ["cipsec tag 192.0.2.9 list --route 1,0", "every tag of the controller in slot 0"],
+      ["cipsec tag 192.0.2.9 list --route 1,0 --connected", "the same over a connection, with longer messages"],
       ["cipsec tag 192.0.2.9 read Speed 'Line[2].State' Program:Main.Step", "reads three tags with one packet"],
       ['cipsec tag 192.0.2.9 write Recipe \'{"Name": "A", "Count": 5}\'', "writes two members of a structure"],
     ],
   });
+}
+
+/** The controller's tags, and the connection to them where there is one. */
+interface Way extends AsyncDisposable {
+  readonly controller: Tags;
+}
+
+/** Octets of a class 3 message that Logix takes; what takes less says so, and gets less. */
+const connectedOctets = 4002;
+
+/** Of the octets of a connection the sequence count takes these. */
+const sequenceOctets = 2;
+
+async function wayTo(session: Session, route: readonly Segment[], connected: boolean): Promise<Way> {
+  if (!connected) return { controller: tags(session, { route }), [Symbol.asyncDispose]: () => Promise.resolve() };
+  const connection = await session.connectClass3({ route, size: connectedOctets });
+  const controller = tags(connection, { maxOctets: connection.granted.size - sequenceOctets });
+  return { controller, [Symbol.asyncDispose]: () => connection.close() };
 }
 
 async function read({ output }: Context, controller: Tags, names: readonly string[]): Promise<number> {
