@@ -3,6 +3,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { browseEstByMdns } from "@cipsec/pki";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Process } from "./processes.ts";
 import { cipsec, document, temporaryFolder, type Ran } from "./support.ts";
@@ -77,7 +78,15 @@ async function listens(host: string): Promise<void> {
 }
 
 test("a device from the box: authorities by fingerprint, a person's word, certificate, renewal", async () => {
-  await using server = await serve("127.37.2.1", ["--vendor", at("vendor.pem"), "--require-linking"]);
+  await using server = await serve("127.37.2.1", [
+    "--vendor",
+    at("vendor.pem"),
+    "--require-linking",
+    "--announce",
+    "est-cli.local",
+  ]);
+  const found = await browseEstByMdns("_est._tcp", { interface: "127.37.2.1", timeoutMs: 10_000 });
+  expect(found).toContainEqual({ url: "https://est-cli.local:8443", address: "127.37.2.1", source: "mdns" });
   const { url } = server;
   const taken = await cipsec(["est", "cacerts", url, "--fingerprint", fingerprint, "--out", at("plant.pem"), "--json"]);
   expect(document(taken)).toMatchObject({

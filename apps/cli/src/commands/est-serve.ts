@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import {
+  announceEst,
   approveHeld,
   createCsr,
   denyHeld,
@@ -130,13 +131,23 @@ function addServe(est: Command, shell: Shell): void {
           : {}),
         onEvent: (event) => tellEvent(context, event),
       });
+      const announce = textOption(options, "announce");
+      if (announce !== undefined && !isAnnounceable(host))
+        throw new UsageError("usage/argument", `${host} cannot be announced`, {
+          fix: "Listen at the IPv4 address that devices reach this machine by: --listen ADDRESS:PORT.",
+        });
       const listener = await listenEst(service, { host, port, ...identity });
+      const announced =
+        announce === undefined
+          ? undefined
+          : announceEst({ name: ca.name, host: announce, address: host, port: listener.port, interface: host });
       const url = `https://${isIP(host) === 6 ? `[${host}]` : host}:${listener.port}`;
       context.output.line({ listening: true, url, sha256: ca.root.facts.sha256 });
       context.output.say(`EST is served at ${url}. The root's fingerprint is ${ca.root.facts.sha256}. Ctrl-C ends it.`);
       try {
         await interrupted(context);
       } finally {
+        await announced?.close();
         await listener.close();
       }
     },
@@ -148,6 +159,7 @@ function addServe(est: Command, shell: Shell): void {
     .option("--label <label=dir...>", "another authority under a label: LABEL=DATA-FOLDER")
     .option("--rollover <file>", "more certificates for cacerts, of a change of root, PEM")
     .option("--name <name...>", "names or addresses in the server's certificate, beside that of --listen")
+    .option("--announce <host>", "announce the server by multicast DNS (_est._tcp) as this host, which ends in .local")
     .option("--cert <file>", "the server's certificate chain (default: one of the plant's authority)")
     .option("--key <file>", "its private key")
     .option("--without-certificate", "a name and its password will do, without a certificate")
@@ -170,6 +182,10 @@ function addServe(est: Command, shell: Shell): void {
         "devices of this vendor may ask; a person approves each",
       ],
       ["cipsec est serve --listen 192.0.2.10:443 --vendor acme.pem --rules rules.json", "rules decide"],
+      [
+        "cipsec est serve --listen 192.0.2.10:443 --vendor acme.pem --announce est.local",
+        "devices with the pull model find it by themselves",
+      ],
     ],
   });
 }
@@ -259,7 +275,8 @@ async function serverIdentity(
   if (cert !== undefined && key !== undefined) return await readIdentity(cert, key);
   const [certFile, keyFile] = [context.data.file("est", "server.pem"), context.data.file("est", "server.key.pem")];
   const more = Array.isArray(options["name"]) ? options["name"].map(String) : [];
-  const names = [...new Set([host, ...more])];
+  const announced = textOption(options, "announce");
+  const names = [...new Set([host, ...more, ...(announced === undefined ? [] : [announced])])];
   const san = { ip: names.filter((name) => isIP(name) !== 0), dns: names.filter((name) => isIP(name) === 0), uri: [] };
   if (existsSync(certFile)) {
     const kept = await readIdentity(certFile, keyFile);
@@ -274,6 +291,10 @@ async function serverIdentity(
   await writeKeyFile(keyFile, privateKey);
   await writeFileAtomic(certFile, chainPem);
   return { chain, key: privateKey };
+}
+
+function isAnnounceable(host: string): boolean {
+  return isIP(host) === 4 && host !== "0.0.0.0";
 }
 
 async function readUsers(context: Context): Promise<readonly PasswordRecord[]> {
