@@ -239,7 +239,7 @@ describe("class attributes 1 to 7", () => {
     const classHandlers = { model: { get: () => 1 }, count: () => 0 };
     router.hostMany(Boiler, classHandlers, { ids: () => [], get: () => undefined });
     const values = await Promise.all(
-      [2, 3, 4, 7].map((id) => router.handle(request(0x0e, [0x64, 0, id]), requestContext())),
+      [2, 3, 4, 7].map(async (id) => await router.handle(request(0x0e, [0x64, 0, id]), requestContext())),
     );
     expect(values.map(({ data }) => toHex(data))).toEqual(["0000", "0000", "0000", "0700"]);
   });

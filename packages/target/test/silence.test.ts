@@ -36,14 +36,14 @@ describe("silence", () => {
   });
 
   test.each([
-    { name: "shorter", first: 1000, then: 100, at: [150] },
-    { name: "longer", first: 100, then: 1000, at: [1050] },
-    { name: "none", first: 100, then: 0, at: [] },
-    { name: "one where there was none", first: 0, then: 100, at: [150] },
-  ])("takes another limit with the next message: $name", ({ first, then, at }) => {
+    { name: "shorter", first: 1000, next: 100, at: [150] },
+    { name: "longer", first: 100, next: 1000, at: [1050] },
+    { name: "none", first: 100, next: 0, at: [] },
+    { name: "one where there was none", first: 0, next: 100, at: [150] },
+  ])("takes another limit with the next message: $name", ({ first, next, at }) => {
     const { clock, ends, watch } = watched(first);
     clock.advance(50);
-    watch.heard(then);
+    watch.heard(next);
     clock.advance(5000);
     expect(ends).toEqual(at);
   });
