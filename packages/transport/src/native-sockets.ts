@@ -1,7 +1,7 @@
 /*
  * The few calls of the C library that the runtime lacks, through the optional package `koffi`: a mark on each datagram, and many
  * datagrams in one call. Where the package is not installed, or the machine is another than this was tried on, there are none
- * and ports do without. Why: docs/decisions/007-io.md.
+ * and ports do without. Why: docs/decisions/009-io.md.
  */
 
 /** Calls of the C library. Memory is given by its address; whoever gives it keeps it alive and in place. */

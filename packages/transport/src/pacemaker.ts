@@ -13,7 +13,7 @@ interface Alarm {
  * thread serves the process; it starts with the first timer and does not keep the process alive. Until it runs, and where it
  * cannot, timers are the runtime's, of 1 ms.
  *
- * Its timers are few, one for each wheel that has work of short period. Why a thread: docs/decisions/007-io.md.
+ * Its timers are few, one for each wheel that has work of short period. Why a thread: docs/decisions/009-io.md.
  */
 export const preciseClock: Pick<Clock, "now" | "after"> = {
   now: () => systemClock.now(),

@@ -57,7 +57,7 @@ const maxTurnsPerWake = 10_000;
  * came late does not move the next. What is due together runs in one wake-up, and a turn allocates nothing.
  *
  * Without a clock of its own it runs by the machine's monotonic clock, finer than the runtime's timers of 1 ms
- * (docs/decisions/007-io.md).
+ * (docs/decisions/009-io.md).
  */
 export class TimerWheel {
   readonly #clock: WheelClock;
