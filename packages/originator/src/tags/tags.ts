@@ -113,7 +113,7 @@ export function tags(requester: Requester, { route = [], maxOctets = defaultMaxO
         { ...name, elements: isList(value) ? Math.max(1, value.length) : (name.elements ?? 1) },
       ]);
       if (raw instanceof Error) throw raw;
-      if (!isKnown(structures, raw)) await learn(way, structures, name);
+      if (!isKnown(structures, raw)) await learn(way, structures, name, raw);
       const type = typeOf(structures, raw);
       if (type === undefined) throw unknownType(text, raw);
       if (name.bit === undefined) await writeValue(way, name, type, raw, value, room);
@@ -135,7 +135,7 @@ function valued(structures: Templates, name: Remembered, raw: RawTag): TagResult
 /** {@link valued}, for a structure that is not known yet. */
 async function learned(way: Requester, structures: Templates, name: Remembered, raw: RawTag): Promise<TagResult> {
   try {
-    await learn(way, structures, name);
+    await learn(way, structures, name, raw);
   } catch (error) {
     return refused(name, error);
   }
@@ -168,10 +168,17 @@ function isKnown(structures: Templates, { type: { code, handle } }: RawTag): boo
   return code !== structureTypeCode || handle === undefined || structures.byHandle(handle) !== undefined;
 }
 
-/** Loads the template of a tag's structure, which the list of symbols leads to. */
-async function learn(way: Requester, structures: Templates, { program, root }: TagName): Promise<void> {
-  const symbol = await findSymbol(way, program, root);
-  if (symbol?.symbolType?.structured === true) await structures.load(symbol.symbolType.code);
+/** Loads the template of a tag's structure, which the list of symbols leads to; a controller may have neither. */
+async function learn(way: Requester, structures: Templates, { program, root }: TagName, raw: RawTag): Promise<void> {
+  const { handle = 0 } = raw.type;
+  try {
+    const symbol = await findSymbol(way, program, root);
+    if (symbol?.symbolType?.structured === true) await structures.load(symbol.symbolType.code);
+    structures.assume(handle);
+  } catch (error) {
+    if (error instanceof PeerError) structures.assume(handle);
+    if (structures.byHandle(handle) === undefined) throw error;
+  }
 }
 
 /** The type of a tag's elements: by its code, or by the structure's handle. */

@@ -40,6 +40,8 @@ export interface Templates {
   /** @throws {PeerError} `cip/status` when the device refuses; `cip/mismatch` for a definition that cannot be. */
   load(instance: number): Promise<Structure>;
   byHandle(handle: number): Structure | undefined;
+  /** Takes the structure of this handle for what it is in every controller, for one that does not tell; nothing for any other. */
+  assume(handle: number): void;
   /** The type that a symbol's or member's type word names; `undefined` for one that is not known. */
   typeOf(type: SymbolType): Promise<ElementType | undefined>;
 }
@@ -90,8 +92,26 @@ export function templates(requester: Requester): Templates {
   return {
     load: (instance) => load(instance),
     byHandle: (handle) => byHandle.get(handle),
+    assume(handle) {
+      if (handle === logixString.handle && !byHandle.has(handle)) byHandle.set(handle, logixString);
+    },
     typeOf: (type) => memberType(type, []),
   };
+}
+
+/** STRING of 82 characters, as Logix controllers have it from the factory: simple servers have its handle and no templates. */
+const logixString: Structure = {
+  kind: "structure",
+  name: "STRING",
+  handle: 0x0fce,
+  size: 88,
+  members: [member("LEN", 0, 0, 0xc4), member("DATA", 4, 82, 0xc2)].flat(),
+  leaves: 83,
+};
+
+function member(name: string, offset: number, elements: number, code: number): readonly StructureMember[] {
+  const type = atoms.get(code);
+  return type === undefined ? [] : [{ name, hidden: false, offset, elements, type }];
 }
 
 interface Facts {

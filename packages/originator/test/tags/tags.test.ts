@@ -240,3 +240,30 @@ describe("a hostile controller is refused, not followed", () => {
     expect(await tags(endless).read(["Speed"])).toMatchObject([{ error: { code: "cip/mismatch" } }]);
   });
 });
+
+test("STRING of a controller that has neither templates nor lists", async () => {
+  const octets = new Uint8Array(88);
+  octets.set([5, 0, 0, 0, ...Buffer.from("Hello")]);
+  const device = new FakeController(
+    [
+      { name: "Name", template: 0xfce, unit: 88, octets },
+      { name: "Own", template: 0x100, unit: 104, octets: new Uint8Array(104) },
+    ],
+    [motor, text],
+  );
+  const bare = {
+    request: (request: Request) => {
+      const isList = request.service === TagService.getInstanceAttributeList;
+      return isList
+        ? Promise.resolve({ service: request.service, status: 0x08, extended: [], data: new Uint8Array(0) })
+        : device.request(request);
+    },
+  };
+  const controller = tags(bare);
+  expect(await controller.read(["Name", "Own"])).toMatchObject([
+    { typeName: "STRING", value: "Hello" },
+    { error: { code: "cip/status", facts: { status: 0x08 } } },
+  ]);
+  await controller.write("Name", "Bye");
+  expect(octets.subarray(0, 7)).toEqual(Uint8Array.of(3, 0, 0, 0, ...Buffer.from("Bye")));
+});
