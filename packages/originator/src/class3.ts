@@ -80,7 +80,7 @@ export interface Class3Connection extends Requester, AsyncDisposable {
   readonly isOpen: boolean;
   object<C extends ObjectClass>(declaration: C, instance: number): ObjectAccess<C>;
   class<C extends ObjectClass>(declaration: C): ClassAccess<C>;
-  /** Forward_Close; the session stays. */
+  /** Forward_Close; the session stays. A device that does not answer it is no error. */
   close(): Promise<void>;
 }
 
@@ -103,6 +103,9 @@ const smallerSizes = [4002, 1994, 504] as const;
 const extendedInvalidSizes: readonly number[] = [0x0109, 0x0127, 0x0128];
 
 const defaults = { rpiMicros: 2_000_000, size: 504, timeoutMultiplier: 2, requestTimeoutMs: 5000 };
+
+/** Milliseconds for closing. */
+const closeTimeoutMs = 1000;
 
 /** Of the vendor numbers, 0xFFFF is nobody's. */
 const nobody = 0xffff;
@@ -278,14 +281,16 @@ class Class3 implements Class3Connection {
     this.#unsubscribe();
     if (!isOpen) return;
     const data = encode(ForwardClose, { ...requestTime, ...this.#triad, path: this.#path });
-    const reply = await this.#session.request({
-      service: ConnectionService.forwardClose,
-      path: connectionManager,
-      data,
-    });
-    // 0x01: the target has dropped the connection already, which is what was wanted.
-    if (reply.status !== Status.success && reply.status !== Status.connectionFailure)
-      throw statusError(reply, "Forward_Close");
+    const request = { service: ConnectionService.forwardClose, path: connectionManager, data };
+    try {
+      const reply = await this.#session.request(request, { timeoutMs: closeTimeoutMs });
+      // 0x01: the target has dropped the connection already, which is what was wanted.
+      if (reply.status !== Status.success && reply.status !== Status.connectionFailure)
+        throw statusError(reply, "Forward_Close");
+    } catch (error) {
+      // The device is gone, or does not answer this: its watchdog closes what we could not.
+      if (!(error instanceof TransportError)) throw error;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

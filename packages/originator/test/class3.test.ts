@@ -36,6 +36,7 @@ function class3Device(
   ],
   seen: number[] = [],
   paths: (readonly Segment[])[] = [],
+  answersClose = true,
 ) {
   return fakeDevice(at, (f) => {
     if (f.command === Command.registerSession) return [registered(f)];
@@ -46,6 +47,7 @@ function class3Device(
     if (service === ConnectionService.forwardClose) {
       const { path, connectionSerial, originatorVendor, originatorSerial } = decode(ForwardClose, data);
       paths.push(path);
+      if (!answersClose) return undefined;
       return [
         answered(f, {
           data: encode(ForwardCloseReply, {
@@ -170,6 +172,18 @@ test("a refusal says cause, fix and how far the route went", async () => {
     facts: { status: 1, extended: "0x0312" },
     fix: expect.stringMatching(/route|link|slot/u),
   });
+});
+
+test("a device that does not answer Forward_Close is no error, and no long wait", async () => {
+  const paths: (readonly Segment[])[] = [];
+  await using fake = await class3Device(() => undefined, undefined, undefined, paths, false);
+  await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+  const connection = await session.connectClass3();
+  expect(await connection.object(Identity, 1).get("vendorId")).toBe(5);
+  await connection.close();
+  expect(paths).toHaveLength(2);
+  expect(connection.isOpen).toBe(false);
+  expect(session.isConnected).toBe(true);
 });
 
 describe("connected replies", () => {
