@@ -221,7 +221,7 @@ const rows: readonly Row[] = [
   [
     0x0129,
     "The configuration path leads to nothing that can be configured.",
-    `Check class and instance of the configuration assembly. ${eds}`,
+    `Check class and instance of the configuration assembly, and the length of the configuration data. ${eds}`,
     "configuration path",
   ],
   [
@@ -257,7 +257,7 @@ const rows: readonly Row[] = [
   [
     0x012f,
     "The paths do not belong together: points of different objects, or too many or too few for the directions that are used.",
-    `Write configuration, O→T, T→O in this order. ${eds}`,
+    `Write configuration, O→T, T→O in this order; some devices overlook a configuration that is sent without data (--config-data). ${eds}`,
     "path",
   ],
   [
@@ -434,7 +434,7 @@ const rows: readonly Row[] = [
     "A rule of the device denies this connection.",
     "Change the ingress rules, if this originator is meant to connect.",
   ],
-  [0x091a, "The device lets only secured connections in.", "Connect over TLS, and carry the I/O over DTLS."],
+  [0x091a, "The device lets only secured connections in.", "Connect by eips://, or by eipd:// to carry I/O too."],
   [0x091b, "No rule of the originating device lets this connection out.", "Add an egress rule for this target."],
 ];
 

@@ -91,6 +91,11 @@ function advised(row: Row | undefined): Advice | undefined {
 }
 
 function unknownExtended(code: number): Advice {
+  if (code === 0)
+    return {
+      cause: "The device gives no reason.",
+      fix: "Look at its own log; a device that is a program may not get UDP port 2222, which another program of its host has.",
+    };
   return {
     cause: `Extended status 0x${code.toString(16).padStart(4, "0")} has no public meaning.`,
     fix: "Look into the device's manual; vendors use values of their own.",

@@ -42,6 +42,11 @@ describe("complete against the tables of the wire package", () => {
     }
   });
 
+  test("a device that gives no reason, and one that has its own", () => {
+    expect(explainStatus({ status: 1, extended: [0] })).toMatchObject({ fix: expect.stringContaining("2222") });
+    expect(explainStatus({ status: 1, extended: [0xfff0] }).cause).toContain("0xfff0");
+  });
+
   test("every general status has a cause and a fix", () => {
     const none = generalAdvice(0x80);
     for (let status = 0; status < 0xd0; status += 1) {
