@@ -13,6 +13,7 @@ export default defineConfig({
     ],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    globalSetup: "tools/test-folder.ts",
     pool: "forks",
     maxWorkers: 2,
     coverage: {

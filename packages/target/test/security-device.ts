@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
@@ -140,17 +140,10 @@ export interface Device {
   call(declaration: ObjectClass, instance: number, name: string, data?: Uint8Array): Promise<string>;
 }
 
-/** A folder that is gone when the process ends. */
+/** A folder that is gone when the run of tests ends (`tools/test-folder.ts`). */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "cipsec-target-"));
-  folders.push(folder);
-  return folder;
+  return mkdtempSync(join(tmpdir(), "cipsec-target-"));
 }
-
-const folders: string[] = [];
-process.on("exit", () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
 
 /** Starts the security objects on a folder. */
 export async function startDevice(
