@@ -176,7 +176,7 @@ async function learn(way: Requester, structures: Templates, { program, root }: T
     if (symbol?.symbolType?.structured === true) await structures.load(symbol.symbolType.code);
     structures.assume(handle);
   } catch (error) {
-    if (error instanceof PeerError) structures.assume(handle);
+    if (isStackError(error) && !error.code.startsWith("transport/")) structures.assume(handle);
     if (structures.byHandle(handle) === undefined) throw error;
   }
 }

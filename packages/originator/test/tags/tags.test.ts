@@ -241,7 +241,10 @@ describe("a hostile controller is refused, not followed", () => {
   });
 });
 
-test("STRING of a controller that has neither templates nor lists", async () => {
+test.each([
+  { name: "refuses", list: { status: 0x08, data: new Uint8Array(0) } },
+  { name: "answers with something else", list: { status: 0, data: Uint8Array.of(1, 2, 3) } },
+])("STRING of a controller that $name when asked for its tags", async ({ list }) => {
   const octets = new Uint8Array(88);
   octets.set([5, 0, 0, 0, ...Buffer.from("Hello")]);
   const device = new FakeController(
@@ -254,15 +257,13 @@ test("STRING of a controller that has neither templates nor lists", async () => 
   const bare = {
     request: (request: Request) => {
       const isList = request.service === TagService.getInstanceAttributeList;
-      return isList
-        ? Promise.resolve({ service: request.service, status: 0x08, extended: [], data: new Uint8Array(0) })
-        : device.request(request);
+      return isList ? Promise.resolve({ service: request.service, extended: [], ...list }) : device.request(request);
     },
   };
   const controller = tags(bare);
   expect(await controller.read(["Name", "Own"])).toMatchObject([
     { typeName: "STRING", value: "Hello" },
-    { error: { code: "cip/status", facts: { status: 0x08 } } },
+    { error: { code: list.status === 0 ? "wire/truncated" : "cip/status" } },
   ]);
   await controller.write("Name", "Bye");
   expect(octets.subarray(0, 7)).toEqual(Uint8Array.of(3, 0, 0, 0, ...Buffer.from("Bye")));
