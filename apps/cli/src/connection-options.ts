@@ -144,6 +144,10 @@ function wordOf(word: string, flag: string, whole: string): Partial<IoDirection>
   if (format !== undefined) return { format };
   if (type !== undefined) return { type };
   if (priority !== undefined) return { priority };
+  if (word === "redundant")
+    throw new UsageError("usage/argument", `${flag} ${whole}: redundant ownership is not supported`, {
+      fix: "It takes two controllers that agree on who owns the outputs; leave the word out to be the only owner.",
+    });
   if (word === "fixed" || word === "variable") return { variable: word === "variable" };
   if (rpi !== undefined) return { rpiMicros: rpiOf(rpi) * 1000 };
   return { size: numberOf(word, 0xffff, flag, whole) };

@@ -108,6 +108,16 @@ describe("io", () => {
     },
     { words: ["--rpi", "1"], code: 3, error: { code: "cip/status", facts: { field: "RPI" } } },
     { words: ["--o-to-t", "150:32:loud"], code: 2, error: { code: "usage/argument" } },
+    {
+      words: ["--o-to-t", "150:32:redundant"],
+      code: 2,
+      error: { code: "usage/argument", message: expect.stringContaining("redundant ownership") },
+    },
+    {
+      words: ["--o-to-t", "150:32:multicast"],
+      code: 2,
+      error: { code: "usage/argument", fix: expect.stringContaining("point to point") },
+    },
     { words: ["--rpi", "soon"], code: 2, error: { code: "usage/argument" } },
     { words: ["--path", "20 0"], code: 2, error: { code: "usage/argument" } },
     { words: ["--eds", "/nowhere.eds"], code: 2, error: { code: "usage/file" } },

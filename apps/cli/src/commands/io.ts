@@ -109,7 +109,8 @@ async function once(context: Context, options: Options, args: readonly string[])
     `open: O→T ${oToTApiMicros / 1000} ms with ${io.granted.oToTSize} octets, T→O ${tToOApiMicros / 1000} ms with ${io.granted.tToOSize}`,
   );
   const ended = io.ended.then(({ error }) => error);
-  const error = await watched(context, options, () => io.statistics(), ended);
+  const report = (): string => lineText(io.statistics(), io.takeIntervals());
+  const error = await watched(context, options, report, ended);
   const statistics = io.statistics();
   await io.close();
   if (error !== undefined) throw error;
@@ -136,7 +137,8 @@ async function scan(context: Context, options: Options, args: readonly string[])
     const seconds = (performance.now() - started) / 1000;
     return { ...(current ?? nothing), ...all, seconds, receivedPerSecond: all.received / seconds };
   };
-  await watched(context, options, total, new Promise(() => undefined));
+  const report = (): string => lineText(total(), kept.takeIntervals() ?? nothing.intervalMicros);
+  await watched(context, options, report, new Promise(() => undefined));
   const { opens, refusals, timeouts } = kept.statistics();
   const apis = { rpiMicros: kept.granted?.tToOApiMicros ?? null, oToTRpiMicros: kept.granted?.oToTApiMicros ?? null };
   const channel = kept.facts === undefined ? null : channelOf(kept.facts, kept.name, kept.dscp);
@@ -177,18 +179,18 @@ function dataOptions(options: Options) {
   };
 }
 
-/** Shows statistics once a second until the time is over, the connection ends, or the person does. */
+/** Shows a report once a second until the time is over, the connection ends, or the person does. */
 async function watched(
   context: Context,
   options: Options,
-  statistics: () => IoStatistics,
+  report: () => string,
   ended: Promise<Error | undefined>,
 ): Promise<Error | undefined> {
   const seconds = typeof options["seconds"] === "number" ? options["seconds"] : defaultSeconds;
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const done = (): void => resolve(undefined);
   const timer = seconds === 0 ? undefined : setTimeout(done, seconds * 1000);
-  const ticker = setInterval(() => context.output.progress(lineText(statistics())), 1000);
+  const ticker = setInterval(() => context.output.progress(report()), 1000);
   context.signal.addEventListener("abort", done, { once: true });
   if (context.signal.aborted) done();
   try {
@@ -224,9 +226,13 @@ function tell({ output }: Context, result: IoStatistics & Readonly<Record<string
   );
 }
 
-function lineText({ seconds, sent, received, receivedPerSecond, lost, late, intervalMicros }: IoStatistics): string {
-  const interval = `interval p50 ${inMs(intervalMicros.p50)} p99 ${inMs(intervalMicros.p99)} max ${inMs(intervalMicros.max)} ms`;
-  return `${Math.round(seconds)} s: sent ${sent}, received ${received} (${rounded(receivedPerSecond)}/s), lost ${lost}, late ${late}, ${interval}`;
+/** One line of counts since the opening, and the intervals of the last second, which show a disturbance when it happens. */
+function lineText(
+  { seconds, sent, received, receivedPerSecond, lost, late }: IoStatistics,
+  recent: IoStatistics["intervalMicros"],
+): string {
+  const interval = `interval p50 ${inMs(recent.p50)} p99 ${inMs(recent.p99)} max ${inMs(recent.max)} ms`;
+  return `${Math.round(seconds)} s: sent ${sent}, received ${received} (${rounded(receivedPerSecond)}/s), lost ${lost}, late ${late}, this second: ${interval}`;
 }
 
 function stateText({ name, state, reason, retryInMs, granted }: StateChange): string {

@@ -76,6 +76,8 @@ export interface IoConnection extends AsyncDisposable {
   statistics(): IoStatistics;
   /** Forgets the times between packets until now, for a measurement that begins here: opening is not what it is to tell. */
   restartIntervals(): void;
+  /** Times between packets since the last call, for a report that is repeated; the first gives all until now. */
+  takeIntervals(): IoStatistics["intervalMicros"];
   /** Forward_Close. Safe to call twice; a device that is gone is no error. */
   close(): Promise<void>;
 }
@@ -272,6 +274,10 @@ class Connection implements IoConnection {
 
   restartIntervals(): void {
     this.#arrivals.restartIntervals();
+  }
+
+  takeIntervals(): IoStatistics["intervalMicros"] {
+    return this.#arrivals.takeIntervals();
   }
 
   close(): Promise<void> {

@@ -134,7 +134,13 @@ export function formatOf(direction: IoDirection, way: "oToT" | "tToO"): RealTime
 function question(request: IoRequest, large: boolean, gate: IoGate): SentForwardOpen {
   const { oToT, tToO, transportClass = 1, trigger = "cyclic" } = request;
   if (oToT.type === "multicast")
-    throw new UsageError("usage/argument", "O→T multicast is not supported", { fix: "Use point to point for O→T." });
+    throw new UsageError(
+      "usage/argument",
+      "O→T multicast is not supported: its group would be the originator's to choose, which few devices take",
+      {
+        fix: "Use point to point for O→T, with a connection to each device.",
+      },
+    );
   if (gate.port === undefined && tToO.type === "multicast")
     throw new UsageError("usage/argument", "T→O multicast cannot go over DTLS: only two parties have its keys", {
       fix: "Use point to point for T→O.",

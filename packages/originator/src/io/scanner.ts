@@ -80,6 +80,8 @@ export interface ScannedConnection {
   statistics(): ScanStatistics;
   /** As that of the connection that runs now, if one does. */
   restartIntervals(): void;
+  /** {@link IoConnection.takeIntervals} of the connection that runs now. */
+  takeIntervals(): IoStatistics["intervalMicros"] | undefined;
   /** Closes it and takes it out of the scanner. */
   stop(): Promise<void>;
 }
@@ -210,6 +212,10 @@ class Kept implements ScannedConnection {
 
   restartIntervals(): void {
     this.#io?.restartIntervals();
+  }
+
+  takeIntervals(): IoStatistics["intervalMicros"] | undefined {
+    return this.#io?.takeIntervals();
   }
 
   async stop(): Promise<void> {

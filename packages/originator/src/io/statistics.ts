@@ -38,6 +38,8 @@ const maxGap = 1_000_000;
 /** Counts what comes in on one connection, in fixed memory. */
 export class Arrivals {
   readonly #intervals = new Histogram();
+  /** Intervals since the last report; nothing where nobody reports. */
+  #recent: Histogram | undefined;
   #lateAboveMicros = Infinity;
   #last: number | undefined;
   #lastMicros = 0;
@@ -79,6 +81,7 @@ export class Arrivals {
     if (arrival !== "first") {
       const interval = nowMicros - this.#lastMicros;
       this.#intervals.add(interval);
+      this.#recent?.add(interval);
       if (arrival === "next" && interval > this.#lateAboveMicros) this.late += 1;
     }
     if (arrival === "gap" && sequence !== undefined && this.#last !== undefined) {
@@ -92,10 +95,23 @@ export class Arrivals {
   /** Forgets the times between packets until now. */
   restartIntervals(): void {
     this.#intervals.clear();
+    this.#recent?.clear();
   }
 
   intervals(): IoStatistics["intervalMicros"] {
-    const at = (share: number): number => Math.round(this.#intervals.quantile(share));
-    return { p1: at(0.01), p50: at(0.5), p99: at(0.99), p999: at(0.999), max: this.#intervals.max };
+    return summary(this.#intervals);
   }
+
+  /** The times since the last call; the first gives all, and begins to keep them apart. */
+  takeIntervals(): IoStatistics["intervalMicros"] {
+    const taken = summary(this.#recent ?? this.#intervals);
+    this.#recent ??= new Histogram();
+    this.#recent.clear();
+    return taken;
+  }
+}
+
+function summary(histogram: Histogram): IoStatistics["intervalMicros"] {
+  const at = (share: number): number => Math.round(histogram.quantile(share));
+  return { p1: at(0.01), p50: at(0.5), p99: at(0.99), p999: at(0.999), max: histogram.max };
 }

@@ -49,6 +49,27 @@ describe("arrivals", () => {
     expect(arrivals.judge(sequence)).toBe(arrival);
   });
 
+  test("intervals since the last report stand beside those of all the time", () => {
+    const arrivals = new Arrivals(10_000);
+    let now = 0;
+    const take = (sequence: number, afterMicros: number): void => {
+      now += afterMicros;
+      arrivals.take(sequence, arrivals.judge(sequence), now);
+    };
+    take(1, 0);
+    take(2, 10_000);
+    expect(arrivals.takeIntervals().max).toBe(10_000);
+    expect(arrivals.takeIntervals().max).toBe(0);
+    take(3, 30_000);
+    take(4, 11_000);
+    expect(arrivals.takeIntervals()).toMatchObject({ max: 30_000 });
+    take(5, 12_000);
+    expect(arrivals.takeIntervals()).toMatchObject({ max: 12_000 });
+    expect(arrivals.intervals()).toMatchObject({ max: 30_000 });
+    arrivals.restartIntervals();
+    expect([arrivals.takeIntervals().max, arrivals.intervals().max]).toEqual([0, 0]);
+  });
+
   test("losses by gaps, a producer that starts over is one; late by half an interval, not where one was lost", () => {
     const arrivals = new Arrivals(10_000);
     let now = 0;
