@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import mdns from "multicast-dns";
 import * as packet from "dns-packet";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { serversOf, type ServiceRecords } from "../src/est/discovery.ts";
 import { announceEst, browseEstByDns, browseEstByMdns, findEstByName } from "../src/est/dns-sd.ts";
 
@@ -105,6 +105,71 @@ test.each([
     announceEst({ name: "x", host: "x.local", address: "127.41.0.1", port: 1, interface: "127.41.0.1", ...change });
   expect(announce).toThrow(expect.objectContaining({ code: "usage/argument" }));
 });
+
+test("an announced server answers whoever asks for its kind, its name or its host, and nobody else", async () => {
+  const type = "_est-t4._tcp.local";
+  const where = { interface: "127.41.0.4" };
+  const announced = announceEst({
+    name: "hall4",
+    host: "hall4.local",
+    address: "127.41.0.4",
+    port: 443,
+    service: "_est-t4._tcp",
+    ...where,
+  });
+  const asker = mdns({ bind: "0.0.0.0", interface: "127.41.0.5" });
+  const heard = new Set<string>();
+  asker.on("response", ({ answers = [] }) => {
+    for (const answer of answers)
+      if (JSON.stringify(answer).includes("est-t4") || answer.name === "hall4.local") heard.add(answer.name);
+  });
+  await once(asker, "ready");
+  const asks = async (name: string, answer: string): Promise<void> => {
+    heard.clear();
+    await vi.waitFor(
+      () => {
+        asker.query([{ name, type: "PTR" }]);
+        expect([...heard]).toContain(answer);
+      },
+      { timeout: 10_000, interval: 50 },
+    );
+  };
+  await asks("_services._dns-sd._udp.local", "_services._dns-sd._udp.local");
+  await asks(type, type);
+  await asks("hall4.local", "hall4.local");
+  heard.clear();
+  asker.query([{ name: "printer.local", type: "A" }]);
+  await asks(`hall4.${type}`, `hall4.${type}`);
+  expect([...heard]).not.toContain("printer.local");
+  asker.destroy();
+  await announced.close();
+}, 60_000);
+
+test("answers that are nonsense, or say good-bye, name no server; the one beside them does", async () => {
+  const service = "_est-t5._tcp.local";
+  const peer = mdns({ bind: "0.0.0.0", interface: "127.41.0.3" });
+  peer.on("query", ({ questions = [] }) => {
+    if (!questions.some(({ name }) => name === service)) return;
+    const srv = { target: "two.local", port: 8443 };
+    peer.respond([
+      { name: service, type: "PTR", ttl: 120, data: "elsewhere._http._tcp.local" },
+      { name: service, type: "PTR", ttl: 120, data: `gone.${service}` },
+      { name: service, type: "PTR", ttl: 0, data: `gone.${service}` },
+      { name: service, type: "PTR", ttl: 120, data: `two.${service}` },
+      { name: `gone.${service}`, type: "SRV", data: srv },
+      { name: `two.${service}`, type: "SRV", data: srv },
+      { name: `two.${service}`, type: "TXT", data: "label=b" },
+      { name: "two.local", type: "A", data: "127.41.0.3" },
+    ]);
+  });
+  await once(peer, "ready");
+  const where = { interface: "127.41.0.2", timeoutMs: 10_000 };
+  expect(await browseEstByMdns("_est-t5._tcp", where)).toEqual([
+    { url: "https://two.local:8443/.well-known/est/b", address: "127.41.0.3", source: "mdns" },
+  ]);
+  expect(await browseEstByMdns("_est-t5._tcp", { ...where, signal: AbortSignal.abort() })).toEqual([]);
+  peer.destroy();
+}, 20_000);
 
 test("a DNS server's list is followed to hosts, ports and labels", async () => {
   const server = await dnsServer({

@@ -4,6 +4,7 @@ import { Tag, writeElement, writeOid } from "../src/der.ts";
 import { readCsrAttributes, writeCsrAttributes } from "../src/est/attributes.ts";
 import { readBody, writeBody } from "../src/est/encoding.ts";
 import { completeChain, requireServer, sortCaCerts } from "../src/est/trust.ts";
+import { printable } from "../src/names.ts";
 import { keyFacts, keyWeakness, defaultStrength } from "../src/strength.ts";
 import { authority } from "./support.ts";
 
@@ -81,4 +82,9 @@ test.each([
 ])("size of a key: $name", ({ key, type, bits }) => {
   expect(keyFacts(key)).toEqual({ type, bits });
   expect(keyWeakness(keyFacts(key), defaultStrength) === undefined).toBe(bits >= 256);
+});
+
+test("text of a peer is cut and shown without control characters", () => {
+  expect(printable("x".repeat(300))).toBe(`${"x".repeat(200)}…`);
+  expect(printable("a\u0007b")).toBe("a\\u{7}b");
 });
