@@ -28,12 +28,17 @@ export interface Observation {
   readonly agrees: boolean;
   /** The entries it speaks about; all those of its check where it is left out. */
   readonly requirements?: readonly RequirementId[];
+  /**
+   * Who can tell, where `holds` is `undefined` because no exchange with the subject can ever show it, such as how a key is stored. Not
+   * for what another option or another try of the check would show.
+   */
+  readonly askedOf?: string;
   readonly evidence: readonly EvidenceRef[];
 }
 
 /** What is said of an observation; the rest has a usual value. */
 export type ObservationInput = Pick<Observation, "name" | "expected" | "observed" | "holds"> &
-  Partial<Pick<Observation, "otherwise" | "runs" | "agrees" | "requirements" | "evidence">>;
+  Partial<Pick<Observation, "otherwise" | "runs" | "agrees" | "requirements" | "askedOf" | "evidence">>;
 
 /** Something that must succeed before the rest of the check counts. */
 export function control(input: ObservationInput): Observation {

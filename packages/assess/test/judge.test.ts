@@ -164,6 +164,28 @@ describe("a requirement", () => {
     );
   });
 
+  const asked = capability({ name: "inside", ...unknown, askedOf: "the maker" });
+  test.each<[string, readonly Observation[], Partial<Attestation>, string]>([
+    ["all else is well", [...pass, asked], {}, "met"],
+    ["nothing else is asked", [works, asked], {}, "met"],
+    [
+      "a lesser thing is missing",
+      [...pass, asked, capability({ name: "c", ...bad, otherwise: "partial" })],
+      {},
+      "partial",
+    ],
+    ["the person says that it is not", [...pass, asked], { verdict: "not-met" }, "not-met"],
+    ["the statement ran out", [...pass, asked], { validUntil: "2026-11-20" }, "inconclusive"],
+    ["a check failed", [works, asked, negative({ name: "n", ...bad })], {}, "not-met"],
+    ["another try could tell the rest", [works, asked, negative({ name: "n", ...unknown })], {}, "inconclusive"],
+    ["the control failed", [control({ name: "control", ...bad }), asked], {}, "inconclusive"],
+  ])("what no exchange can show may be stated by a person; where %s", (_name, observations, change, verdict) => {
+    const given = { ...statement, requirement: "CR 2.6", part: "whole", ...change } as const;
+    const records = [record(["CR 2.6"], observations)];
+    expect(verdictOf("CR 2.6", records, { attestations: [given] }).verdict).toBe(verdict);
+    expect(verdictOf("CR 2.6", records).verdict).not.toBe("met");
+  });
+
   test("a function that is proven absent is not applicable, unless another check contradicts", () => {
     const absent = record(["CR 1.14"], [works, absence({ name: "no pre-shared key suite", ...good })]);
     expect(verdictOf("CR 1.14", [absent])).toMatchObject({

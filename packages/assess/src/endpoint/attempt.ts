@@ -1,12 +1,12 @@
 import { Identity } from "@cipsec/objects";
-import { connect, type SecurityOptions } from "@cipsec/originator";
+import { connect, type SecurityOptions, type Session } from "@cipsec/originator";
 import type { SecurityFacts } from "@cipsec/transport";
 import { cipherSuiteText, isStackError } from "@cipsec/wire";
 import type { EvidenceRef } from "../evidence/evidence.ts";
 import type { Recorder } from "../evidence/recorder.ts";
 import type { Try } from "../observation.ts";
 import type { EndpointSubject } from "./subject.ts";
-import { openTcpRelay } from "./tcp-relay.ts";
+import { connectThrough, openRelay, sessionOptions } from "./way.ts";
 
 /** How somebody tries to get in. */
 export interface Attempt {
@@ -45,8 +45,7 @@ export async function tryIn(
   attempt: Attempt,
 ): Promise<Outcome> {
   subject.signal.throwIfAborted();
-  const outcome =
-    attempt.over === "dtls" ? await overDtls(subject, attempt) : await overTls(subject, recorder, name, attempt);
+  const outcome = await overWay(subject, recorder, name, attempt);
   const record = await recorder.exchange(name, {
     sent: attempt.sent,
     answer: `${outcome.result}: ${outcome.words}`,
@@ -65,46 +64,28 @@ export function mustAccept({ result, words, evidence }: Outcome): Try {
   return { holds: result === "accepted", observed: `${result}: ${words}`, evidence };
 }
 
-async function overTls(subject: EndpointSubject, recorder: Recorder, name: string, attempt: Attempt): Promise<Outcome> {
-  await using relay = await openTcpRelay(subject.host, subject.eips, subject.clock);
-  const outcome = await enter(subject, `eips`, "127.0.0.1", relay.port, attempt.security, relay.keyLog);
-  const capture = await recorder.capture(name, relay.capture());
+async function overWay(subject: EndpointSubject, recorder: Recorder, name: string, attempt: Attempt): Promise<Outcome> {
+  const { security, over = "tls" } = attempt;
+  await using relay = await openRelay(subject, over);
+  if (relay === undefined)
+    return await enter(subject, async () => {
+      const target = { scheme: "eipd", host: subject.host, port: subject.eips } as const;
+      return await connect(target, { ...sessionOptions(subject), security });
+    });
+  const outcome = await enter(subject, async () => await connectThrough(subject, relay, { security, over }));
   const words = outcome.words.replaceAll(`127.0.0.1:${relay.port}`, `${subject.host}:${subject.eips}`);
-  return { ...outcome, words, evidence: [capture] };
+  return { ...outcome, words, evidence: [await recorder.capture(name, relay.capture())] };
 }
 
-async function overDtls(subject: EndpointSubject, { security }: Attempt): Promise<Outcome> {
-  return await enter(subject, "eipd", subject.host, subject.eips, security, () => undefined);
-}
-
-async function enter(
-  subject: EndpointSubject,
-  scheme: "eips" | "eipd",
-  host: string,
-  port: number,
-  security: SecurityOptions,
-  keyLog: (line: string) => void,
-): Promise<Outcome> {
-  const { timeoutMs, signal } = subject;
+async function enter(subject: EndpointSubject, open: () => Promise<Session>): Promise<Outcome> {
   try {
-    await using session = await connect(
-      { scheme, host, port },
-      {
-        // The name in the device's certificate is the device's, not that of the relay before it.
-        security: security.checkName === undefined ? { ...security, checkName: subject.host } : security,
-        connectTimeoutMs: timeoutMs,
-        requestTimeoutMs: timeoutMs,
-        reconnect: false,
-        keyLog,
-        signal,
-      },
-    );
+    await using session = await open();
     const serial = await session.object(Identity, 1).get("serialNumber");
     const facts = session.facts.security;
     const words = `serial number ${serial.toString(16).padStart(8, "0")} read over ${facts?.version ?? ""} ${facts?.suiteName ?? ""}`;
     return { result: "accepted", words, evidence: [], ...(facts === undefined ? {} : { security: facts }) };
   } catch (error) {
-    signal.throwIfAborted();
+    subject.signal.throwIfAborted();
     if (!isStackError(error)) throw error;
     return {
       result: refusals.has(error.code) ? "refused" : "unknown",

@@ -16,6 +16,7 @@ import type { Subject } from "../check.ts";
 import { sha256Of } from "../evidence/store.ts";
 import type { Need } from "../need.ts";
 import { componentKey, type SubjectFacts } from "../run/plan.ts";
+import { sessionOptions } from "./way.ts";
 
 /** How an endpoint is assessed. */
 export interface EndpointOptions {
@@ -58,7 +59,7 @@ export interface EndpointSubject extends Subject, EndpointOptions {
  * @throws {TransportError} `transport/…` when nothing at all answers at the address.
  */
 export async function openEndpoint(options: EndpointOptions): Promise<EndpointSubject> {
-  const { target, signal, timeoutMs, clock = systemClock } = options;
+  const { target, signal, clock = systemClock } = options;
   const { host } = target;
   const eips = target.scheme === "eip" ? 2221 : (target.port ?? 2221);
   const eip = target.scheme === "eip" ? (target.port ?? 44_818) : 44_818;
@@ -67,10 +68,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<EndpointSu
       { host, ...(isSecured === false ? { scheme: "eip", port: eip } : { scheme: "eips", port: eips }) },
       {
         ...(options.security === undefined ? {} : { security: options.security }),
-        connectTimeoutMs: timeoutMs,
-        requestTimeoutMs: timeoutMs,
-        reconnect: false,
-        signal,
+        ...sessionOptions(options),
         ...more,
       },
     );

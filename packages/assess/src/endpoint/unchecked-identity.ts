@@ -1,15 +1,29 @@
+import type { KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { createDtlsEndpoint, DtlsError } from "@cipsec/dtls";
 import type { FlawedIdentity } from "@cipsec/pki";
 import type { Recorder } from "../evidence/recorder.ts";
 import type { Try } from "../observation.ts";
+import { sha256Of } from "../evidence/store.ts";
 import type { EndpointSubject } from "./subject.ts";
+import { openRelay } from "./way.ts";
 
 /** DTLS 1.2 suites with certificates that devices have. */
 const suites = [0xc02b, 0xc02c, 0xc023, 0xc024, 0xc0ac, 0xc0ae, 0xc02f, 0xc030];
 
 /** A server may drop what it does not like without a word; the control beside it shows that it is not just slow. */
 const patienceMs = 4000;
+
+/** What is presented: certificates as they are, in DER or anything else, and the key that is signed with. */
+export interface UncheckedIdentity {
+  readonly chain: readonly Uint8Array[];
+  readonly key: KeyObject;
+}
+
+/** A flawed certificate, as its octets. */
+export function unchecked({ chain, key }: FlawedIdentity): UncheckedIdentity {
+  return { chain: chain.map(({ der }) => der), key };
+}
 
 /**
  * Presents a certificate over DTLS without the checks that keep an honest caller from presenting one whose key it has not got, or that
@@ -21,19 +35,26 @@ export async function mustRefuseUnchecked(
   recorder: Recorder,
   name: string,
   sent: string,
-  identity: FlawedIdentity,
+  identity: UncheckedIdentity,
 ): Promise<Try> {
   const { host, eips, signal } = subject;
   signal.throwIfAborted();
-  const endpoint = await createDtlsEndpoint({ address: isIP(host) === 6 ? "::" : "0.0.0.0", connectionIdLength: 0 });
+  await using relay = await openRelay(subject, "dtls");
+  const [address, port] = relay === undefined ? [host, eips] : ["127.0.0.1", relay.port];
+  const endpoint = await createDtlsEndpoint({
+    address: isIP(address) === 6 ? "::" : "0.0.0.0",
+    connectionIdLength: 0,
+    keyLog: true,
+    onKeyLog: (line) => relay?.keyLog(line),
+  });
   let holds: boolean | undefined;
   let observed: string;
   try {
     await endpoint.connect({
-      address: host,
-      port: eips,
+      address,
+      port,
       suites,
-      credentials: { certificates: [{ chain: identity.chain.map(({ der }) => der), key: identity.key }] },
+      credentials: { certificates: [{ chain: identity.chain, key: identity.key }] },
       handshakeTimeoutMs: patienceMs,
       signal,
       verify: () => ({ accepted: true }),
@@ -45,10 +66,12 @@ export async function mustRefuseUnchecked(
     if (!(error instanceof DtlsError)) throw error;
     holds = error.code.startsWith("usage/") ? undefined : true;
     observed = `${holds === undefined ? "unknown" : "refused"}: ${error.code}: ${error.message}`;
+    observed = observed.replaceAll(`${address}:${port}`, `${host}:${eips}`);
   } finally {
     await endpoint.close();
   }
-  const [leaf] = identity.chain;
-  const decoded = { over: "dtls", subject: leaf?.facts.subject, sha256: leaf?.facts.sha256 };
-  return { holds, observed, evidence: [await recorder.exchange(name, { sent, answer: observed, decoded })] };
+  const decoded = { over: "dtls", certificateSha256: identity.chain.map((der) => sha256Of(der)) };
+  const evidence = [await recorder.exchange(name, { sent, answer: observed, decoded })];
+  if (relay !== undefined) evidence.push(await recorder.capture(name, relay.capture()));
+  return { holds, observed, evidence };
 }

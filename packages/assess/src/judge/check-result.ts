@@ -30,6 +30,15 @@ export interface CheckResult {
   readonly reason: string;
   /** The most tries that one of its observations had. */
   readonly runs: number;
+  /**
+   * Of an inconclusive result whose open questions are such that only people can answer them: what the check comes to without these
+   * questions, and who is asked.
+   */
+  readonly openToPeople?: {
+    readonly outcome: CheckOutcome;
+    readonly reason: string;
+    readonly askedOf: readonly string[];
+  };
 }
 
 /**
@@ -38,18 +47,25 @@ export interface CheckResult {
  * 1. not run, or nothing observed: inconclusive;
  * 2. a control did not succeed, or bad inputs were tried without one: inconclusive, whatever they did;
  * 3. something bad was accepted or something needed is missing: fail;
- * 4. tries disagreed, or something could not be told: inconclusive;
+ * 4. tries disagreed, or something could not be told: inconclusive; where only people can ever tell it, they may
+ *    (`openToPeople`);
  * 5. only lesser things are missing: partial;
  * 6. proof that there is nothing to judge: absent; else pass.
  */
 export function judgeCheck(record: CheckRecord, requirement: RequirementId): CheckResult {
+  return judgeSeen(
+    record,
+    (record.findings?.observations ?? []).filter(
+      ({ requirements }) => requirements === undefined || requirements.includes(requirement),
+    ),
+  );
+}
+
+function judgeSeen(record: CheckRecord, seen: readonly Observation[]): CheckResult {
   const of = (outcome: CheckOutcome, reason: string): CheckResult => {
     const { id, version, part, method } = record;
     return { id, version, part, method, outcome, reason, runs: Math.max(1, ...seen.map(({ runs }) => runs)) };
   };
-  const seen = (record.findings?.observations ?? []).filter(
-    ({ requirements }) => requirements === undefined || requirements.includes(requirement),
-  );
   if (record.findings === undefined) return of("inconclusive", record.notRun ?? "it was not run");
   if (seen.length === 0) return of("inconclusive", "it observed nothing that speaks about this requirement");
 
@@ -64,7 +80,16 @@ export function judgeCheck(record: CheckRecord, requirement: RequirementId): Che
   const worst = failed.filter(({ otherwise, agrees }) => otherwise === "fail" && agrees);
   if (worst.length > 0) return of("fail", worst.map(told).join("; "));
   const unknown = rest.filter(({ holds, agrees, role }) => role !== "absence" && (holds === undefined || !agrees));
-  if (unknown.length > 0) return of("inconclusive", unknown.map(toldUnknown).join("; "));
+  if (unknown.length > 0) {
+    const result = of("inconclusive", unknown.map(toldUnknown).join("; "));
+    const askedOf = [...new Set(unknown.flatMap((one) => one.askedOf ?? []))];
+    if (!unknown.every(isForPeople)) return result;
+    const left = seen.filter((one) => !unknown.includes(one));
+    const { outcome, reason } = left.some(({ role }) => role !== "control")
+      ? judgeSeen(record, left)
+      : of("pass", "nothing else is open");
+    return { ...result, openToPeople: { outcome, reason, askedOf } };
+  }
   if (failed.length > 0) return of("partial", failed.map(told).join("; "));
   const absent = rest.filter(({ role, holds }) => role === "absence" && holds === true);
   if (absent.length > 0) return of("absent", absent.map(told).join("; "));
@@ -78,7 +103,12 @@ export function told({ name, expected, observed }: Observation): string {
   return `${name}: ${observed} (expected: ${expected})`;
 }
 
+function isForPeople({ askedOf, agrees, holds }: Observation): boolean {
+  return askedOf !== undefined && agrees && holds === undefined;
+}
+
 function toldUnknown(observation: Observation): string {
+  if (isForPeople(observation)) return `${told(observation)}: to be answered by ${observation.askedOf}`;
   return observation.agrees
     ? told(observation)
     : `${observation.name}: ${observation.runs} tries disagree (${observation.observed})`;

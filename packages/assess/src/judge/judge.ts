@@ -102,12 +102,25 @@ function answerPart(
   results: readonly CheckResult[],
   question: Question,
 ): Answer {
-  const [first, ...rest] = results
-    .filter((result) => part === "whole" || result.part === "whole" || result.part === part)
-    .map((result) => ({ part, verdict: wordOf[result.outcome], reason: `${result.id}: ${result.reason}` }));
-  // A machine's answer stands: nobody attests it away.
-  if (first !== undefined) return worst(first, ...rest);
-  return attested(id, part, question) ?? { part, ...unanswered(id, part) };
+  const mine = results.filter((result) => part === "whole" || result.part === "whole" || result.part === part);
+  const answer = ({ id: check }: CheckResult, outcome: CheckOutcome, reason: string): Answer => ({
+    part,
+    verdict: wordOf[outcome],
+    reason: `${check}: ${reason}`,
+  });
+  const said = attested(id, part, question);
+  const [first, ...rest] = mine.map((result) => answer(result, result.outcome, result.reason));
+  if (first === undefined) return said ?? { part, ...unanswered(id, part) };
+  // A machine's answer stands: nobody attests it away. What only people can tell is theirs to answer.
+  if (said?.attestation === undefined || !mine.some(({ openToPeople }) => openToPeople !== undefined))
+    return worst(first, ...rest);
+  const settled = mine.map((result) => {
+    const { outcome, reason } = result.openToPeople ?? result;
+    return answer(result, outcome, reason);
+  });
+  const worse = worst(said, ...settled);
+  const asked = new Set(mine.flatMap(({ openToPeople }) => openToPeople?.askedOf ?? []));
+  return { ...worse, attestation: said.attestation, reason: `${worse.reason}; asked of ${[...asked].join(", ")}` };
 }
 
 function attested(id: RequirementId, part: RequirementPart, question: Question): Answer | undefined {

@@ -29,6 +29,7 @@ const isObservation: Guard<Observation> = shape<Observation>({
   runs: isNumber,
   agrees: isBoolean,
   requirements: optional(listOf(isRequirementId)),
+  askedOf: optional(isText),
   evidence: listOf(isEvidenceRef),
 });
 

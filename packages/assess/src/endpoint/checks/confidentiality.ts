@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { connect } from "@cipsec/originator";
 import { Identity } from "@cipsec/objects";
 import { Service, cipherSuites, objectPath } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
@@ -8,7 +7,7 @@ import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
 import { allowedSuites, knownSuites } from "../allowed.ts";
 import { sayHello } from "../client-hello.ts";
 import type { EndpointSubject } from "../subject.ts";
-import { openTcpRelay } from "../tcp-relay.ts";
+import { connectThrough, openRelay } from "../way.ts";
 import { withoutSecurity } from "../without-security.ts";
 
 const nullSuites = cipherSuites.filter(({ encrypts }) => !encrypts).map(({ id }) => id);
@@ -109,21 +108,8 @@ async function marker(
   subject: EndpointSubject,
   recorder: Parameters<Check<EndpointSubject>["run"]>[1],
 ): Promise<Observation> {
-  await using relay = await openTcpRelay(subject.host, subject.eips, subject.clock);
-  const { security, timeoutMs, signal } = subject;
-  await using session = await connect(
-    { scheme: "eips", host: "127.0.0.1", port: relay.port },
-    {
-      ...(security === undefined
-        ? {}
-        : { security: security.checkName === undefined ? { ...security, checkName: subject.host } : security }),
-      connectTimeoutMs: timeoutMs,
-      requestTimeoutMs: timeoutMs,
-      reconnect: false,
-      keyLog: relay.keyLog,
-      signal,
-    },
-  );
+  await using relay = await openRelay(subject, "tls");
+  await using session = await connectThrough(subject, relay);
   const text = Buffer.from(`marker-${randomBytes(16).toString("hex")}`);
   // What the device answers does not matter: a read takes no data, and says so or ignores it.
   const reply = await session.request({

@@ -4,7 +4,7 @@ import type { Check } from "../../check.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
 import { servesDtls, withoutCertificates } from "../allowed.ts";
-import { mustRefuseUnchecked } from "../unchecked-identity.ts";
+import { mustRefuseUnchecked, unchecked } from "../unchecked-identity.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
 
@@ -71,7 +71,7 @@ export const publicKeyStrength: Check<EndpointSubject> = {
       const identity = await signer?.make(flaw, now);
       const tried = await repeated(async (run) => {
         if (over === "dtls" && identity !== undefined)
-          return await mustRefuseUnchecked(subject, recorder, `${flaw}-${run}`, flaws[flaw], identity);
+          return await mustRefuseUnchecked(subject, recorder, `${flaw}-${run}`, flaws[flaw], unchecked(identity));
         return mustRefuse(
           await tryIn(subject, recorder, `${flaw}-${run}`, { sent: flaws[flaw], security: as(identity), over }),
         );

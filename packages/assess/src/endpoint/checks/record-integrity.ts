@@ -1,12 +1,12 @@
 import { Identity } from "@cipsec/objects";
-import { connect } from "@cipsec/originator";
 import { isStackError } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { EvidenceRef } from "../../evidence/evidence.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { control, negative, repeated, type Observation, type Try } from "../../observation.ts";
 import type { EndpointSubject } from "../subject.ts";
-import { openTcpRelay, type Alter, type TcpRelay } from "../tcp-relay.ts";
+import type { Alter, TcpRelay } from "../tcp-relay.ts";
+import { connectThrough, openRelay } from "../way.ts";
 import { withoutSecurity } from "../without-security.ts";
 
 /** Octets of a TLS record's header; what is altered must lie behind it. */
@@ -63,25 +63,12 @@ async function through(
   name: string,
   between: Interference,
 ): Promise<Try> {
-  await using relay = await openTcpRelay(subject.host, subject.eips, subject.clock);
-  const { security, timeoutMs, signal } = subject;
+  await using relay = await openRelay(subject, "tls");
   const evidence: EvidenceRef[] = [];
   let answer: string;
   let holds: boolean | undefined;
   try {
-    await using session = await connect(
-      { scheme: "eips", host: "127.0.0.1", port: relay.port },
-      {
-        ...(security === undefined
-          ? {}
-          : { security: security.checkName === undefined ? { ...security, checkName: subject.host } : security }),
-        connectTimeoutMs: timeoutMs,
-        requestTimeoutMs: timeoutMs,
-        reconnect: false,
-        keyLog: relay.keyLog,
-        signal,
-      },
-    );
+    await using session = await connectThrough(subject, relay);
     const first = await session.object(Identity, 1).get("serialNumber");
     between(relay);
     try {
@@ -95,7 +82,7 @@ async function through(
       answer = `${error.code}: the second read was not answered`;
     }
   } catch (error) {
-    signal.throwIfAborted();
+    subject.signal.throwIfAborted();
     if (!isStackError(error)) throw error;
     answer = `the first read failed: ${error.message}`;
   }

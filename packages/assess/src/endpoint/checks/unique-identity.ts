@@ -3,6 +3,7 @@ import type { Check } from "../../check.ts";
 import { capability, control } from "../../observation.ts";
 import { allowedSuites, knownSuites } from "../allowed.ts";
 import type { EndpointSubject } from "../subject.ts";
+import { sessionOptions } from "../way.ts";
 import { withoutSecurity } from "../without-security.ts";
 
 /** B-1.2R1: the identity belongs to this unit alone. */
@@ -56,11 +57,8 @@ export const uniqueIdentity: Check<EndpointSubject> = {
 };
 
 async function certificateOf(subject: EndpointSubject): Promise<string | undefined> {
-  const { second, security, timeoutMs, signal } = subject;
+  const { second, security } = subject;
   if (second === undefined || security === undefined) return undefined;
-  await using session = await connect(
-    { ...second, scheme: "eips" },
-    { security, connectTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs, signal },
-  );
+  await using session = await connect({ ...second, scheme: "eips" }, { ...sessionOptions(subject), security });
   return (await readPosture(session)).deviceCertificate?.sha256;
 }
