@@ -1,3 +1,4 @@
+import type { Credentials } from "./credentials.ts";
 import { DtlsError } from "./errors.ts";
 import type { AssociationFacts } from "./facts.ts";
 import type { Remote } from "./peers.ts";
@@ -17,6 +18,7 @@ export interface AssociationHost {
   send(payload: Uint8Array, dscp: number | undefined): void;
   close(): void;
   remote(): Remote;
+  readonly credentials: Credentials | undefined;
   readonly statistics: Statistics;
 }
 
@@ -56,6 +58,11 @@ export class Association {
   /** As client: hand it to a later `connect` to skip most of the handshake. */
   get session(): ClientSession | undefined {
     return this.#session;
+  }
+
+  /** The very credentials that its handshake began with, so that a caller who changed them since can tell. */
+  get credentials(): Credentials | undefined {
+    return this.#host.credentials;
   }
 
   get open(): boolean {

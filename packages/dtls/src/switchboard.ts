@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { Association } from "./association.ts";
 import type { Ending } from "./association.ts";
 import { CookieJar } from "./cookie.ts";
-import type { VerifyRequest } from "./credentials.ts";
+import type { Credentials, VerifyRequest } from "./credentials.ts";
 import { publishClose, publishOpen, publishRefusal } from "./diagnostics.ts";
 import { refuseAll, settleLimits } from "./endpoint-options.ts";
 import type { ConnectOptions, EndpointOptions, Limits, LiveOptions, Verify } from "./endpoint-options.ts";
@@ -46,6 +46,16 @@ export interface Admission {
   moves: number;
   /** Datagrams held back because the new address of a peer is not proved yet. */
   heldBack: number;
+}
+
+/** Whom a handshake begins with. */
+interface NewPeer {
+  readonly engine: Engine;
+  readonly role: "client" | "server";
+  readonly connectionId: Uint8Array | undefined;
+  readonly remote: Remote;
+  readonly verify: Verify | undefined;
+  readonly credentials: Credentials | undefined;
 }
 
 /** What a handshake gets before it may have to give way: several repetitions on a bad link. */
@@ -177,7 +187,8 @@ export class Switchboard {
       if (this.#peers.open + this.#peers.pending >= this.#limits.associations) {
         throw new DtlsError("dtls/limit", `${this.#limits.associations} associations are there, which is the limit`);
       }
-      const peer = this.#addPeer(engine, "client", connectionId, remote, verify);
+      const { credentials = common.credentials } = rest;
+      const peer = this.#addPeer({ engine, role: "client", connectionId, remote, verify, credentials });
       const abort = (): void => this.#end(peer, "local", closedError("the handshake was ended", signal?.reason));
       this.#connecting.set(peer, {
         resolve: (association) => {
@@ -242,7 +253,9 @@ export class Switchboard {
     const connectionId = this.#newCid();
     const sessions = this.#sessions;
     const options = { ...this.#live, ...(connectionId && { connectionId }), ...(sessions && { sessions }) };
-    const peer = this.#addPeer(createServerEngine(options, hello), "server", connectionId, remote, undefined);
+    const engine = createServerEngine(options, hello);
+    const { credentials, verify } = options;
+    const peer = this.#addPeer({ engine, role: "server", connectionId, remote, verify, credentials });
     this.#handle(peer, { type: "datagram", bytes });
   }
 
@@ -281,25 +294,20 @@ export class Switchboard {
     return true;
   }
 
-  #addPeer(
-    engine: Engine,
-    role: "client" | "server",
-    cid: Uint8Array | undefined,
-    remote: Remote,
-    verify: Verify | undefined,
-  ): Peer {
+  #addPeer({ engine, role, connectionId, remote, verify, credentials }: NewPeer): Peer {
     const association = new Association({
       send: (payload, dscp) => this.#sendPayload(peer, payload, dscp),
       close: () => {
         this.#handle(peer, { type: "close" });
       },
       remote: () => peer.remote,
+      credentials,
       statistics: engine.statistics,
     });
     const peer: Peer = {
       engine,
       role,
-      cid: cid ?? noCid,
+      cid: connectionId ?? noCid,
       association,
       since: this.#host.now(),
       remote,

@@ -258,6 +258,7 @@ test("an association that is not open has no facts", () => {
     close: () => undefined,
     remote: () => server,
     statistics: boards().far.statistics,
+    credentials: undefined,
   };
   const association = new Association(host);
   expect(() => association.facts).toThrow(expect.objectContaining({ code: "usage/state" }));

@@ -1,3 +1,5 @@
+import type { Handshake } from "./tls-policy.ts";
+
 /** One end of a connection. IPv6 addresses are written without brackets. */
 export interface Endpoint {
   readonly address: string;
@@ -46,6 +48,8 @@ export interface CloseReason {
 export interface Channel extends AsyncDisposable {
   readonly facts: ChannelFacts;
   readonly kind: "stream" | "datagram";
+  /** Of a protected channel: what {@link judgeAgain} judges its peer by. */
+  readonly handshake?: Handshake | undefined;
   /**
    * Queues octets. A channel whose peer does not take them in time, or whose queue passes its bound, ends itself.
    * Sending on a channel that has ended does nothing.

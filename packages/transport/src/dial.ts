@@ -2,7 +2,7 @@ import net from "node:net";
 import tls from "node:tls";
 import type { Acceleration } from "@cipsec/dtls";
 import { isStackError, TransportError, UsageError } from "@cipsec/wire";
-import type { Channel, ChannelFacts, SecurityFacts } from "./channel.ts";
+import type { Channel, ChannelFacts } from "./channel.ts";
 import { systemClock } from "./clock.ts";
 import { dialDtls } from "./dtls-dial.ts";
 import { endpoint, endpointText } from "./endpoint.ts";
@@ -13,6 +13,7 @@ import { SocketChannel } from "./socket-channel.ts";
 import type { Tap } from "./socket-channel.ts";
 import { prepareSocket } from "./socket-options.ts";
 import { settled } from "./tls-accept.ts";
+import type { Settled } from "./tls-accept.ts";
 import { tlsContext } from "./tls-context.ts";
 import { closedInHandshake, tlsError } from "./tls-errors.ts";
 import type { TlsPolicy } from "./tls-policy.ts";
@@ -86,9 +87,9 @@ export async function dial(options: DialOptions): Promise<Channel> {
     const cancel = systemClock.after(timeoutMs, () => fail(late(where, raw.connecting, timeoutMs)));
     signal?.addEventListener("abort", aborted, { once: true });
     const refused = (error: Error): void => fail(networkError(error, where));
-    const up = (socket: net.Socket, security?: SecurityFacts): void => {
+    const up = (socket: net.Socket, result?: Settled): void => {
       finish();
-      resolve(channel(socket, raw, options, security));
+      resolve(channel(socket, raw, options, result));
     };
     raw.once("error", refused);
     raw.once("connect", () => {
@@ -105,7 +106,7 @@ function handshake(
   { host, keyLog }: DialOptions,
   policy: TlsPolicy,
   where: string,
-  up: (socket: tls.TLSSocket, security: SecurityFacts) => void,
+  up: (socket: tls.TLSSocket, result: Settled) => void,
   fail: (error: unknown) => void,
 ): void {
   let psk: string | undefined;
@@ -143,13 +144,13 @@ function handshake(
     socket.off("error", failed);
     socket.off("close", closed);
     const remote = endpoint(raw.remoteAddress, raw.remotePort);
-    const security = settled(socket, policy, psk, { role: "server", host, remote });
-    if (isStackError(security)) {
+    const result = settled(socket, policy, psk, { role: "server", host, remote });
+    if (isStackError(result)) {
       socket.on("error", () => undefined);
       socket.destroy();
-      fail(security);
+      fail(result);
     } else {
-      up(socket, security);
+      up(socket, result);
     }
   });
 }
@@ -157,14 +158,24 @@ function handshake(
 /** Node's codes for a connection that went away. */
 const closers: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"]);
 
-function channel(socket: net.Socket, raw: net.Socket, options: DialOptions, security?: SecurityFacts): Channel {
+function channel(socket: net.Socket, raw: net.Socket, options: DialOptions, result?: Settled): Channel {
+  const { security, handshake } = result ?? {};
   const local = endpoint(raw.localAddress, raw.localPort);
   const remote = endpoint(raw.remoteAddress, raw.remotePort);
   const facts: ChannelFacts =
     security === undefined ? { protocol: "tcp", local, remote } : { protocol: "tls", local, remote, security };
   const isKeyless = security !== undefined && security.peer.kind !== "psk";
   const awaitsVerdict = isKeyless && (security.version === "TLSv1.3" || (options.tls?.certificates.length ?? 0) > 0);
-  return new SocketChannel(socket, facts, { ...defaultLimits, ...options.limits }, { awaitsVerdict, tap: options.tap });
+  return new SocketChannel(
+    socket,
+    facts,
+    { ...defaultLimits, ...options.limits },
+    {
+      awaitsVerdict,
+      tap: options.tap,
+      handshake,
+    },
+  );
 }
 
 function late(where: string, isConnecting: boolean, timeoutMs: number): TransportError {

@@ -4,15 +4,20 @@ import { BugError, cipherSuiteText, isStackError } from "@cipsec/wire";
 import { X509Certificate } from "node:crypto";
 import type { Channel, ChannelFacts, CloseReason, Endpoint, PeerIdentity } from "./channel.ts";
 import { dtlsError } from "./dtls-errors.ts";
+import { policyOf } from "./dtls-settings.ts";
 import { endpointText } from "./endpoint.ts";
 import type { Tap } from "./socket-channel.ts";
 import { certificatePeer } from "./tls-facts.ts";
+import type { Handshake, TlsPeer } from "./tls-policy.ts";
 import { pskIdentityText } from "./tls-psk.ts";
 
 /** What a channel is told of its endpoint. */
 interface DtlsChannelOptions {
   readonly marks: boolean;
   readonly tap: Tap | undefined;
+  /** The peer's, and the host that was dialled. */
+  readonly role: TlsPeer["role"];
+  readonly host?: string;
   /** Called once when the association has ended, before `closed` settles. */
   readonly released?: () => Promise<void>;
 }
@@ -21,6 +26,7 @@ interface DtlsChannelOptions {
 export class DtlsChannel implements Channel {
   readonly kind = "datagram";
   readonly facts: ChannelFacts;
+  readonly handshake: Handshake;
   readonly closed: Promise<CloseReason>;
   readonly maxMessage: number;
   readonly marks: boolean;
@@ -29,12 +35,17 @@ export class DtlsChannel implements Channel {
   readonly #tap: Tap | undefined;
   #error: Error | undefined;
 
-  constructor(association: Association, local: Endpoint, { marks, tap, released }: DtlsChannelOptions) {
+  constructor(association: Association, local: Endpoint, { role, host, marks, tap, released }: DtlsChannelOptions) {
     this.#association = association;
     this.marks = marks;
     this.#tap = tap;
     this.maxMessage = association.facts.maxPayload;
     this.facts = channelFacts(association, local);
+    const { peer } = association.facts;
+    const chain = peer.kind === "certificate" ? peer.chain : [];
+    const { remote } = this.facts;
+    const shown: TlsPeer = { role, remote, chain, ...(host !== undefined && { host }) };
+    this.handshake = { policy: policyOf(association), peer: shown };
     this.closed = this.#ended(released);
   }
 

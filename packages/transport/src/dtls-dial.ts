@@ -75,6 +75,8 @@ export async function dialDtls(options: DtlsDialOptions): Promise<Channel> {
         }),
     });
     return new DtlsChannel(association, endpoint.local, {
+      role: "server",
+      host,
       marks: datagrams.marks,
       tap: options.tap,
       released: () => endpoint.close(),

@@ -97,7 +97,7 @@ async function start(options: DtlsListenOptions, shared: SharedSocket): Promise<
     const endpoint = await createDtlsEndpoint(
       endpointOptions(options, limits, current, {
         onAssociation(association) {
-          const channel = new DtlsChannel(association, endpoint.local, { marks, tap });
+          const channel = new DtlsChannel(association, endpoint.local, { role: "client", marks, tap });
           channels.add(channel);
           void channel.closed.then(() => channels.delete(channel));
           try {

@@ -1,5 +1,13 @@
 import { alerts, certificateCredential, cipherSuite, defaultSuites, DtlsError } from "@cipsec/dtls";
-import type { AlertName, Credentials, LiveOptions, Remote, VerifyRequest, Verdict as DtlsVerdict } from "@cipsec/dtls";
+import type {
+  AlertName,
+  Association,
+  Credentials,
+  LiveOptions,
+  Remote,
+  VerifyRequest,
+  Verdict as DtlsVerdict,
+} from "@cipsec/dtls";
 import { BugError, cipherSuiteText, isStackError, UsageError } from "@cipsec/wire";
 import type { StackErrorShape } from "@cipsec/wire";
 import { judge } from "./tls-accept.ts";
@@ -23,6 +31,15 @@ export function dtlsSettings(policy: TlsPolicy, role: "client" | "server"): Dtls
   built[role].set(policy, settings);
   return settings;
 }
+
+/** The policy that an association's handshake began with; a policy that lets nobody in where it had none. */
+export function policyOf({ credentials }: Association): TlsPolicy {
+  return (credentials && policies.get(credentials)) ?? closedPolicy;
+}
+
+const policies = new WeakMap<Credentials, TlsPolicy>();
+
+const closedPolicy: TlsPolicy = { suites: [], certificates: [], sendChain: false, psks: [], verifyPeer: true };
 
 const built = { client: new WeakMap<TlsPolicy, DtlsSettings>(), server: new WeakMap<TlsPolicy, DtlsSettings>() };
 
@@ -70,9 +87,11 @@ function build(policy: TlsPolicy, role: "client" | "server"): DtlsSettings {
       fix: "Allow a suite of DTLS 1.2 that fits the credentials: a certificate, or a pre-shared key for this role.",
     });
   }
+  const own = credentials(policy, psks);
+  policies.set(own, policy);
   return {
     suites,
-    credentials: credentials(policy, psks),
+    credentials: own,
     clientAuth: policy.verifyPeer ? "require" : "none",
   };
 }

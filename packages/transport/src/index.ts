@@ -10,6 +10,7 @@ export type { DtlsListenOptions, DtlsListener, DtlsShareOptions } from "./dtls-l
 export { endpointText } from "./endpoint.ts";
 export { openIoPort } from "./io-port.ts";
 export type { DatagramPath, IoPort, IoPortOptions } from "./io-port.ts";
+export { judgeAgain, presented, presentsTheSame } from "./judge-again.ts";
 export { defaultLimits } from "./limits.ts";
 export type { ChannelLimits } from "./limits.ts";
 export { listen } from "./listen.ts";
@@ -17,7 +18,7 @@ export type { ListenOptions, Listener, RefusedEvent } from "./listen.ts";
 export type { Tap } from "./socket-channel.ts";
 export { alertMeaning, knownAlerts } from "./tls-alerts.ts";
 export type { AlertMeaning } from "./tls-alerts.ts";
-export type { TlsCertificate, TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
+export type { Handshake, TlsCertificate, TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
 export { pskIdentityText } from "./tls-psk.ts";
 export { openUdp } from "./udp.ts";
 export type { UdpOptions, UdpSocket } from "./udp.ts";

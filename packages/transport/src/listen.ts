@@ -1,7 +1,7 @@
 import net from "node:net";
 import type { StackErrorShape } from "@cipsec/wire";
 import { BugError, isStackError, PeerError, TransportError, UsageError } from "@cipsec/wire";
-import type { Channel, ChannelFacts, Endpoint, SecurityFacts } from "./channel.ts";
+import type { Channel, ChannelFacts, Endpoint } from "./channel.ts";
 import { systemClock } from "./clock.ts";
 import { endpoint, endpointText } from "./endpoint.ts";
 import { defaultLimits } from "./limits.ts";
@@ -11,6 +11,7 @@ import { SocketChannel } from "./socket-channel.ts";
 import type { Tap } from "./socket-channel.ts";
 import { prepareSocket } from "./socket-options.ts";
 import { acceptTls } from "./tls-accept.ts";
+import type { Settled } from "./tls-accept.ts";
 import type { TlsPolicy } from "./tls-policy.ts";
 
 /** A connection that was not let in, for a log or a security event. */
@@ -210,9 +211,9 @@ class Door {
     const { tls: policy, keyLog } = this.#options;
     if (policy === undefined) return;
     const outcome = {
-      accepted: (socket: net.Socket, security: SecurityFacts) => {
+      accepted: (socket: net.Socket, result: Settled) => {
         ready();
-        this.#up(socket, raw, remote, security);
+        this.#up(socket, raw, remote, result);
       },
       refused: (error: StackErrorShape) => {
         const isNew = this.#pending.has(raw);
@@ -223,11 +224,15 @@ class Door {
     acceptTls(raw, policy, remote, outcome, keyLog);
   }
 
-  #up(socket: net.Socket, raw: net.Socket, remote: Endpoint, security?: SecurityFacts): void {
+  #up(socket: net.Socket, raw: net.Socket, remote: Endpoint, { security, handshake }: Partial<Settled> = {}): void {
     const local = endpoint(raw.localAddress, raw.localPort);
     const facts: ChannelFacts =
       security === undefined ? { protocol: "tcp", local, remote } : { protocol: "tls", local, remote, security };
-    const channel = new SocketChannel(socket, facts, this.#limits, { awaitsVerdict: false, tap: this.#options.tap });
+    const channel = new SocketChannel(socket, facts, this.#limits, {
+      awaitsVerdict: false,
+      tap: this.#options.tap,
+      handshake,
+    });
     this.#channels.add(channel);
     void channel.closed.then(() => this.#channels.delete(channel));
     try {

@@ -6,6 +6,7 @@ import type { Cancel } from "./clock.ts";
 import { endpointText } from "./endpoint.ts";
 import type { ChannelLimits } from "./limits.ts";
 import { tlsError } from "./tls-errors.ts";
+import type { Handshake } from "./tls-policy.ts";
 
 /** Sees the plaintext of a channel as it comes and goes; must not change or keep `bytes` beyond the call. */
 export type Tap = (direction: "in" | "out", bytes: Uint8Array, facts: ChannelFacts) => void;
@@ -15,6 +16,7 @@ export interface ChannelOptions {
   /** The other side may still judge our certificate, though the handshake is over for us. */
   readonly awaitsVerdict: boolean;
   readonly tap?: Tap | undefined;
+  readonly handshake?: Handshake | undefined;
 }
 
 /** How long the other side may take to close its half after we closed ours. */
@@ -35,6 +37,7 @@ const verdictMs = 5_000;
 export class SocketChannel implements Channel {
   readonly kind = "stream";
   readonly facts: ChannelFacts;
+  readonly handshake: Handshake | undefined;
   readonly closed: Promise<CloseReason>;
   readonly #socket: Socket;
   readonly #limits: ChannelLimits;
@@ -56,9 +59,15 @@ export class SocketChannel implements Channel {
   #taken = 0;
   #stall: Cancel | undefined;
 
-  constructor(socket: Socket, facts: ChannelFacts, limits: ChannelLimits, { awaitsVerdict, tap }: ChannelOptions) {
+  constructor(
+    socket: Socket,
+    facts: ChannelFacts,
+    limits: ChannelLimits,
+    { awaitsVerdict, tap, handshake }: ChannelOptions,
+  ) {
     this.#socket = socket;
     this.facts = facts;
+    this.handshake = handshake;
     this.#limits = limits;
     this.#awaitsVerdict = awaitsVerdict;
     this.#tap = tap;

@@ -9,14 +9,20 @@ import { alertForVerdict } from "./tls-alerts.ts";
 import { tlsContext } from "./tls-context.ts";
 import { closedInHandshake, tlsError } from "./tls-errors.ts";
 import { peerChain, securityFacts } from "./tls-facts.ts";
-import type { TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
+import type { Handshake, TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
 
 /** How a handshake as the dialled side ended. */
 export interface TlsOutcome {
   /** Called once, in the moment the handshake and the verdict on the peer are done: no octet has been delivered. */
-  accepted(socket: TLSSocket, security: SecurityFacts): void;
+  accepted(socket: TLSSocket, settled: Settled): void;
   /** Called once; the socket has been destroyed. */
   refused(error: StackErrorShape): void;
+}
+
+/** What a finished handshake has come to. */
+export interface Settled {
+  readonly security: SecurityFacts;
+  readonly handshake: Handshake;
 }
 
 /**
@@ -73,18 +79,18 @@ export function acceptTls(
   socket.once("close", closed);
   socket.once("secure", () => {
     if (isDone) return;
-    const security = settled(socket, policy, psk, { role: "client", remote });
-    if (isStackError(security)) {
-      sayWhy(raw, socket, security);
+    const result = settled(socket, policy, psk, { role: "client", remote });
+    if (isStackError(result)) {
+      sayWhy(raw, socket, result);
       socket.destroy();
-      refuse(security);
+      refuse(result);
       return;
     }
     isDone = true;
     socket.off("error", failed);
     socket.off("_tlsError", failed);
     socket.off("close", closed);
-    outcome.accepted(socket, security);
+    outcome.accepted(socket, result);
   });
 }
 
@@ -94,12 +100,13 @@ export function settled(
   policy: TlsPolicy,
   psk: string | undefined,
   peer: Omit<TlsPeer, "chain">,
-): SecurityFacts | StackErrorShape {
+): Settled | StackErrorShape {
   try {
     const chain = peerChain(socket);
     const security = securityFacts(socket, chain, psk);
-    const verdict = security.peer.kind === "psk" ? accepted : judge(policy, { ...peer, chain: chain.map(octets) });
-    return verdict.ok ? security : verdict.error;
+    const handshake = { policy, peer: { ...peer, chain: chain.map(octets) } };
+    const verdict = security.peer.kind === "psk" ? accepted : judge(policy, handshake.peer);
+    return verdict.ok ? { security, handshake } : verdict.error;
   } catch (error) {
     const words = `${endpointText(peer.remote)}: judging the other side failed`;
     return isStackError(error) ? error : new BugError("bug/unreachable", words, { cause: error });

@@ -11,13 +11,21 @@ export interface TlsCertificate {
 
 /** What a peer has shown, for a verdict on it. */
 export interface TlsPeer {
-  /** DER, leaf first, as far as the peer sent a path; never empty. */
+  /** DER, leaf first, as far as the peer sent a path; never empty where a policy is asked for its verdict. */
   readonly chain: readonly Uint8Array[];
   /** The role of the peer: a `client` dialled us, a `server` was dialled. */
   readonly role: "client" | "server";
   /** The host that was dialled, as it was given. */
   readonly host?: string;
   readonly remote: Endpoint;
+}
+
+/** What a handshake rested on, kept with its channel so that the peer can be judged again. It holds keys and is no fact for logs. */
+export interface Handshake {
+  /** The policy that it began with. */
+  readonly policy: TlsPolicy;
+  /** What the peer has shown; the chain is empty where that was no certificate. */
+  readonly peer: TlsPeer;
 }
 
 /** Whether a peer is let in. The error is of the stack's shape, such as `trust/expired`; its code chooses the alert. */
