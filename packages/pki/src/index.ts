@@ -80,6 +80,7 @@ export type { Enrolled, HeldRequest, Register } from "./est/register.ts";
 export { retryDelayMs, untilIssued } from "./est/retry.ts";
 export { readEnrolPolicy } from "./est/rules.ts";
 export { makeEstService } from "./est/service.ts";
+export type { Enrolment } from "./est/enrol.ts";
 export type { EstEvent, EstService, EstServiceOptions } from "./est/service.ts";
 export { dialEst, estPause, listenEst } from "./est/sockets.ts";
 export type {

@@ -479,3 +479,20 @@ test("what a request wishes for beyond a rule does not get into the certificate"
   expect(certificate.facts.subject).toContain("00C0FFEE");
   expect(certificate.constraints.keyUsage).toBe(keyUsageFlags.digitalSignature);
 });
+
+test("who is not what its certificate says gets nothing, however good the certificate is", async () => {
+  const asked: string[] = [];
+  const watching = await bench({
+    vouch: ({ address, caller }) => {
+      asked.push(`${address} ${caller.kind}`);
+      return Promise.resolve(asked.length === 1 ? "the device says that it is another one" : undefined);
+    },
+  });
+  const { chain } = await birth(watching.vendor);
+  const refused = await enrol(watching, { chain });
+  expect([refused.status, bodyText(refused)]).toEqual([403, "the device says that it is another one\n"]);
+  expect(watching.register.enrolled()).toEqual([]);
+  expect(watching.events.at(-1)).toMatchObject({ outcome: "refused", identity: "Acme/00C0FFEE" });
+  issued(await enrol(watching, { chain }));
+  expect(asked).toEqual(["127.37.0.9 birth", "127.37.0.9 birth"]);
+});

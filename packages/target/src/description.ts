@@ -68,6 +68,8 @@ export interface PullDescription {
   /** SHA-256 of an authority. */
   readonly fingerprint?: string;
   readonly trustOnFirstUse: boolean;
+  /** Whether the device closes its plaintext ports once it has a certificate. */
+  readonly closePlaintext: boolean;
 }
 
 /** One assembly instance: octets that the application and the network share. */
@@ -224,6 +226,7 @@ function readPull(json: unknown): Pick<SecurityDescription, "pull"> {
     ...(anchors === "" ? {} : { anchors }),
     ...(fingerprint === "" ? {} : { fingerprint }),
     trustOnFirstUse: at.flag("trustOnFirstUse", false),
+    closePlaintext: at.flag("closePlaintext", false),
   };
   at.end();
   if (!isServiceType(pull.service)) throw wrong(at.where("service"), "must be a service type such as _est._tcp");

@@ -52,6 +52,10 @@ export interface TargetOptions {
   /** Folder for what the device saves; it belongs to this device alone. */
   readonly stateDir: string;
   readonly clock?: Clock;
+  /**
+   * Clock of what takes hours to years, the pull model; default: `clock`. Where it runs faster, `wallNow` of both has to be the same.
+   */
+  readonly calendar?: Clock;
   /** Gets the secrets of every TLS session, for debugging only. */
   readonly keyLog?: (line: string) => void;
   readonly onEvent?: (event: TargetEvent) => void;
@@ -244,6 +248,7 @@ export class Device {
         router: this.#router,
         store,
         clock: this.#clock,
+        ...(this.#options.calendar === undefined ? {} : { calendar: this.#options.calendar }),
         device: { productName: identity.productName, serialNumber: identity.serialNumber, address, hostName },
         settings: await factorySecurity(description, description.security),
         ...(multicast === undefined ? {} : { multicast }),

@@ -319,6 +319,7 @@ describe("security.pull", () => {
       mdns: true,
       fingerprint: "ab".repeat(31) + "cd",
       trustOnFirstUse: false,
+      closePlaintext: false,
     });
     const all = {
       url: "https://est.plant.example:8443/.well-known/est/a",
@@ -328,6 +329,7 @@ describe("security.pull", () => {
       mdns: false,
       anchors: "root.pem",
       trustOnFirstUse: true,
+      closePlaintext: true,
     };
     expect(pull(all)).toEqual({ ...all, dnsServers: ["192.0.2.1:53", "192.0.2.2:5353"] });
   });

@@ -56,7 +56,7 @@ test("a device from its box finds its server by multicast, is configured with no
     ports: { eip: 0, eipUdp: null, io: null, eips: 0 },
     security: {
       defaultCertificate: { certificate: join(folder, "certificate"), key: join(folder, "key") },
-      pull: { service, anchors: join(folder, "anchors") },
+      pull: { service, anchors: join(folder, "anchors"), closePlaintext: true },
     },
   });
   const events: string[] = [];
@@ -70,10 +70,13 @@ test("a device from its box finds its server by multicast, is configured with no
     await using plain = await session("tcp", target.ports.eip);
     expect(await state(plain)).toBe(EtherNetIpSecurityState.factoryDefault);
     skew = 5000;
-    await until("enrolled", async () => (await state(plain)) === EtherNetIpSecurityState.pullCompleted);
+    await until("enrolled", () => events.includes("pull/enrolled"));
+    await until("plaintext closed", () => target.ports.eip === undefined);
+    await plain.closed;
     const tool = await toolPolicy(plant);
     await using before = await session("tls", target.ports.eips, tool);
     expect(before.peer.facts.issuer).toContain("Plant");
+    expect(await state(before)).toBe(EtherNetIpSecurityState.pullCompleted);
     wallSkew = 61 * 86_400_000;
     const set = { service: 0x10, path: pathOf(TcpIpInterface.classId, 13), data: encode(UINT, 119) };
     expect((await before.ask(set)).status).toBe(0);
@@ -90,6 +93,7 @@ test("a device from its box finds its server by multicast, is configured with no
 
 interface Session extends AsyncDisposable {
   readonly peer: ReturnType<typeof parseCertificate>;
+  readonly closed: Promise<unknown>;
   ask(asked: Request): Promise<Reply>;
 }
 
@@ -106,6 +110,7 @@ async function session(protocol: "tcp" | "tls", port = 0, tls?: TlsPolicy): Prom
   const { session: handle } = await frames.next();
   const shown = channel.facts.security?.peer;
   return {
+    closed: channel.closed,
     get peer() {
       return parseCertificate(shown?.kind === "certificate" ? shown.der : noOctets);
     },

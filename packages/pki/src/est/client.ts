@@ -34,6 +34,8 @@ export interface EstClientOptions {
   readonly allowBasic?: boolean;
   /** Connects here in place of what the name of the URL resolves to. */
   readonly address?: string;
+  /** Connects from this address of ours. */
+  readonly localAddress?: string;
   readonly maxTlsVersion?: "TLSv1.2" | "TLSv1.3";
   /** Default: over the network. */
   readonly dial?: EstDial;
@@ -162,7 +164,8 @@ const maxTries = 4;
 
 function makeSession(options: EstClientOptions, bootstraps = false): typeof run {
   const { host, port, label: inUrl } = readEstUrl(options.url);
-  const { trust, identity, now, timeoutMs = 15_000, signal, address, maxTlsVersion, dial = dialEst } = options;
+  const { trust, identity, now, timeoutMs = 15_000, signal, address, localAddress, maxTlsVersion } = options;
+  const { dial = dialEst } = options;
   const label = options.label ?? inUrl;
   const where = `${host}:${port}`;
   const hasAnchors = (trust.explicit ?? []).length + (trust.implicit ?? []).length > 0;
@@ -175,6 +178,7 @@ function makeSession(options: EstClientOptions, bootstraps = false): typeof run 
       timeoutMs,
       signal,
       ...(address === undefined ? {} : { address }),
+      ...(localAddress === undefined ? {} : { localAddress }),
       ...(maxTlsVersion === undefined ? {} : { maxVersion: maxTlsVersion }),
     });
     if (bootstraps) return connection;

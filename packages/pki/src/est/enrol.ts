@@ -43,6 +43,11 @@ export interface EnrolTools {
   readonly register: Register;
   readonly now: () => Date;
   readonly retryAfterS: number;
+  /**
+   * Looks at the caller itself before anything is issued or held for it: why it is not what its certificate says, nothing where it
+   * is. It may take its time: others are served meanwhile.
+   */
+  readonly vouch?: (asked: Enrolment) => Promise<string | undefined>;
 }
 
 type Allowed = Exclude<EnrolDecision, { readonly action: "refuse" }>;
@@ -56,6 +61,8 @@ export async function enrol(tools: EnrolTools, authority: EstAuthority, asked: E
   const decision = decideEnrolment(policy, asked);
   const identity = identityFor(tools.register, asked);
   if (decision.action === "refuse") return { status: "refused", reason: decision.reason, identity };
+  const doubt = await tools.vouch?.(asked);
+  if (doubt !== undefined) return { status: "refused", reason: doubt, identity };
   return await tools.register.locked(
     async () => await settle({ ...tools, policy: () => policy }, authority, asked, decision),
   );

@@ -250,6 +250,8 @@ export interface EstDialOptions {
   readonly signal: AbortSignal | undefined;
   /** Connects here instead, for names that no resolver knows. */
   readonly address?: string;
+  /** Connects from this address. */
+  readonly localAddress?: string;
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
 }
 
@@ -276,13 +278,14 @@ export type EstDial = (options: EstDialOptions) => Promise<EstConnection>;
  * @throws {TransportError} `transport/…`; {@link PeerError} `est/http` when the server breaks off the handshake
  */
 export const dialEst: EstDial = async (options) => {
-  const { host, port, identity, timeoutMs, signal, address, maxVersion = "TLSv1.3" } = options;
+  const { host, port, identity, timeoutMs, signal, address, localAddress, maxVersion = "TLSv1.3" } = options;
   const where = `${host}:${port}`;
   signal?.throwIfAborted();
   const socket = tls.connect({
     ...secureOptions(identity),
     host: address ?? host,
     port,
+    ...(localAddress === undefined ? {} : { localAddress }),
     minVersion: "TLSv1.2",
     maxVersion,
     rejectUnauthorized: false,

@@ -9,6 +9,7 @@ import {
   withoutPulled,
   type Configuration,
   type FileEntry,
+  type OpenPorts,
   type Reference,
 } from "./configuration.ts";
 import type { Inventory } from "./inventory.ts";
@@ -23,6 +24,8 @@ export interface Pulled {
   readonly anchors: readonly Certificate[];
   /** Name of the private key in the key ring. */
   readonly key: string;
+  /** Whether the first one closes 44818/tcp and 2222/udp: who came in there has shown nothing. */
+  readonly closePlaintext: boolean;
 }
 
 /**
@@ -55,7 +58,11 @@ function enrolled(
   while (ids.includes(instance)) instance += 1;
   const reference: Reference = { classId: CertificateManagement.classId, instance };
   return withSettings(
-    { ...withEntry(configuration, instance, pulled, limits), pulledCertificate: instance },
+    {
+      ...withEntry(configuration, instance, pulled, limits),
+      pulledCertificate: instance,
+      ports: pulled.closePlaintext ? withoutPlaintext(configuration.ports) : configuration.ports,
+    },
     {
       activeDeviceCertificates: [reference],
       trustedAuthorities: [reference],
@@ -64,6 +71,11 @@ function enrolled(
       sendCertificateChain: pulled.chain.length > 1,
     },
   );
+}
+
+/** The last port that messages come in by stays open. */
+function withoutPlaintext(ports: OpenPorts): OpenPorts {
+  return ports.eips || ports.eipd ? { ...ports, eip: false, io: false } : ports;
 }
 
 function withEntry(

@@ -1,4 +1,5 @@
 import { randomBytes, type KeyObject } from "node:crypto";
+import { isIPv4 } from "node:net";
 import {
   bootstrapEst,
   certificateSubject,
@@ -9,6 +10,7 @@ import {
   type CsrBuilder,
   type EstClientOptions,
   type FoundEst,
+  readEstUrl,
   type KeyKind,
 } from "@cipsec/pki";
 import { isStackError } from "@cipsec/wire";
@@ -100,8 +102,15 @@ async function authoritiesOf(attempt: EnrolAttempt): Promise<CaCerts> {
   return await bootstrapEst(options, trust.fingerprint ?? (trust.trustOnFirstUse ? undefined : ""));
 }
 
-function optionsOf({ server, now, signal, timeoutMs }: EnrolAttempt): Omit<EstClientOptions, "trust" | "identity"> {
+function optionsOf({
+  server,
+  device,
+  now,
+  signal,
+  timeoutMs,
+}: EnrolAttempt): Omit<EstClientOptions, "trust" | "identity"> {
   const { url, address } = server;
+  const localAddress = sourceFor(device.address, address ?? readEstUrl(url).host);
   return {
     url,
     now,
@@ -109,7 +118,14 @@ function optionsOf({ server, now, signal, timeoutMs }: EnrolAttempt): Omit<EstCl
     timeoutMs,
     randomBytes: (count) => randomBytes(count),
     ...(address === undefined ? {} : { address }),
+    ...(localAddress === undefined ? {} : { localAddress }),
   };
+}
+
+/** The device speaks from its own address, where the server may look at it. A loopback address reaches no other machine. */
+function sourceFor(own: string, server: string): string | undefined {
+  const isLoopback = (address: string): boolean => address.startsWith("127.");
+  return own !== "0.0.0.0" && isIPv4(server) && isLoopback(own) === isLoopback(server) ? own : undefined;
 }
 
 function namesOf({ productName, serialNumber, address, hostName }: DeviceFacts): {

@@ -25,6 +25,8 @@ export interface PullOptions {
   /** The key to make where the server has no wish. */
   readonly keyKind: KeyKind;
   readonly maxFiles: number;
+  /** Whether the plaintext ports close with the first certificate. */
+  readonly closePlaintext: boolean;
   /** Milliseconds for one connection or answer. */
   readonly timeoutMs: number;
   /** From 0 up to 1. */
@@ -32,6 +34,8 @@ export interface PullOptions {
   /** The time, on a device that trusts its clock. */
   readonly now: () => Date | undefined;
   readonly event: (name: string, facts: Facts) => void;
+  /** What was fetched is in force. */
+  readonly applied: () => void;
 }
 
 /** Section of the store that a factory reset empties: the key of a request that is under way, and the authorities that it was sent to. */
@@ -200,16 +204,18 @@ export class PullModel {
       this.#event("pending", { retryAfterMs: outcome.retryAfterMs });
       return { type: "pending", retryAfterMs: outcome.retryAfterMs };
     }
-    const { cycle, inventory, maxFiles } = this.#options;
+    const { cycle, inventory, maxFiles, closePlaintext } = this.#options;
     const { chain, anchors, key } = outcome;
     const isApplied = await cycle.applyPulled((applied) => {
       // A tool, or the end of the device, came first.
       if (signal.aborted || this.#isClosed) return undefined;
-      const next = withPulled(applied, { chain, anchors, key: cycle.keys.add(key) }, inventory, { maxFiles });
+      const pulled = { chain, anchors, key: cycle.keys.add(key), closePlaintext };
+      const next = withPulled(applied, pulled, inventory, { maxFiles });
       checkBeforeApply(next, inventory);
       return next;
     });
     if (isApplied) {
+      this.#options.applied();
       if (!this.#isClosed) await this.#forget();
       const [leaf] = chain;
       this.#event("enrolled", {

@@ -53,7 +53,7 @@ export interface SecuritySettingsInput
   readonly defaultCertificate: DefaultCertificateSource;
   readonly ports: DevicePorts;
   /** Where and by what the device fetches its certificate; nothing: it has no pull model. */
-  readonly pull?: PullSearch & PullTrust;
+  readonly pull?: PullSearch & PullTrust & { readonly closePlaintext?: boolean };
   /** Content of File instance 200, where the device carries its EDS. */
   readonly eds?: Uint8Array;
 }
@@ -63,6 +63,8 @@ export interface SecurityOptions {
   readonly router: Router;
   readonly store: Store;
   readonly clock: Clock;
+  /** For what takes hours to years: the pull model. Default: the same clock. */
+  readonly calendar?: Clock;
   readonly device: DeviceFacts;
   readonly settings: SecuritySettingsInput;
   /** TCP/IP Interface attributes 8 and 9, on a device that has them. */
@@ -149,12 +151,13 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
 
   const ports = (): OpenPorts => openPorts(settings.ports, cycle.applied);
   let toldPorts = JSON.stringify(ports());
-  const portsApplied = (context: RequestContext): void => {
+  const tellPorts = (when: (tell: () => void) => void): void => {
     const open = ports();
     if (JSON.stringify(open) === toldPorts) return;
     toldPorts = JSON.stringify(open);
-    context.afterReply(() => hooks.portsChanged(open));
+    when(() => hooks.portsChanged(open));
   };
+  const portsApplied = (context: RequestContext): void => tellPorts((tell) => context.afterReply(tell));
   let pull: PullModel | undefined;
   const now = (): Date | undefined => {
     const wall = wallNow();
@@ -201,16 +204,18 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       cycle,
       inventory,
       store,
-      clock,
+      clock: options.calendar ?? clock,
       device,
       trust: settings.pull,
       find: findEst(settings.pull, device.address),
       keyKind: settings.csrKeyType,
       maxFiles: settings.maxFiles,
+      closePlaintext: settings.pull.closePlaintext ?? false,
       timeoutMs: pullTimeoutMs,
       random: Math.random,
       now,
       event,
+      applied: () => tellPorts((tell) => tell()),
     });
   let policy: { readonly of: Configuration; readonly value: TlsPolicy } | undefined;
   return {
