@@ -1,7 +1,10 @@
+export { startLabEst } from "./est.ts";
+export type { LabEst, LabEstOptions } from "./est.ts";
 export { startLab } from "./lab.ts";
 export type { Lab, LabDevice, LabOptions } from "./lab.ts";
-export { deviceAddress, maxDevices, mixedPlant } from "./plant.ts";
+export { deviceAddress, estAddress, maxDevices, mixedPlant, pulling } from "./plant.ts";
 export type { DeviceKind, PlannedDevice } from "./plant.ts";
 export { runDemo } from "./demo/demo.ts";
-export type { DemoDevice, DemoOptions, DemoResult, DemoTelling } from "./demo/demo.ts";
+export type { DemoDevice, DemoOptions, DemoResult, DemoTelling } from "./demo/stage.ts";
 export type { Proof } from "./demo/proofs.ts";
+export type { Birth } from "./vendor.ts";

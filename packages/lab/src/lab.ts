@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { makePrivateFolder, writeFileAtomic, type CertificateAuthority } from "@cipsec/pki";
+import { makePrivateFolder, writeFileAtomic } from "@cipsec/pki";
 import { readDescription, type DeviceDescription, type SecurityDescription } from "@cipsec/target";
 import { DeviceProcess } from "./process.ts";
 import type { DeviceKind, PlannedDevice } from "./plant.ts";
-import { labVendor, vendorCertificate } from "./vendor.ts";
+import { openFactory, type Birth, type Factory } from "./vendor.ts";
 
 /** A virtual device as it runs. */
 export interface LabDevice {
@@ -46,12 +46,12 @@ export async function startLab({
   now = () => new Date(),
 }: LabOptions): Promise<Lab> {
   await makePrivateFolder(dataDir);
-  const vendor = await labVendor(join(dataDir, "vendor"), now);
+  const factory = await openFactory(dataDir, now);
   const described: { kind: DeviceKind; description: DeviceDescription; stateDir: string }[] = [];
-  for (const { kind, description } of devices) {
+  for (const { kind, description, birth = "genuine" } of devices) {
     const folder = join(dataDir, "devices", description.name);
     await makePrivateFolder(folder);
-    const security = await factorySecurity(vendor, folder, description);
+    const security = await factorySecurity(factory, folder, description, birth);
     const whole = readDescription({ ...description, security });
     await writeFileAtomic(join(folder, "device.json"), `${JSON.stringify(whole, undefined, 2)}\n`);
     described.push({ kind, description: whole, stateDir: join(folder, "state") });
@@ -79,7 +79,7 @@ export async function startLab({
         restart: () => process.start(),
       })),
     ),
-    vendorRootPem: String(vendor.export({ what: "anchors", as: "pem" })),
+    vendorRootPem: String(factory.vendor.export({ what: "anchors", as: "pem" })),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -87,11 +87,12 @@ export async function startLab({
 
 /** What a device has from the factory: its own default certificate, or one that the lab's vendor signs. */
 async function factorySecurity(
-  vendor: CertificateAuthority,
+  factory: Factory,
   folder: string,
   { security, identity }: PlannedDevice["description"],
+  birth: Birth,
 ): Promise<SecurityDescription | null> {
   if (security === null) return null;
-  const defaultCertificate = security.defaultCertificate ?? (await vendorCertificate(vendor, folder, identity));
+  const defaultCertificate = security.defaultCertificate ?? (await factory.equip(folder, identity, birth));
   return { ...security, defaultCertificate };
 }

@@ -1,5 +1,6 @@
 import type { DeviceDescription, SecurityDescription } from "@cipsec/target";
 import { UsageError } from "@cipsec/wire";
+import type { Birth } from "./vendor.ts";
 
 /** What a virtual device stands for. */
 export type DeviceKind = "modern" | "cbc-psk" | "legacy";
@@ -7,6 +8,8 @@ export type DeviceKind = "modern" | "cbc-psk" | "legacy";
 /** A virtual device before it has run: its kind and what its description will say. */
 export interface PlannedDevice {
   readonly kind: DeviceKind;
+  /** Whose certificate it has, where its description names none; default `genuine`. */
+  readonly birth?: Birth;
   readonly description: Omit<DeviceDescription, "security" | "connections"> &
     Partial<Pick<DeviceDescription, "connections">> & {
       /** Without a default certificate the lab's vendor signs one. */
@@ -41,6 +44,22 @@ export function mixedPlant(count: number): readonly PlannedDevice[] {
     throw new UsageError("usage/argument", `devices: ${count} is not a whole number from 1 to ${maxDevices}`);
   }
   return Array.from({ length: count }, (_, i) => plannedDevice(kindOf(i), i));
+}
+
+/** Where the EST server of a lab stands. No device has this address. */
+export const estAddress = "127.10.255.1";
+
+/**
+ * The devices, those of today's generation with the pull model: they look for an EST server by multicast DNS under this service type and
+ * believe the first that answers, as in an onboarding network.
+ */
+export function pulling(devices: readonly PlannedDevice[], service: string): readonly PlannedDevice[] {
+  return devices.map((device) => {
+    const { security } = device.description;
+    if (device.kind !== "modern" || security === null) return device;
+    const pull = { service, domain: "", dnsServers: [], mdns: true, trustOnFirstUse: true, closePlaintext: true };
+    return { ...device, description: { ...device.description, security: { ...security, pull } } };
+  });
 }
 
 /** Address of device number `i`, counted from 0: 127.10.0.1 and up, leaving out .0 and .255. */

@@ -1,62 +1,21 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  commission,
-  connect,
-  discover,
-  parseTarget,
-  readPosture,
-  type CommissionPlan,
-  type DiscoveredDevice,
-  type Posture,
-  type SecurityOptions,
-} from "@cipsec/originator";
+import { commission, discover, parseTarget, type CommissionPlan, type SecurityOptions } from "@cipsec/originator";
 import { crlToPem, makePrivateFolder, parseCertificates, type CertificateAuthority } from "@cipsec/pki";
-import { BugError } from "@cipsec/wire";
 import { startLab, type Lab, type LabDevice } from "../lab.ts";
 import { mixedPlant } from "../plant.ts";
 import { anchorsOf, makeAuthority, makeCaller, makePsk, signer, type Caller, type Psk } from "./authority.ts";
-import { proveIo } from "./io-proof.ts";
 import { proveAccepted, proveRefused, type KeyLogging, type Proof } from "./proofs.ts";
-
-/** What the demonstration tells while it runs. */
-export interface DemoTelling {
-  /** A chapter begins. */
-  readonly chapter: (text: string) => void;
-  /** Something happened that a newcomer wants to see. */
-  readonly note: (text: string) => void;
-  /** A step of long work. */
-  readonly progress: (text: string) => void;
-  readonly discovered: (devices: readonly DiscoveredDevice[]) => void;
-  readonly postures: (when: "before" | "after", postures: readonly Posture[]) => void;
-}
-
-/** How the demonstration runs. */
-export interface DemoOptions {
-  readonly devices: number;
-  /** Folder of the demonstration alone: what is in it is deleted first, so that devices start at factory default. */
-  readonly folder: string;
-  readonly telling: DemoTelling;
-  readonly signal: AbortSignal;
-  /** Gets the secrets of every session of the demonstration, TLS and DTLS, in the form of SSLKEYLOGFILE. */
-  readonly keyLog?: (line: string) => void;
-}
-
-/** One device's way through the demonstration, as `plant.json` holds it. */
-export interface DemoDevice {
-  readonly address: string;
-  readonly before: Posture;
-  readonly after: Posture;
-  readonly proofs: readonly Proof[];
-}
-
-/** The whole demonstration. */
-export interface DemoResult {
-  readonly devices: readonly DemoDevice[];
-  /** Every proof of every device holds. */
-  readonly holds: boolean;
-  readonly elapsedMs: number;
-}
+import {
+  demoResult,
+  inTurn,
+  postureOf,
+  proveAccess,
+  provePowerCut,
+  type Callers,
+  type DemoOptions,
+  type DemoResult,
+} from "./stage.ts";
 
 /** Who is who in the demonstration. */
 interface Cast {
@@ -71,9 +30,6 @@ interface Cast {
   readonly psks: ReadonlyMap<string, { readonly current: Psk; readonly withdrawn: Psk }>;
   readonly logging: KeyLogging;
 }
-
-/** Integrity-only suites: no data is hidden. */
-const integrityOnly = { certificate: [0xc006], psk: [0xc03a] } as const;
 
 /**
  * Takes a virtual plant from factory default to secured and proves it: discovers, reads postures, makes the plant's authority,
@@ -126,11 +82,10 @@ export async function runDemo({ devices: count, folder, telling, signal, keyLog 
   for (const [i, device] of lab.devices.entries()) {
     const posture = after[i];
     if (posture === undefined || device.kind === "legacy") continue;
-    proofs.set(device, [...(proofs.get(device) ?? []), await provePowerCut(device, cast, posture, signal)]);
+    const proof = await provePowerCut(device, accessOf(device, cast), posture, { signal, ...logging });
+    proofs.set(device, [...(proofs.get(device) ?? []), proof]);
   }
-  const results = lab.devices.map((device, i) => result(device, before[i], after[i], proofs.get(device)));
-  const holds = results.every((device) => device.proofs.every((proof) => proof.holds));
-  return { devices: results, holds, elapsedMs: Math.round(performance.now() - started) };
+  return demoResult(lab.devices, before, after, proofs, started);
 }
 
 async function makeCast(folder: string, secured: readonly LabDevice[], logging: KeyLogging): Promise<Cast> {
@@ -243,91 +198,17 @@ function accessOf({ description }: LabDevice, cast: Cast): SecurityOptions {
 }
 
 async function prove(device: LabDevice, cast: Cast): Promise<Proof[]> {
-  const { address, identity } = device.description;
-  const serial = identity.serialNumber;
-  const trusted: SecurityOptions = accessOf(device, cast);
-  const control = { security: trusted, ...cast.logging };
   const anchors = anchorsOf(cast.plant);
-  const psks = cast.psks.get(address);
-  const refused = (name: string, expected: string, security: SecurityOptions): Promise<Proof> =>
-    proveRefused(name, expected, address, { security, ...cast.logging }, control, serial);
-  return [
-    await proveAccepted("trusted-accepted", "the plant's tool is accepted", address, control, serial),
-    await proveRefused(
-      "plain-refused",
-      "nothing answers on plain TCP 44818",
-      address,
-      { plain: true },
-      control,
-      serial,
-    ),
-    await refused(
-      "no-certificate-refused",
-      psks === undefined ? "a tool without a certificate is refused" : "a tool without the key is refused",
-      psks === undefined ? { anchors } : { anchors, acceptAny: true },
-    ),
+  const psks = cast.psks.get(device.description.address);
+  const trusted = accessOf(device, cast);
+  const callers: Callers =
     psks === undefined
-      ? await refused("stranger-refused", "a tool of another authority is refused", {
-          certificate: cast.stranger,
-          anchors,
-        })
-      : await refused("stranger-refused", "a tool with a wrong key is refused", {
-          psk: { identity: psks.current.identity, key: makePsk("").key },
-        }),
-    await refused("integrity-only-refused", "a suite that does not encrypt is refused", {
-      ...trusted,
-      suites: psks === undefined ? integrityOnly.certificate : integrityOnly.psk,
-    }),
-    await proveIo(device.description, trusted, cast.logging),
-  ];
-}
-
-/** Cuts the power, starts the device again and compares every setting. */
-async function provePowerCut(device: LabDevice, cast: Cast, posture: Posture, signal: AbortSignal): Promise<Proof> {
-  const name = "power-cut-survived";
-  const expected = "all settings are there after kill -9 and restart, and the tool is accepted";
-  await device.kill();
-  const dead = await proveAccepted(
-    name,
-    expected,
-    device.description.address,
-    { security: accessOf(device, cast), ...cast.logging },
-    device.description.identity.serialNumber,
-  );
-  await device.restart();
-  const again = await postureOf(device, accessOf(device, cast), { signal, ...cast.logging });
-  const isSame = JSON.stringify(again) === JSON.stringify(posture);
-  const observed = dead.holds
-    ? "the device went on without power"
-    : isSame
-      ? "silent while off, then the same settings"
-      : "the settings differ";
-  return { name, expected, observed, holds: isSame && !dead.holds };
-}
-
-async function postureOf(
-  { kind, description }: LabDevice,
-  security: SecurityOptions,
-  options: KeyLogging & Pick<DemoOptions, "signal">,
-): Promise<Posture> {
-  const target = parseTarget(`${kind === "legacy" ? "eip" : "eips"}://${description.address}`);
-  await using session = await connect(target, { ...options, ...(kind === "legacy" ? {} : { security }) });
-  return await readPosture(session);
-}
-
-function result(
-  device: LabDevice,
-  before: Posture | undefined,
-  after: Posture | undefined,
-  proofs: readonly Proof[] = [],
-): DemoDevice {
-  if (before === undefined || after === undefined)
-    throw new BugError("bug/unreachable", `${device.description.address}: no posture was read`);
-  return { address: device.description.address, before, after, proofs };
-}
-
-async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  for (const item of items) results.push(await work(item));
-  return results;
+      ? { by: "certificate", trusted, nobody: { anchors }, stranger: { certificate: cast.stranger, anchors } }
+      : {
+          by: "key",
+          trusted,
+          nobody: { anchors, acceptAny: true },
+          stranger: { psk: { identity: psks.current.identity, key: makePsk("").key } },
+        };
+  return await proveAccess(device, callers, cast.logging);
 }
