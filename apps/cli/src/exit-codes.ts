@@ -47,6 +47,8 @@ export interface ToldError {
 export function exitCodeOf(error: unknown): number {
   if (!isStackError(error)) return ExitCode.bug;
   if (error.code === "usage/interrupted") return ExitCode.interrupted;
+  // The device does what was asked; it is a person who has not yet.
+  if (error.code === "pull/pending") return ExitCode.doesNotHold;
   if (isAboutTrust(error)) return ExitCode.trust;
   switch (error.code.slice(0, error.code.indexOf("/"))) {
     case "usage":
@@ -60,9 +62,11 @@ export function exitCodeOf(error: unknown): number {
     case "wire":
     case "cip":
     case "encap":
+    case "pull":
     case "tls":
     case "transport":
     case "est":
+    case "cmp":
       return ExitCode.peer;
     default:
       return ExitCode.bug;

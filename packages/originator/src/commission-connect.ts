@@ -2,9 +2,12 @@ import { CipSecurityState, EtherNetIpSecurityState, isStackError, TrustError, Us
 import { CipSecurity, EtherNetIpSecurity } from "@cipsec/objects";
 import { Port, formatTarget, type TargetAddress } from "./address.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
+import type { IdentityReport } from "./device-report.ts";
+import { identify } from "./identify.ts";
 import { isPortOpen } from "./probe.ts";
 import type { Session } from "./session.ts";
 import type { AcceptedPeer, SecurityOptions } from "./trust.ts";
+import { judgeVendorIdentity, unverifiedVendor, type VendorIdentity } from "./vendor-identity.ts";
 import type { Certificate } from "@cipsec/pki";
 
 /** How a device that nobody has commissioned yet may be talked to. */
@@ -15,6 +18,8 @@ export interface FirstContact {
   readonly allowPlain?: boolean;
   /** Roots of device makers; tells whether one of them vouches for the factory certificate. */
   readonly vendorAnchors?: readonly Certificate[];
+  /** One of them has to, for this very device: then its factory certificate is accepted without {@link FirstContact.acceptAny}. */
+  readonly requireVendor?: boolean;
   /** Called with the factory certificate that was accepted. */
   readonly announce?: (accepted: AcceptedPeer) => void;
 }
@@ -54,9 +59,34 @@ export async function firstContact(
   try {
     return await connect(secure, { ...common, security });
   } catch (error) {
-    if (contact.acceptAny !== true || !isRefusedIdentity(error)) throw error;
+    const mayBeNew = contact.acceptAny === true || contact.requireVendor === true;
+    if (!mayBeNew || !isRefusedIdentity(error)) throw error;
     return factoryContact(secure, security, contact, common, error);
   }
+}
+
+/**
+ * Verifies the vendor's identity of the device behind a session, as far as the caller asks for it; before anything is written.
+ *
+ * @throws {TrustError} `trust/counterfeit` also where a vendor is named and not required; `trust/refused` only where one is.
+ */
+export async function checkVendor(
+  session: Session,
+  { host }: TargetAddress,
+  { vendorAnchors, requireVendor = false }: FirstContact,
+  identity: IdentityReport,
+  signal?: AbortSignal,
+): Promise<VendorIdentity> {
+  if (vendorAnchors === undefined) return unverifiedVendor(session);
+  const announced = await identify(host, signal === undefined ? {} : { signal });
+  const verdict = await judgeVendorIdentity(session, {
+    anchors: vendorAnchors,
+    identity,
+    ...(announced === undefined ? {} : { announced }),
+  });
+  const { refusal } = verdict;
+  if (refusal !== undefined && (requireVendor || refusal.code === "trust/counterfeit")) throw refusal;
+  return verdict.identity;
 }
 
 /** Reads the states of both objects. */
@@ -97,13 +127,15 @@ async function factoryContact(
       ...rest,
       acceptAny: true,
       ...(contact.vendorAnchors === undefined ? {} : { vendorAnchors: contact.vendorAnchors }),
-      ...(contact.announce === undefined ? {} : { announce: contact.announce }),
+      // A vendor that is required is named in the result, or refused.
+      ...(contact.announce === undefined || contact.acceptAny !== true ? {} : { announce: contact.announce }),
     },
   });
   try {
     const { cipState, ethernetIpState } = await readStates(session);
+    const { configured, pullCompleted } = EtherNetIpSecurityState;
     const isConfigured =
-      cipState === CipSecurityState.configured || ethernetIpState === EtherNetIpSecurityState.configured;
+      cipState === CipSecurityState.configured || ethernetIpState === configured || ethernetIpState === pullCompleted;
     if (!isConfigured) return session;
     throw new TrustError("trust/refused", `${formatTarget(secure)}: the device is configured, but not for us`, {
       cause: refusal,

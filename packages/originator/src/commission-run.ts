@@ -11,7 +11,7 @@ import {
 } from "@cipsec/wire";
 import { formatTarget, Port, type TargetAddress } from "./address.ts";
 import { CertificateWork } from "./commission-certificate.ts";
-import { firstContact, readStates, type SecurityStates } from "./commission-connect.ts";
+import { checkVendor, firstContact, readStates, type SecurityStates } from "./commission-connect.ts";
 import type { CommissionMode, CommissionPlan, StepName } from "./commission-plan.ts";
 import { checkSettings, closePorts, fittingPlan, setSettings } from "./commission-settings.ts";
 import type { CommissionOptions, CommissionResult, DeviceAfterFailure } from "./commission.ts";
@@ -22,6 +22,7 @@ import { certificateReport, channelReport, readIdentity } from "./posture.ts";
 import type { Session } from "./session.ts";
 import { bestEffort, hasStatus } from "./settings.ts";
 import type { TrustFacts } from "./trust.ts";
+import type { VendorIdentity } from "./vendor-identity.ts";
 import { delay, throwIfAborted } from "./waiting.ts";
 
 /** A device's timer is ten seconds; a little more, and a session left open is gone. */
@@ -52,6 +53,7 @@ export class CommissionRun {
   #before: SecurityStates | undefined;
   #after: SecurityStates | undefined;
   #firstTrust: TrustFacts | undefined;
+  #vendor: VendorIdentity | undefined;
   #isApplied = false;
   /** The reply to Apply_Config was lost: only a connection under the new configuration tells whether it was done. */
   #isUnsure = false;
@@ -92,13 +94,14 @@ export class CommissionRun {
   }
 
   result(): CommissionResult {
-    const { before, after, identity, session } = {
+    const { before, after, identity, session, vendor } = {
       before: this.#before,
       after: this.#after,
       identity: this.#identity,
       session: this.#session,
+      vendor: this.#vendor,
     };
-    if (before === undefined || after === undefined || identity === undefined || session === undefined)
+    if (!before || !after || !identity || !session || !vendor)
       throw new UsageError("usage/state", "the commissioning is not done");
     const certificate = this.#certificates.issued;
     return {
@@ -108,6 +111,7 @@ export class CommissionRun {
       before: stateNames(before),
       after: stateNames(after),
       firstTrust: this.#firstTrust ?? null,
+      vendorIdentity: vendor,
       deviceCertificate: certificate === undefined ? null : certificateReport(certificate),
       channel: channelReport(session),
       skipped: this.#skipped,
@@ -146,6 +150,7 @@ export class CommissionRun {
     this.#firstSession = session;
     this.#firstTrust = session.trust;
     this.#identity = await readIdentity(session);
+    this.#vendor = await checkVendor(session, this.#target, this.#options, this.#identity, signal);
   }
 
   /** Waits for a session that somebody left open; one that is kept open belongs to a tool that still works. */

@@ -13,6 +13,7 @@ import { CommissionRun } from "./commission-run.ts";
 import type { CertificateReport, ChannelReport } from "./posture.ts";
 import type { IdentityReport, StateNames } from "./device-report.ts";
 import type { SecurityOptions, TrustFacts } from "./trust.ts";
+import type { VendorIdentity } from "./vendor-identity.ts";
 
 /** What the authority is told of the device whose request it signs. */
 export interface IssueContext {
@@ -58,6 +59,8 @@ export interface CommissionResult {
   readonly after: StateNames;
   /** What the trust in the device rested on while it was configured; nothing over a plain channel. */
   readonly firstTrust: TrustFacts | null;
+  /** Whether its maker vouches for this very device; looked at before anything was written. */
+  readonly vendorIdentity: VendorIdentity;
   readonly deviceCertificate: CertificateReport | null;
   /** The connection under the new configuration that proved it. */
   readonly channel: ChannelReport;
@@ -134,7 +137,7 @@ function fixFor(error: StackErrorShape, step: StepName, { acceptAny }: Commissio
   const isUnknown = error.code === "trust/unknown-authority" || error.code === "trust/self-signed";
   if (step !== "connect" || !isUnknown || acceptAny === true) return error.fix;
   return (
-    "A device as it left the factory shows its maker's certificate: compare the fingerprint and accept it once with " +
-    "--insecure-accept-any, or trust its maker with --ca."
+    "A device as it left the factory shows its maker's certificate: name the maker's root with --vendor, or compare the " +
+    "fingerprint and accept it once with --insecure-accept-any."
   );
 }

@@ -50,8 +50,14 @@ export type {
 export type { FirstContact, PlainConnectOptions } from "./commission-connect.ts";
 export { checkPlan, commissionSteps, stepWords } from "./commission-plan.ts";
 export type { CommissionMode, CommissionPlan, PlannedPsk, StepName } from "./commission-plan.ts";
+export { commissionByPull } from "./commission-pull.ts";
+export type { PullOptions, PullProgress, PullResult } from "./commission-pull.ts";
+export { pullWords } from "./commission-pull-status.ts";
+export type { PullPhase } from "./commission-pull-status.ts";
 export { decommission } from "./decommission.ts";
 export type { DecommissionOptions, DecommissionResult } from "./decommission.ts";
+export { judgeVendorIdentity, unverifiedVendor, verifyVendorIdentity } from "./vendor-identity.ts";
+export type { VendorIdentity, VendorIdentityOptions, VendorVerdict } from "./vendor-identity.ts";
 export { parseRoute, routed } from "./route.ts";
 export type { RoutedRequester } from "./route.ts";
 export { tags } from "./tags/tags.ts";

@@ -42,6 +42,30 @@ export const errorCodes = {
     cause: "The device refused an encapsulation command.",
     fix: "Read the status; 0x64 means that the session is gone, 0x6A that the port is closed to this service.",
   },
+  "pull/no-server": {
+    cause: "The device found no EST server, or could not reach it.",
+    fix: "Start one ('cipsec est serve --announce'), or see which URL, domain and DNS the device was given; it tries again.",
+  },
+  "pull/tls": {
+    cause: "TLS between the device and the EST server failed, or the device does not believe the server.",
+    fix: "Compare the server's certificate and name with the anchors that the device was given; the server's log has its side.",
+  },
+  "pull/refused": {
+    cause: "The EST server refused to enrol the device.",
+    fix: "The server's log says why: no rule fits, it was denied, or its vendor is not known there (--vendor).",
+  },
+  "pull/pending": {
+    cause: "The device's request waits for a person at the EST server.",
+    fix: "Look with 'cipsec est pending', let it through with 'cipsec est approve ID', then run this again.",
+  },
+  "pull/bad-certificate": {
+    cause: "The device could not use the certificate that the EST server gave, or not save it.",
+    fix: "Look at the server's log for what it issued, and at the device's for why it will not do.",
+  },
+  "pull/timeout": {
+    cause: "The device was not enrolled in time.",
+    fix: "Run it again, with a longer --wait: nothing that was begun is lost.",
+  },
   "tls/alert": {
     cause: "The other side refused the TLS handshake or closed it with an alert.",
     fix: "The alert names the reason; compare suites, certificates and trust on both sides.",
@@ -53,6 +77,10 @@ export const errorCodes = {
   "trust/refused": {
     cause: "A certificate, key or token was not accepted.",
     fix: "Enrol with the right authority, or add it to the trusted authorities.",
+  },
+  "trust/counterfeit": {
+    cause: "A device is not the one that its maker's certificate says.",
+    fix: "Take it off the network and compare type plate, certificate and both values; its key may be another device's.",
   },
   "trust/privilege": {
     cause: "The device refuses this without the needed rights.",
@@ -145,7 +173,7 @@ export abstract class StackError<C extends ErrorCode = ErrorCode> extends Error 
 export class WireError extends StackError<Under<"wire">> {}
 
 /** The peer refused us. */
-export class PeerError extends StackError<Under<"cip"> | Under<"encap"> | Under<"tls">> {}
+export class PeerError extends StackError<Under<"cip"> | Under<"encap"> | Under<"pull"> | Under<"tls">> {}
 
 /** A certificate, key, token or role is not accepted; the operator must act. */
 export class TrustError extends StackError<Under<"trust">> {}
