@@ -155,7 +155,8 @@ async function replace(path: string, data: string | Uint8Array, mode: number, ke
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Has the names in a folder on disk. */
+export async function syncFolder(folder: string): Promise<void> {
   // Windows cannot open a folder; its file systems order renames themselves.
   if (process.platform === "win32") return;
   const handle = await open(folder, "r");

@@ -2,8 +2,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "./atomic-file.ts";
 import { openCa, type CaOptions, type CertificateAuthority } from "./ca.ts";
-import { makeCaFolders, readIndex, readTierKey, rowOf, writeIndex, writeTier } from "./ca-store.ts";
-import { toPem, type Certificate } from "./certificate.ts";
+import { firstTiers, rowOf } from "./ca-index.ts";
+import { createLedger, openLedger } from "./ca-ledger.ts";
+import { makeCaFolders, readTierKey, writeTier, writeTierCertificate } from "./ca-store.ts";
+import type { Certificate } from "./certificate.ts";
 import { createCsr, parseCsr, type CertificateRequest } from "./csr.ts";
 import { TrustError, UsageError } from "./errors.ts";
 import { makeKeyPair, samePublicKey, writeKeyFile } from "./keys.ts";
@@ -30,7 +32,7 @@ export async function requestOfflineCa(folder: string, options: OfflineCaOptions
     throw new UsageError("usage/argument", "the name of the authority must have 1 to 48 characters");
   await makeCaFolders(folder);
   return await withLock(folder, pause, async () => {
-    if ((await readIndex(folder)) !== undefined)
+    if ((await openLedger(folder)) !== undefined)
       throw new UsageError("usage/ca-exists", `'${folder}' holds an authority already`, { facts: { folder } });
     const begun = await readRequest(folder);
     if (begun !== undefined) return begun;
@@ -60,14 +62,14 @@ export async function importOfflineCa(
 ): Promise<CertificateAuthority> {
   await makeCaFolders(folder);
   await withLock(folder, options.pause, async () => {
-    if ((await readIndex(folder)) !== undefined)
+    if ((await openLedger(folder)) !== undefined)
       throw new UsageError("usage/ca-exists", `'${folder}' holds an authority already`, { facts: { folder } });
     const request = await readRequest(folder);
     if (request === undefined)
       throw new UsageError("usage/ca-missing", `no certificate was requested in '${folder}'`, {
         fix: "Begin with 'cipsec ca init --offline'.",
       });
-    const key = await readTierKey(folder, "issuing", options.passphrase);
+    const key = await readTierKey(folder, "issuing", firstTiers.issuing, options.passphrase);
     const issuing = certificates.find(({ publicKey }) => samePublicKey(publicKey, request.publicKey));
     if (issuing === undefined)
       throw new TrustError("trust/key-mismatch", "none of the certificates is for the key of the request");
@@ -82,10 +84,11 @@ export async function importOfflineCa(
           fix: "Have it issued with CA true and keyCertSign, directly by the root, and give the root's certificate too.",
         },
       );
-    await writeTier(folder, "issuing", issuing, key, options.passphrase);
-    await writeFileAtomic(join(folder, "root.cert.pem"), toPem(root), { mode: 0o644 });
+    await writeTier(folder, "issuing", firstTiers.issuing, { certificate: issuing, key }, options.passphrase);
+    await writeTierCertificate(folder, "root", firstTiers.root, root);
     const name = request.subject.organization ?? "";
-    await writeIndex(folder, { name, crlNumber: 0, issued: [rowOf(issuing, "issuing-ca")] });
+    const issued = [rowOf(issuing, "issuing-ca")];
+    await createLedger(folder, { name, crlNumber: 0, tiers: firstTiers, change: undefined, issued });
   });
   return await openCa(folder, options);
 }

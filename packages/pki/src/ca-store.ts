@@ -1,37 +1,14 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { KeyObject } from "node:crypto";
-import { makePrivateFolder, readChecked, writeChecked, writeFileAtomic } from "./atomic-file.ts";
-import { parseCertificate, toPem, type Certificate } from "./certificate.ts";
-import { revocationReasons, type RevocationReason } from "./crl.ts";
-import { StateError, systemCode, UsageError } from "./errors.ts";
+import { makePrivateFolder, writeFileAtomic } from "./atomic-file.ts";
+import { parseCertificate, parseCertificates, toPem, type Certificate } from "./certificate.ts";
+import { StateError, systemCode } from "./errors.ts";
 import { readKeyFile, writeKeyFile } from "./keys.ts";
-
-/** What a certificate was issued for. */
-export type Profile = "device" | "tool" | "user" | "vendor-device";
-
-/** One issued certificate in the index. Times are ISO 8601. */
-export interface IndexRow {
-  readonly serial: string;
-  readonly profile: Profile | "issuing-ca";
-  readonly subject: string;
-  readonly notBefore: string;
-  readonly notAfter: string;
-  readonly sha256: string;
-  readonly revoked?: { readonly at: string; readonly reason: RevocationReason };
-}
-
-/** What an authority remembers: every certificate it signed, and the number of its last revocation list. */
-export interface CaIndex {
-  readonly name: string;
-  readonly crlNumber: number;
-  readonly issued: readonly IndexRow[];
-}
 
 /** The two authorities of a plant. */
 export type Tier = "root" | "issuing";
-
-const format = { format: "ca-index", version: 1 } as const;
 
 /** Every certificate of the index has its own file, so that the index stays small. */
 const issuedFolder = "issued";
@@ -50,39 +27,71 @@ export async function sweep(folder: string): Promise<void> {
   }
 }
 
-/** Reads the index, or nothing when there is no authority in the folder. */
-export async function readIndex(
-  folder: string,
-): Promise<{ readonly index: CaIndex; readonly recovered: boolean } | undefined> {
-  const stored = await readChecked(join(folder, "index"), { ...format, parse: parseIndex });
-  return stored === undefined ? undefined : { index: stored.value, recovered: stored.generation === "previous" };
-}
-
-/** Stores the index, durably. */
-export async function writeIndex(folder: string, index: CaIndex): Promise<void> {
-  await writeChecked(join(folder, "index"), format, index);
-}
-
-/** Stores the key, then the certificate of a tier. */
+/** Stores the key, then the certificate of a tier. @param number Of the key pair. */
 export async function writeTier(
   folder: string,
   tier: Tier,
-  certificate: Certificate,
-  key: KeyObject,
+  number: number,
+  { certificate, key }: { readonly certificate: Certificate; readonly key: KeyObject },
   passphrase?: string,
 ): Promise<void> {
-  await writeKeyFile(join(folder, `${tier}.key.pem`), key, passphrase);
-  await writeFileAtomic(join(folder, `${tier}.cert.pem`), toPem(certificate), { mode: 0o644 });
+  await writeKeyFile(tierPath(folder, tier, number, "key"), key, passphrase);
+  await writeTierCertificate(folder, tier, number, certificate);
+}
+
+/** Stores the certificate of a tier whose key is elsewhere, or here already. */
+export async function writeTierCertificate(
+  folder: string,
+  tier: Tier,
+  number: number,
+  certificate: Certificate,
+): Promise<void> {
+  await writeFileAtomic(tierPath(folder, tier, number, "cert"), toPem(certificate), { mode: 0o644 });
 }
 
 /** Reads the certificate of a tier. */
-export async function readTierCertificate(folder: string, tier: Tier): Promise<Certificate> {
-  return await readCertificate(join(folder, `${tier}.cert.pem`));
+export async function readTierCertificate(folder: string, tier: Tier, number: number): Promise<Certificate> {
+  return await readCertificate(tierPath(folder, tier, number, "cert"));
 }
 
 /** Reads the private key of a tier. */
-export async function readTierKey(folder: string, tier: Tier, passphrase: string | undefined): Promise<KeyObject> {
-  return await readKeyFile(join(folder, `${tier}.key.pem`), passphrase === undefined ? {} : { passphrase });
+export async function readTierKey(
+  folder: string,
+  tier: Tier,
+  number: number,
+  passphrase: string | undefined,
+): Promise<KeyObject> {
+  return await readKeyFile(tierPath(folder, tier, number, "key"), passphrase === undefined ? {} : { passphrase });
+}
+
+/** Whether the private key of a tier is in this folder; the root's may be another organisation's. */
+export function hasTierKey(folder: string, tier: Tier, number: number): boolean {
+  return existsSync(tierPath(folder, tier, number, "key"));
+}
+
+/** Deletes a private key that nothing is signed with any more. */
+export async function removeTierKey(folder: string, tier: Tier, number: number): Promise<void> {
+  await rm(tierPath(folder, tier, number, "key"), { force: true });
+}
+
+/** Stores the certificates that link two roots. @param number Of the newer root. */
+export async function writeLinks(folder: string, number: number, links: readonly Certificate[]): Promise<void> {
+  await writeFileAtomic(join(folder, `links-${number}.pem`), toPem(links), { mode: 0o644 });
+}
+
+/** Reads the certificates that link two roots: the old root's key by the new root, then the new root's by the old. */
+export async function readLinks(folder: string, number: number): Promise<readonly Certificate[]> {
+  const path = join(folder, `links-${number}.pem`);
+  try {
+    return parseCertificates(await readFile(path));
+  } catch (error) {
+    throw new StateError("state/corrupt", `'${path}' cannot be read`, { facts: { path }, cause: error });
+  }
+}
+
+/** The first pair's files have no number: they are older than the others. */
+function tierPath(folder: string, tier: Tier, number: number, what: "key" | "cert"): string {
+  return join(folder, `${tier}${number === 1 ? "" : `-${number}`}.${what}.pem`);
 }
 
 /** Keeps a copy of an issued certificate beside the index. */
@@ -96,25 +105,14 @@ export async function readIssued(folder: string, serialHex: string): Promise<Cer
 }
 
 /** The certificates that are kept but not in the index: what a lost generation of it alone knew. */
-export async function readUnlisted(folder: string, index: CaIndex): Promise<readonly Certificate[]> {
-  const listed = new Set(index.issued.map(({ serial }) => `${serial}.pem`));
+export async function readUnlisted(
+  folder: string,
+  listed: ReadonlyMap<string, unknown>,
+): Promise<readonly Certificate[]> {
   const names = (await readdir(join(folder, issuedFolder))).filter(
-    (name) => /^[0-9a-f]+\.pem$/.test(name) && !listed.has(name),
+    (name) => /^[0-9a-f]+\.pem$/.test(name) && !listed.has(name.slice(0, -4)),
   );
   return await Promise.all(names.map(async (name) => await readCertificate(join(folder, issuedFolder, name))));
-}
-
-/** The row of a certificate. */
-export function rowOf(certificate: Certificate, profile: IndexRow["profile"]): IndexRow {
-  const { serialHex, subject, notBefore, notAfter, sha256 } = certificate.facts;
-  return {
-    serial: serialHex,
-    profile,
-    subject,
-    notBefore: notBefore.toISOString(),
-    notAfter: notAfter.toISOString(),
-    sha256,
-  };
 }
 
 async function readCertificate(path: string): Promise<Certificate> {
@@ -132,63 +130,4 @@ async function readCertificate(path: string): Promise<Certificate> {
   } catch (error) {
     throw new StateError("state/corrupt", `'${path}' does not hold a certificate`, { facts: { path }, cause: error });
   }
-}
-
-const profiles: readonly string[] = [
-  "device",
-  "tool",
-  "user",
-  "vendor-device",
-  "issuing-ca",
-] satisfies readonly IndexRow["profile"][];
-
-function parseIndex(value: unknown): CaIndex {
-  const { name, crlNumber, issued } = fields(value);
-  if (
-    typeof name !== "string" ||
-    typeof crlNumber !== "number" ||
-    !Number.isSafeInteger(crlNumber) ||
-    !Array.isArray(issued)
-  )
-    throw notAnIndex();
-  return { name, crlNumber, issued: issued.map(parseRow) };
-}
-
-function parseRow(value: unknown): IndexRow {
-  const { serial, profile, subject, notBefore, notAfter, sha256, revoked } = fields(value);
-  if (
-    !isText(serial) ||
-    !isProfile(profile) ||
-    !isText(subject) ||
-    !isText(notBefore) ||
-    !isText(notAfter) ||
-    !isText(sha256)
-  )
-    throw notAnIndex();
-  const row = { serial, profile, subject, notBefore, notAfter, sha256 };
-  if (revoked === undefined) return row;
-  const { at, reason } = fields(revoked);
-  if (!isText(at) || !isReason(reason)) throw notAnIndex();
-  return { ...row, revoked: { at, reason } };
-}
-
-function fields(value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null) throw notAnIndex();
-  return Object.fromEntries(Object.entries(value));
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string";
-}
-
-function isProfile(value: unknown): value is IndexRow["profile"] {
-  return isText(value) && profiles.includes(value);
-}
-
-function isReason(value: unknown): value is RevocationReason {
-  return isText(value) && Object.hasOwn(revocationReasons, value);
-}
-
-function notAnIndex(): UsageError {
-  return new UsageError("usage/file", "the index of the certificate authority has an unknown shape");
 }

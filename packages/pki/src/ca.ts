@@ -2,28 +2,34 @@ import type { KeyObject } from "node:crypto";
 import { pkcs7ToPem, writePkcs7 } from "./pkcs7.ts";
 import { toPem, type Certificate } from "./certificate.ts";
 import {
+  firstTiers,
+  isSignedByTier,
+  rowOf,
+  type IndexRow,
+  type LiveIndex,
+  type Profile,
+  type Tiers,
+} from "./ca-index.ts";
+import { createLedger, openLedger } from "./ca-ledger.ts";
+import {
   makeCaFolders,
-  readIndex,
   readIssued,
   readTierCertificate,
   readTierKey,
+  hasTierKey,
   readUnlisted,
-  rowOf,
   sweep,
-  writeIndex,
   writeIssued,
   writeTier,
-  type CaIndex,
-  type IndexRow,
-  type Profile,
   type Tier,
 } from "./ca-store.ts";
+import { anchorsOf, bundleOf, chainAbove, openTiers, publishedOf, type AuthorityCertificates } from "./ca-tiers.ts";
 import { createCrl, type Crl, type RevocationReason } from "./crl.ts";
 import type { CertificateRequest } from "./csr.ts";
 import { TrustError, UsageError } from "./errors.ts";
 import { makeKeyPair, samePublicKey } from "./keys.ts";
 import { withLock, type Pause } from "./lock.ts";
-import { dayMs, makeCertificate, randomSerial, validity, type Usage } from "./make-certificate.ts";
+import { checkDays, dayMs, makeCertificate, randomSerial, validity, type Usage } from "./make-certificate.ts";
 import { printable, type AlternativeNamesInput, type Subject } from "./names.ts";
 import { defaultStrength, keyFacts, keyWeakness } from "./strength.ts";
 
@@ -78,8 +84,11 @@ export interface IssuedEntry extends IndexRow {
 
 /** What {@link CertificateAuthority.export} hands out. */
 export interface ExportChoice {
-  /** `anchors`: what peers are told to trust (root, then issuing); `chain`: what a leaf needs beside it (issuing). */
-  readonly what: "anchors" | "chain";
+  /**
+   * `anchors`: what peers are told to trust (root, then issuing, during a change the others too); `chain`: what a leaf needs beside
+   * it (issuing); `published`: all that an EST server hands out.
+   */
+  readonly what: "anchors" | "chain" | "published";
   readonly as: "pem" | "pkcs7" | "pkcs7-pem";
 }
 
@@ -87,10 +96,20 @@ export interface ExportChoice {
 export interface CertificateAuthority {
   readonly folder: string;
   readonly name: string;
+  /** The root above {@link CertificateAuthority.issuing}. */
   readonly root: Certificate;
+  /** The authority that issues. A change of authority by another process shows after {@link CertificateAuthority.refresh} and every other call. */
   readonly issuing: Certificate;
+  /** All that are in service: during a change of authority there are two of a kind. */
+  readonly inService: AuthorityCertificates;
+  /** What tools and devices of the plant have to trust now. */
+  readonly anchors: readonly Certificate[];
+  /** What a device keeps as the authority of its certificate: issuing authority first. */
+  readonly bundle: readonly Certificate[];
   /** The index had to be taken from its previous generation; what that lacked was put back from the kept copies. */
   readonly recovered: boolean;
+  /** Takes in what other processes have changed. */
+  refresh(): Promise<void>;
   /**
    * Issues a certificate. Its serial number is in the index on disk before this returns.
    *
@@ -107,6 +126,13 @@ export interface CertificateAuthority {
   crl(days?: number): Promise<Crl>;
   /** Makes the root's revocation list, which covers the issuing authority; default for 90 days. */
   rootCrl(days?: number): Promise<Crl>;
+  /**
+   * Makes the lists that a device needs: one of each issuing authority in service, and the root's where that has revoked an
+   * issuing authority. Default for 7 days, the root's for 90.
+   */
+  crls(days?: number): Promise<readonly Crl[]>;
+  /** What the authority knows of one certificate. */
+  find(serialHex: string): Promise<IssuedEntry | undefined>;
   list(): Promise<readonly IssuedEntry[]>;
   /** The kept copy of an issued certificate. */
   certificate(serialHex: string): Promise<Certificate>;
@@ -133,7 +159,7 @@ export async function initCa(folder: string, options: CaInitOptions): Promise<Ce
   checkDays(issuingDays);
   await makeCaFolders(folder);
   await withLock(folder, pause, async () => {
-    if ((await readIndex(folder)) !== undefined)
+    if ((await openLedger(folder)) !== undefined)
       throw new UsageError("usage/ca-exists", `'${folder}' holds an authority already`, { facts: { folder } });
     const [rootKeys, issuingKeys] = await Promise.all([makeKeyPair(), makeKeyPair()]);
     const root = await makeCertificate({
@@ -155,10 +181,23 @@ export async function initCa(folder: string, options: CaInitOptions): Promise<Ce
       issuer: root,
       issuerKey: rootKeys.privateKey,
     });
-    await writeTier(folder, "root", root, rootKeys.privateKey, passphrase);
-    await writeTier(folder, "issuing", issuing, issuingKeys.privateKey, passphrase);
+    const made = { certificate: root, key: rootKeys.privateKey };
+    await writeTier(folder, "root", firstTiers.root, made, passphrase);
+    await writeTier(
+      folder,
+      "issuing",
+      firstTiers.issuing,
+      { certificate: issuing, key: issuingKeys.privateKey },
+      passphrase,
+    );
     // Last: without an index there is no authority.
-    await writeIndex(folder, { name, crlNumber: 0, issued: [rowOf(issuing, "issuing-ca")] });
+    await createLedger(folder, {
+      name,
+      crlNumber: 0,
+      tiers: firstTiers,
+      change: undefined,
+      issued: [rowOf(issuing, "issuing-ca")],
+    });
   });
   return await openCa(folder, options);
 }
@@ -169,108 +208,152 @@ export async function initCa(folder: string, options: CaInitOptions): Promise<Ce
  * @throws {UsageError} `usage/ca-missing`, `usage/key` for a wrong passphrase; {@link StateError} `state/corrupt`
  */
 export async function openCa(folder: string, { now, passphrase, pause }: CaOptions): Promise<CertificateAuthority> {
-  const first = await readIndex(folder);
-  if (first === undefined)
+  const ledger = await openLedger(folder);
+  if (ledger === undefined)
     throw new UsageError("usage/ca-missing", `'${folder}' holds no certificate authority`, { facts: { folder } });
-  const [root, issuing] = await Promise.all([
-    readTierCertificate(folder, "root"),
-    readTierCertificate(folder, "issuing"),
-  ]);
-  const issuingKey = await readTierKey(folder, "issuing", passphrase);
-  if (!samePublicKey(issuingKey, issuing.publicKey)) {
-    throw new TrustError("trust/key-mismatch", `the issuing key in '${folder}' does not belong to its certificate`, {
-      facts: { folder },
-    });
-  }
-  if (first.recovered) await withLock(folder, pause, async () => await restore(folder));
+  const recovered = ledger.damaged;
+  let open = await openTiers(folder, ledger.index, passphrase);
   let swept = false;
 
-  const change = async <T>(work: (index: CaIndex) => Promise<T>): Promise<T> =>
+  /** Reads the authorities again where the index names others. */
+  const follow = async (): Promise<void> => {
+    const { tiers, change } = ledger.index;
+    const isSame = JSON.stringify([tiers, change]) === JSON.stringify([open.tiers, open.change]);
+    if (!isSame) open = await openTiers(folder, ledger.index, passphrase);
+  };
+
+  const look = async (): Promise<LiveIndex> => {
+    await ledger.refresh();
+    await follow();
+    return ledger.index;
+  };
+
+  const change = async <T>(work: (index: LiveIndex) => Promise<T>): Promise<T> =>
     await withLock(folder, pause, async () => {
+      await ledger.refresh();
       if (!swept) await sweep(folder);
       swept = true;
-      return await work(await loadIndex(folder));
+      if (ledger.damaged) {
+        const rows = await lostRows(folder, ledger.index);
+        await ledger.repair(rows.map((row) => ({ op: "issued", row })));
+      }
+      await follow();
+      return await work(ledger.index);
     });
+  if (recovered) await change(() => Promise.resolve());
 
-  const makeList = async (tier: Tier, days: number): Promise<Crl> => {
-    checkDays(days);
-    const issuerKey = tier === "issuing" ? issuingKey : await readTierKey(folder, "root", passphrase);
-    return await change(async (index) => {
-      const number = index.crlNumber + 1;
-      const rows = index.issued.filter(({ profile }) => (profile === "issuing-ca") === (tier === "root"));
-      const thisUpdate = validity(now(), 0).notAfter;
-      const entries = rows.flatMap(({ serial, revoked }) =>
-        revoked === undefined ? [] : [{ serialHex: serial, revokedAt: new Date(revoked.at), reason: revoked.reason }],
-      );
-      await writeIndex(folder, { ...index, crlNumber: number });
-      return await createCrl({
-        issuer: tier === "issuing" ? issuing : root,
-        issuerKey,
-        number,
-        thisUpdate,
-        nextUpdate: new Date(thisUpdate.getTime() + days * dayMs),
-        entries,
-      });
-    });
+  const makeList = async (tier: Tier, numbers: Tiers, days: number): Promise<Crl> => {
+    const number = ledger.index.crlNumber + 1;
+    const thisUpdate = validity(now(), 0).notAfter;
+    const entries = [...ledger.index.rows.values()].flatMap((row) =>
+      row.revoked === undefined || !isSignedByTier(row, tier, numbers[tier])
+        ? []
+        : [{ serialHex: row.serial, revokedAt: new Date(row.revoked.at), reason: row.revoked.reason }],
+    );
+    const issuer = await readTierCertificate(folder, tier, numbers[tier]);
+    const issuerKey = await readTierKey(folder, tier, numbers[tier], passphrase);
+    await ledger.append([{ op: "crl", number }]);
+    const nextUpdate = new Date(thisUpdate.getTime() + days * dayMs);
+    return await createCrl({ issuer, issuerKey, number, thisUpdate, nextUpdate, entries });
   };
 
   return {
     folder,
-    name: first.index.name,
-    root,
-    issuing,
-    recovered: first.recovered,
+    name: ledger.index.name,
+    get root() {
+      return open.root;
+    },
+    get issuing() {
+      return open.issuing;
+    },
+    get inService() {
+      return open;
+    },
+    get anchors() {
+      return anchorsOf(open);
+    },
+    get bundle() {
+      return bundleOf(open);
+    },
+    recovered,
+    async refresh() {
+      await look();
+    },
     async issue(request) {
-      const wish = settle(request, now(), issuing);
-      return await change(async (index) => {
+      return await change(async () => {
         const certificate = await makeCertificate({
-          ...wish,
+          ...settle(request, now(), open.issuing),
           serialHex: randomSerial(),
-          issuer: issuing,
-          issuerKey: issuingKey,
+          issuer: open.issuing,
+          issuerKey: open.issuingKey,
         });
         await writeIssued(folder, certificate);
-        await writeIndex(folder, { ...index, issued: [...index.issued, rowOf(certificate, request.profile)] });
-        const chain = [certificate, issuing];
+        await ledger.append([{ op: "issued", row: rowOf(certificate, request.profile, open.tiers.issuing) }]);
+        const chain = [certificate, ...chainAbove(open)];
         return { certificate, chain, pem: toPem(certificate), chainPem: toPem(chain) };
       });
     },
     async revoke(serialHex, reason = "unspecified") {
       return await change(async (index) => {
-        const wanted = cleanSerial(serialHex);
-        const row = index.issued.find(({ serial }) => serial === wanted);
+        const serial = cleanSerial(serialHex);
+        const row = index.rows.get(serial);
         if (row === undefined) throw unknownSerial(serialHex);
         if (row.revoked !== undefined) return row;
-        const revoked: IndexRow = { ...row, revoked: { at: validity(now(), 0).notAfter.toISOString(), reason } };
-        const next = { ...index, issued: index.issued.map((other) => (other === row ? revoked : other)) };
-        // Twice, so that both generations know it: a damaged file must not bring a revoked certificate back.
-        await writeIndex(folder, next);
-        await writeIndex(folder, next);
-        return revoked;
+        const record = { op: "revoked", serial, at: validity(now(), 0).notAfter.toISOString(), reason } as const;
+        // Twice, as a damaged line must not bring a revoked certificate back.
+        await ledger.append([record, record]);
+        return index.rows.get(serial) ?? row;
       });
     },
-    crl: async (days = 7) => await makeList("issuing", days),
-    rootCrl: async (days = 90) => await makeList("root", days),
+    async crl(days = 7) {
+      checkDays(days);
+      return await change(async ({ tiers }) => await makeList("issuing", tiers, days));
+    },
+    async rootCrl(days = 90) {
+      checkDays(days);
+      return await change(async ({ tiers }) => await makeList("root", tiers, days));
+    },
+    async crls(days = 7) {
+      checkDays(days);
+      return await change(async ({ tiers, change: under, rows }) => {
+        const lists = [await makeList("issuing", tiers, days)];
+        if (under !== undefined) lists.push(await makeList("issuing", under.other, days));
+        const isRevoked = [...rows.values()].some(
+          (row) => row.revoked !== undefined && isSignedByTier(row, "root", tiers.root),
+        );
+        if (isRevoked && hasTierKey(folder, "root", tiers.root))
+          lists.push(await makeList("root", tiers, Math.max(days, 90)));
+        return lists;
+      });
+    },
+    async find(serialHex) {
+      const row = (await look()).rows.get(cleanSerial(serialHex));
+      return row === undefined ? undefined : entryOf(row, now());
+    },
     async list() {
-      const time = now().getTime();
-      return (await loadIndex(folder)).issued.map((row) => ({
-        ...row,
-        status: row.revoked !== undefined ? "revoked" : Date.parse(row.notAfter) < time ? "expired" : "good",
-      }));
+      const time = now();
+      return [...(await look()).rows.values()].map((row) => entryOf(row, time));
     },
     async certificate(serialHex) {
       const wanted = cleanSerial(serialHex);
-      if (wanted === issuing.facts.serialHex) return issuing;
-      if (!(await loadIndex(folder)).issued.some(({ serial }) => serial === wanted)) throw unknownSerial(serialHex);
-      return await readIssued(folder, wanted);
+      const row = (await look()).rows.get(wanted);
+      if (row === undefined) throw unknownSerial(serialHex);
+      const known = anchorsOf(open).find(({ facts }) => facts.serialHex === wanted);
+      return known ?? (await readIssued(folder, wanted));
     },
     export({ what, as } = { what: "anchors", as: "pem" }) {
-      const certificates = what === "anchors" ? [root, issuing] : [issuing];
+      const certificates = { anchors: anchorsOf, chain: chainAbove, published: publishedOf }[what](open);
       if (as === "pem") return toPem(certificates);
       const der = writePkcs7({ certificates: certificates.map((c) => c.der) });
       return as === "pkcs7" ? der : pkcs7ToPem(der);
     },
   };
+}
+
+/** A row with its state at a time. */
+export function entryOf(row: IndexRow, time: Date): IssuedEntry {
+  const isOver = Date.parse(row.notAfter) < time.getTime();
+  return { ...row, status: row.revoked !== undefined ? "revoked" : isOver ? "expired" : "good" };
 }
 
 /** Checks what is asked for and fills in the rest; the lock is not held yet. */
@@ -311,27 +394,17 @@ function settle(
   };
 }
 
-async function loadIndex(folder: string): Promise<CaIndex> {
-  const stored = await readIndex(folder);
-  if (stored === undefined)
-    throw new UsageError("usage/ca-missing", `'${folder}' holds no certificate authority any more`, {
-      facts: { folder },
-    });
-  return stored.index;
-}
-
-/** Puts back what the lost generation of the index alone knew; the profile of such a certificate shows in its usage. */
-async function restore(folder: string): Promise<void> {
-  const index = await loadIndex(folder);
-  const rows = (await readUnlisted(folder, index)).map((certificate) =>
-    rowOf(certificate, certificate.facts.extendedKeyUsage?.length === 1 ? "tool" : "device"),
+/** What unreadable lines alone knew, as the kept copies say it; the profile of such a certificate shows in its usage. */
+async function lostRows(folder: string, { rows, tiers, change }: LiveIndex): Promise<readonly IndexRow[]> {
+  const numbers = [tiers.issuing, ...(change === undefined ? [] : [change.other.issuing])];
+  const issuers = await Promise.all(
+    numbers.map(async (number) => ({ number, certificate: await readTierCertificate(folder, "issuing", number) })),
   );
-  await writeIndex(folder, { ...index, issued: [...index.issued, ...rows] });
-}
-
-function checkDays(days: number): void {
-  if (!Number.isInteger(days) || days < 1 || days > 36_500)
-    throw new UsageError("usage/argument", `${days} days: give a whole number from 1 to 36500`, { facts: { days } });
+  return (await readUnlisted(folder, rows)).map((certificate) => {
+    const { authorityKeyId } = certificate.constraints;
+    const by = issuers.find((issuer) => issuer.certificate.constraints.subjectKeyId === authorityKeyId)?.number;
+    return rowOf(certificate, certificate.facts.extendedKeyUsage?.length === 1 ? "tool" : "device", by);
+  });
 }
 
 function cleanSerial(text: string): string {

@@ -1,5 +1,7 @@
 import { generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
 import { parseCertificate, type Certificate } from "./certificate.ts";
+import { firstTiers } from "./ca-index.ts";
+import { openLedger } from "./ca-ledger.ts";
 import { readTierCertificate, readTierKey } from "./ca-store.ts";
 import { createCrl, type Crl } from "./crl.ts";
 import { makeKeyPair } from "./keys.ts";
@@ -53,11 +55,12 @@ export interface FlawedSigner {
  * @throws {UsageError} `usage/key`, {@link StateError} `state/corrupt`
  */
 export async function flawedSigner(folder: string, passphrase?: string): Promise<FlawedSigner> {
+  const tiers = (await openLedger(folder))?.index.tiers ?? firstTiers;
   const [root, issuing] = await Promise.all([
-    readTierCertificate(folder, "root"),
-    readTierCertificate(folder, "issuing"),
+    readTierCertificate(folder, "root", tiers.root),
+    readTierCertificate(folder, "issuing", tiers.issuing),
   ]);
-  const authorityKey = await readTierKey(folder, "issuing", passphrase);
+  const authorityKey = await readTierKey(folder, "issuing", tiers.issuing, passphrase);
   return {
     root,
     issuing,

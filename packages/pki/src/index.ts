@@ -12,7 +12,8 @@ export type {
 } from "./ca.ts";
 export { importOfflineCa, requestOfflineCa } from "./ca-offline.ts";
 export type { OfflineCaOptions } from "./ca-offline.ts";
-export type { IndexRow, Profile } from "./ca-store.ts";
+export type { IndexRow, Profile, TierChange } from "./ca-index.ts";
+export type { AuthorityCertificates, TierPair } from "./ca-tiers.ts";
 export {
   certificateSubject,
   maxBundleCertificates,

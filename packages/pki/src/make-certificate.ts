@@ -12,6 +12,7 @@ import {
 } from "./x509.ts";
 import { keyUsageFlags, parseCertificate, type Certificate } from "./certificate.ts";
 import { readElement, readElements } from "./der.ts";
+import { UsageError } from "./errors.ts";
 import {
   alternativeNamesExtension,
   checkAlternativeNames,
@@ -85,6 +86,12 @@ export function validity(
     notBefore: new Date(Math.max(second - backdateMs, from)),
     notAfter: new Date(Math.min(second + days * dayMs, until)),
   };
+}
+
+/** @throws {UsageError} `usage/argument` for days that no certificate or list has. */
+export function checkDays(days: number): void {
+  if (!Number.isInteger(days) || days < 1 || days > 36_500)
+    throw new UsageError("usage/argument", `${days} days: give a whole number from 1 to 36500`, { facts: { days } });
 }
 
 /**

@@ -110,7 +110,7 @@ describe("making", () => {
   test("what a crash left of an unfinished one is made anew", async () => {
     const half = join(base, "half");
     await initCa(half, { name: "Half", now });
-    rmSync(join(half, "index"));
+    for (const name of ["index", "index.previous"]) rmSync(join(half, name));
     writeFileSync(join(half, "x.1-aa.tmp"), "");
     await expect(openCa(half, { now })).rejects.toMatchObject({ code: "usage/ca-missing" });
     const again = await initCa(half, { name: "Half", now });

@@ -2,7 +2,8 @@ import type { CertificateAuthority } from "../ca.ts";
 import type { Certificate } from "../certificate.ts";
 import type { CertificateRequest } from "../csr.ts";
 import type { AlternativeNames, Subject } from "../names.ts";
-import type { Profile } from "../ca-store.ts";
+import type { Profile } from "../ca-index.ts";
+import { publishedOf } from "../ca-tiers.ts";
 
 /** What an EST server has an authority sign. */
 export interface EstIssue {
@@ -35,7 +36,10 @@ export function localAuthority(
   { rollover = [] }: { readonly rollover?: readonly Certificate[] } = {},
 ): EstAuthority {
   return {
-    caCertificates: () => Promise.resolve([ca.root, ca.issuing, ...rollover]),
+    async caCertificates() {
+      await ca.refresh();
+      return [...publishedOf(ca.inService), ...rollover];
+    },
     async issue({ request, profile, subject, san, days }) {
       const { chain } = await ca.issue({
         profile,
@@ -47,8 +51,7 @@ export function localAuthority(
       return { status: "issued", chain };
     },
     async isRevoked({ facts }) {
-      const row = (await ca.list()).find(({ serial }) => serial === facts.serialHex);
-      return row?.status === "revoked";
+      return (await ca.find(facts.serialHex))?.status === "revoked";
     },
     async supersede(serialHex) {
       await ca.revoke(serialHex, "superseded");

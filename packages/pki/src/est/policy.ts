@@ -1,5 +1,5 @@
 import { certificateSubject, type Certificate } from "../certificate.ts";
-import type { Profile } from "../ca-store.ts";
+import type { Profile } from "../ca-index.ts";
 import type { CertificateRequest } from "../csr.ts";
 import type { KeyKind } from "../keys.ts";
 import type { AlternativeNames, Subject } from "../names.ts";

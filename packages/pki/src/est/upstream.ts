@@ -1,17 +1,10 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { CaOptions, CertificateAuthority } from "../ca.ts";
-import {
-  makeCaFolders,
-  readIndex,
-  readIssued,
-  rowOf,
-  writeIndex,
-  writeIssued,
-  type CaIndex,
-  type Profile,
-} from "../ca-store.ts";
+import { entryOf, type CaOptions, type CertificateAuthority, type IssuedEntry } from "../ca.ts";
+import { firstTiers, rowOf, type CaRecord } from "../ca-index.ts";
+import { createLedger, openLedger } from "../ca-ledger.ts";
+import { makeCaFolders, readIssued, writeIssued } from "../ca-store.ts";
 import { readChecked, writeChecked, writeFileAtomic } from "../atomic-file.ts";
 import { parseCertificates, toPem, type Certificate } from "../certificate.ts";
 import { parseCrls, type Crl } from "../crl.ts";
@@ -81,13 +74,13 @@ export async function initUpstreamCa(
   const { name, url, authorities, registrar } = settings;
   await makeCaFolders(folder);
   await withLock(folder, options.pause, async () => {
-    if ((await readIndex(folder)) !== undefined)
+    if ((await openLedger(folder)) !== undefined)
       throw new UsageError("usage/ca-exists", `'${folder}' holds an authority already`, { facts: { folder } });
     await writeKeyFile(join(folder, "registrar.key.pem"), registrar.key, options.passphrase);
     await writeFileAtomic(join(folder, "registrar.cert.pem"), toPem(registrar.chain));
     await writeChecked(join(folder, "upstream"), format, { name, url, authorities: toPem(authorities) });
     // Last: without an index there is no authority.
-    await writeIndex(folder, { name, crlNumber: 0, issued: [] });
+    await createLedger(folder, { name, crlNumber: 0, tiers: firstTiers, change: undefined, issued: [] });
   });
   return await openUpstreamCa(folder, options);
 }
@@ -151,13 +144,30 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
     new UsageError("usage/argument", `${what} is the task of the authority above, ${url}`, {
       fix: "Ask its operator; a revocation list from there is taken in with 'cipsec ca crl --import FILE'.",
     });
-  const index = async (): Promise<CaIndex> => (await readIndex(folder))?.index ?? { name, crlNumber: 0, issued: [] };
+  const ledger = await openLedger(folder);
+  if (ledger === undefined)
+    throw new UsageError("usage/ca-missing", `'${folder}' holds no certificate authority`, { facts: { folder } });
+  const recovered = ledger.damaged;
+  const keep = async (record: () => Promise<CaRecord>): Promise<void> =>
+    await withLock(folder, pause, async () => {
+      await ledger.refresh();
+      if (ledger.damaged) await ledger.repair([]);
+      await ledger.append([await record()]);
+    });
+  const entries = async (): Promise<readonly IssuedEntry[]> => {
+    await ledger.refresh();
+    return [...ledger.index.rows.values()].map((row) => entryOf(row, now()));
+  };
   return {
     folder,
     name,
     root,
     issuing,
-    recovered: false,
+    recovered,
+    inService: { root, issuing, change: undefined, other: undefined, oldWithNew: undefined, newWithOld: undefined },
+    anchors: authorities,
+    bundle: [...intermediates, ...anchors],
+    refresh: () => Promise.resolve(),
     async issue({ csr, subject, san, profile }) {
       if (csr === undefined)
         throw new UsageError("usage/argument", `the authority above, ${url}, needs a certificate request`);
@@ -168,22 +178,24 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
           facts: { retryAfterMs: answer.retryAfterMs },
         });
       const { certificate, chain } = answer;
-      await withLock(folder, pause, async () => await keep(folder, await index(), certificate, profile));
+      await keep(async () => {
+        await writeIssued(folder, certificate);
+        return { op: "issued", row: rowOf(certificate, profile) };
+      });
       return { certificate, chain, pem: toPem(certificate), chainPem: toPem(chain) };
     },
     revoke: () => Promise.reject(elsewhere("revoking")),
     crl: async () => (await readUpstreamCrl(folder)) ?? Promise.reject(elsewhere("making a revocation list")),
     rootCrl: () => Promise.reject(elsewhere("making a revocation list")),
-    async list() {
-      const time = now().getTime();
-      return (await index()).issued.map((row) => ({
-        ...row,
-        status: Date.parse(row.notAfter) < time ? "expired" : "good",
-      }));
+    crls: async () => {
+      const crl = await readUpstreamCrl(folder);
+      return crl === undefined ? await Promise.reject(elsewhere("making a revocation list")) : [crl];
     },
+    find: async (serialHex) => (await entries()).find(({ serial }) => serial === serialHex.toLowerCase()),
+    list: entries,
     certificate: async (serialHex) => await readIssued(folder, serialHex.replaceAll(":", "").toLowerCase()),
     export({ what, as } = { what: "anchors", as: "pem" }) {
-      const certificates = what === "anchors" ? authorities : intermediates;
+      const certificates = what === "chain" ? intermediates : authorities;
       if (as === "pem") return toPem(certificates);
       const der = writePkcs7({ certificates: certificates.map((one) => one.der) });
       return as === "pkcs7" ? der : pkcs7ToPem(der);
@@ -203,11 +215,6 @@ export async function importUpstreamCrl(folder: string, pem: Uint8Array | string
 async function readUpstreamCrl(folder: string): Promise<Crl | undefined> {
   const der = await readFile(join(folder, "upstream.crl")).catch(() => undefined);
   return der === undefined ? undefined : parseCrls(der)[0];
-}
-
-async function keep(folder: string, index: CaIndex, certificate: Certificate, profile: Profile): Promise<void> {
-  await writeIssued(folder, certificate);
-  await writeIndex(folder, { ...index, issued: [...index.issued, rowOf(certificate, profile)] });
 }
 
 function requireUnchanged(
