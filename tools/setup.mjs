@@ -20,6 +20,7 @@ const peers = [
   { program: "stunnel", debian: "stunnel4" },
   { program: "tshark", debian: "tshark" },
   { program: "nmap", debian: "nmap" },
+  { program: "ip", debian: "iproute2" },
   { program: "gcc", debian: "gcc" },
   { program: "libc6-dev", file: "/usr/include/stdio.h", debian: "libc6-dev" },
   { program: "libssl-dev", file: "/usr/include/openssl/ssl.h", debian: "libssl-dev" },

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -119,14 +119,15 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
 /** Stands in a list of peers for the right to open raw sockets. */
 export const rootRights = "root rights";
 
+/** Stands in a list of peers for the right to make a network namespace: root in some containers has none. */
+export const ownNetwork = "the right to make a network namespace";
+
 /**
  * The cases with these peers. Where one is missing a single case stands for them: it says which, and is skipped; under CI,
  * where no peer may be missing, it fails.
  */
 export function withPeers(name: string, programs: readonly string[], cases: () => void): void {
-  const missing = programs.filter((program) =>
-    program === rootRights ? process.getuid?.() !== 0 : !isOnPath(program),
-  );
+  const missing = programs.filter((program) => !isThere(program));
   if (missing.length === 0) {
     describe(name, cases);
     return;
@@ -135,6 +136,11 @@ export function withPeers(name: string, programs: readonly string[], cases: () =
   const inCi = Boolean(process.env["CI"]) && process.env["CI"] !== "false";
   if (inCi) test(sentence, () => expect(missing).toEqual([]));
   else test.skip(sentence, () => undefined);
+}
+
+function isThere(peer: string): boolean {
+  if (peer === rootRights) return process.getuid?.() === 0;
+  return peer === ownNetwork ? spawnSync("unshare", ["--net", "true"]).status === 0 : isOnPath(peer);
 }
 
 function isOnPath(program: string): boolean {

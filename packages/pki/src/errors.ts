@@ -139,6 +139,14 @@ export const errorCodes = {
     cause: "The EST server does not offer this operation.",
     fix: "Leave it out, or have it switched on at the server.",
   },
+  "cmp/refused": {
+    cause: "The CMP server refused the request.",
+    fix: "The message repeats the server's reason; have its operator let this registrar in, and ask for what it may have.",
+  },
+  "cmp/answer": {
+    cause: "The answer is not what RFC 9810 has in this place.",
+    fix: "Check that the URL leads to a CMP server, its path included, and that no proxy changes its answers.",
+  },
   "transport/timeout": {
     cause: "No answer came in time.",
     fix: "Check address, port, firewall and that the server runs; raise --timeout on slow links.",
@@ -184,7 +192,7 @@ export type UsageCode = Under<"usage">;
 export type StateCode = Under<"state">;
 
 /** Codes of refusals by the other side of an enrolment. */
-export type PeerCode = Under<"est">;
+export type PeerCode = Under<"est"> | Under<"cmp">;
 
 /** Codes of a network that failed. */
 export type TransportCode = Under<"transport">;
@@ -221,7 +229,7 @@ export class UsageError extends PkiError<UsageCode> {}
 /** State on disk is unreadable, cannot be written, or is held by another process. */
 export class StateError extends PkiError<StateCode> {}
 
-/** The EST server refused us, or answered wrongly. */
+/** The EST or CMP server refused us, or answered wrongly. */
 export class PeerError extends PkiError<PeerCode> {}
 
 /** The network, or the other end of it, failed. */

@@ -14,6 +14,8 @@ export { importOfflineCa, requestOfflineCa } from "./ca-offline.ts";
 export type { OfflineCaOptions } from "./ca-offline.ts";
 export type { IndexRow, Profile, TierChange } from "./ca-index.ts";
 export type { AuthorityCertificates, TierPair } from "./ca-tiers.ts";
+export { cmpClient, isCmpUrl } from "./cmp.ts";
+export type { CmpClient, CmpClientOptions } from "./cmp.ts";
 export {
   certificateSubject,
   maxBundleCertificates,
@@ -94,7 +96,7 @@ export type {
 } from "./est/sockets.ts";
 export { hasUpstream, importUpstreamCrl, initUpstreamCa, openUpstreamCa, upstreamAuthority } from "./est/upstream.ts";
 export { readUpstream, upstreamClient } from "./est/upstream.ts";
-export type { UpstreamOptions, UpstreamSettings } from "./est/upstream.ts";
+export type { UpstreamCa, UpstreamClient, UpstreamOptions, UpstreamSettings } from "./est/upstream.ts";
 export { completeChain, sortCaCerts } from "./est/trust.ts";
 export type { CaCerts, EstTrust } from "./est/trust.ts";
 export { openKey, sealKey } from "./key-envelope.ts";

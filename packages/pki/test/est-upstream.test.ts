@@ -7,7 +7,7 @@ import { importOfflineCa, requestOfflineCa } from "../src/ca-offline.ts";
 import { openCa } from "../src/ca.ts";
 import { crlToPem } from "../src/crl.ts";
 import { createCsr } from "../src/csr.ts";
-import type { EstClient } from "../src/est/client.ts";
+import { PeerError } from "../src/errors.ts";
 import {
   hasUpstream,
   importUpstreamCrl,
@@ -15,7 +15,6 @@ import {
   openUpstreamCa,
   readUpstream,
   upstreamAuthority,
-  upstreamClient,
 } from "../src/est/upstream.ts";
 import { makeKeyPair } from "../src/keys.ts";
 import { parseCertificates, toPem } from "../src/certificate.ts";
@@ -102,10 +101,10 @@ test("a registrar whose certificate is a vendor's waits above, and says so here"
 });
 
 test("a device enrols through our server at the one above, with rules that change nothing", async () => {
-  const settings = { name: "x", url, authorities, registrar };
+  const ca = await initUpstreamCa(join(temporaryFolder(), "ca"), { name: "x", url, authorities, registrar }, options);
   const here = await bench({
     linking: "required",
-    authority: () => upstreamAuthority(upstreamClient(settings, options), authorities),
+    authority: () => upstreamAuthority(ca),
     policy: { rules: [{ name: "r", callers: ["birth"], action: "issue", takeNames: "request" }] },
   });
   const local = await serve({ ca: above.ca, service: here.service }, "127.37.3.2");
@@ -115,6 +114,8 @@ test("a device enrols through our server at the one above, with rules that chang
   const issued = await some.enroll(build);
   expect(issued).toMatchObject({ status: "issued", chain: [expect.anything(), above.ca.issuing] });
   if (issued.status !== "issued") return;
+  // What the server had issued is known to this authority's folder.
+  expect(await ca.list()).toMatchObject([{ serial: issued.certificate.facts.serialHex, status: "good" }]);
   const current = client(local, {
     trust: { explicit: authorities },
     identity: { certificate: { chain: issued.chain, key: keys.privateKey } },
@@ -128,18 +129,28 @@ test("a device enrols through our server at the one above, with rules that chang
   await expect(some.enroll(build)).rejects.toMatchObject({ facts: { status: 502 } });
 });
 
-test("what waits above waits here", async () => {
-  const waiting = (retryAfterMs: number) =>
-    upstreamAuthority(
-      { enroll: async () => await Promise.resolve({ status: "pending", retryAfterMs }) } as unknown as EstClient,
+test("what waits above waits here, and what EST cannot revoke is left alone", async () => {
+  const waiting = (error: Error) =>
+    upstreamAuthority({
       authorities,
-    );
+      canRevoke: false,
+      issue() {
+        throw error;
+      },
+      list: async () => await above.ca.list(),
+      revoke() {
+        throw new RangeError("asked to revoke");
+      },
+    });
   const request = await createCsr({ subject: pump, privateKey });
   const wish = { request, profile: "device", subject: pump, san: none, days: undefined } as const;
-  expect(await waiting(0).issue(wish)).toEqual({ status: "pending", retryAfterS: 30 });
-  expect(await waiting(90_500).issue(wish)).toEqual({ status: "pending", retryAfterS: 91 });
-  await waiting(0).supersede("00");
-  expect(await waiting(0).isRevoked(above.ca.issuing)).toBe(false);
+  const held = (facts: { retryAfterMs?: number }) => waiting(new PeerError("est/pending", "held", { facts }));
+  expect(await held({}).issue(wish)).toEqual({ status: "pending", retryAfterS: 30 });
+  expect(await held({ retryAfterMs: 90_500 }).issue(wish)).toEqual({ status: "pending", retryAfterS: 91 });
+  const refused = new PeerError("est/http", "refused");
+  await expect(waiting(refused).issue(wish)).rejects.toBe(refused);
+  await held({}).supersede("00");
+  expect(await held({}).isRevoked(ra.certificate)).toBe(false);
 });
 
 test("a root that is reached by files only: request, certificate, and what is refused", async () => {

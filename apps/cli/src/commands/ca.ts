@@ -5,6 +5,7 @@ import {
   crlToPem,
   hasUpstream,
   importUpstreamCrl,
+  isCmpUrl,
   makeKeyPair,
   parseCertificates,
   parseCsr,
@@ -18,7 +19,8 @@ import {
 import { UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { readInput } from "../data-folder.ts";
-import { addEstOptions, estAnchors, estClientOf, estIdentity } from "./est-options.ts";
+import { upstreamClientOf } from "./cmp-options.ts";
+import { addEstOptions, estAnchors, estIdentity } from "./est-options.ts";
 
 const profiles: readonly Profile[] = ["device", "tool", "user", "vendor-device"];
 
@@ -46,7 +48,10 @@ export function addCa(program: Command, shell: Shell): void {
     },
   )
     .option("--name <name>", "name in the authorities' subjects", "Plant")
-    .option("--upstream <url>", "use the authority behind this EST server in place of one of one's own")
+    .option(
+      "--upstream <url>",
+      "use the authority behind this EST or CMP (cmp+http…) server in place of one of one's own",
+    )
     .option("--offline", "make an issuing authority whose certificate comes from another one by file")
     .option("--out <file>", "with --offline: write the request here");
   addEstOptions(init);
@@ -57,6 +62,10 @@ export function addCa(program: Command, shell: Shell): void {
       [
         "cipsec ca init --upstream est.corp.example --ca corp.pem --cert ra.pem --key ra.key",
         "the corporate authority issues; this is its registration authority",
+      ],
+      [
+        "cipsec ca init --upstream cmp+http://pki.corp.example/pkix/ --ca corp.pem --cert ra.pem --key ra.key",
+        "the same by CMP, which the program 'openssl' speaks; what is issued can be revoked from here",
       ],
       ["cipsec ca init --offline --out plant.csr", "the corporate root signs this request; then: cipsec ca import"],
     ],
@@ -203,7 +212,7 @@ async function upstream(
     throw new UsageError("usage/state", `there is an authority in ${context.data.path} already`, {
       fix: "Use it, or choose another folder with --data.",
     });
-  const client = await estClientOf(context, options, url);
+  const client = await upstreamClientOf(context, options, url);
   const authorities = await estAnchors(context, options, url);
   const { privateKey } = await makeKeyPair();
   const subject = { organization: name, commonName: "cipsec tool" };
@@ -216,11 +225,14 @@ async function upstream(
     });
   const tool = { chain: answer.chain, key: privateKey };
   const registrar = (await estIdentity(options)) ?? tool;
-  const given = textOption(options, "label");
+  return await context.data.makeUpstream({ name, url: labelled(url, options), authorities, registrar }, tool);
+}
+
+function labelled(url: string, options: Readonly<Record<string, unknown>>): string {
+  const label = textOption(options, "label");
+  if (label === undefined || isCmpUrl(url)) return url;
   const { host, port } = readEstUrl(url);
-  const at =
-    given === undefined ? url : `https://${isIP(host) === 6 ? `[${host}]` : host}:${port}/.well-known/est/${given}`;
-  return await context.data.makeUpstream({ name, url: at, authorities, registrar }, tool);
+  return `https://${isIP(host) === 6 ? `[${host}]` : host}:${port}/.well-known/est/${label}`;
 }
 
 async function write(

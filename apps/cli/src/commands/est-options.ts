@@ -136,7 +136,8 @@ export async function readPassword(file: string): Promise<string> {
   return line;
 }
 
-async function passwordOf(options: Options): Promise<Password | undefined> {
+/** Name and password of `--username` and `--password-file`. */
+export async function passwordOf(options: Options): Promise<Password | undefined> {
   const username = textOption(options, "username");
   const file = textOption(options, "passwordFile");
   if ((username === undefined) !== (file === undefined))

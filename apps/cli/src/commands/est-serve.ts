@@ -13,13 +13,12 @@ import {
   makeKeyPair,
   makePasswordRecord,
   openRegister,
+  openUpstreamCa,
   parseCertificates,
   parseCrls,
   readEnrolPolicy,
   readPasswordRecords,
-  readUpstream,
   upstreamAuthority,
-  upstreamClient,
   writeFileAtomic,
   writeKeyFile,
   type Certificate,
@@ -246,9 +245,8 @@ async function openEstRegister(context: Context): Promise<Register> {
 /** The plant's own authority, or the one above it. */
 async function authorityOf(context: Context, ca: CertificateAuthority, options: Options): Promise<EstAuthority> {
   if (!hasUpstream(ca.folder)) return localAuthority(ca, { rollover: await certificatesOf(options["rollover"]) });
-  const settings = await readUpstream(ca.folder);
-  const client = upstreamClient(settings, { now: () => new Date(), randomBytes, timeoutMs: context.timeoutMs });
-  return upstreamAuthority(client, settings.authorities);
+  const { timeoutMs } = context;
+  return upstreamAuthority(await openUpstreamCa(ca.folder, { now: () => new Date(), pause, randomBytes, timeoutMs }));
 }
 
 async function labelsOf(context: Context, options: Options): Promise<Readonly<Record<string, EstAuthority>>> {

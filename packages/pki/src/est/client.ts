@@ -95,7 +95,7 @@ export function estClient(options: EstClientOptions): EstClient {
   const enrolBy = async (operation: "simpleenroll" | "simplereenroll", build: CsrBuilder): Promise<EnrolAnswer> => {
     const { answer, request } = await session(operation, build);
     if (answer.status === 202) return pending(answer);
-    return issued(options, request, readCertificates(answer.body));
+    return issuedFor(options, request, readCertificates(answer.body));
   };
   return {
     async cacerts() {
@@ -113,7 +113,7 @@ export function estClient(options: EstClientOptions): EstClient {
       const { answer } = await session("serverkeygen", build);
       if (answer.status === 202) return pending(answer);
       const { privateKey, certificates } = readKeygen(answer, options, decryptWith);
-      return { ...issued(options, { publicKey: privateKey }, certificates), privateKey };
+      return { ...issuedFor(options, { publicKey: privateKey }, certificates), privateKey };
     },
   };
 }
@@ -320,15 +320,17 @@ function pending(answer: HttpAnswer): Pending {
 /**
  * Of an answer's certificates the one for the key; others, in any order, help to complete its chain. It must lead to a trusted
  * authority: a server that is not the authority itself may not slip in another's.
+ *
+ * @throws {TrustError} `trust/key-mismatch` where none is for the key; what {@link requireTrusted} says of its chain
  */
-function issued(
-  { trust, now }: EstClientOptions,
+export function issuedFor(
+  { trust, now }: Pick<EstClientOptions, "trust" | "now">,
   { publicKey }: { readonly publicKey: KeyObject },
   certificates: readonly Certificate[],
 ): Extract<EnrolAnswer, { status: "issued" }> {
   const certificate = certificates.find((one) => samePublicKey(one.publicKey, publicKey));
   if (certificate === undefined) {
-    throw new TrustError("trust/key-mismatch", "the EST server sent no certificate for the key of the request", {
+    throw new TrustError("trust/key-mismatch", "the server sent no certificate for the key of the request", {
       facts: { certificates: certificates.length },
     });
   }

@@ -2,18 +2,19 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { entryOf, type CaOptions, type CertificateAuthority, type IssuedEntry } from "../ca.ts";
+import { cmpClient, isCmpUrl, type CmpClientOptions } from "../cmp.ts";
 import { firstTiers, rowOf, type CaRecord } from "../ca-index.ts";
 import { createLedger, openLedger } from "../ca-ledger.ts";
 import { makeCaFolders, readIssued, writeIssued } from "../ca-store.ts";
 import { readChecked, writeChecked, writeFileAtomic } from "../atomic-file.ts";
 import { parseCertificates, toPem, type Certificate } from "../certificate.ts";
-import { parseCrls, type Crl } from "../crl.ts";
+import { parseCrls, type Crl, type RevocationReason } from "../crl.ts";
 import type { CertificateRequest } from "../csr.ts";
 import { PeerError, UsageError } from "../errors.ts";
 import { objectOf, textOf } from "../json-shape.ts";
 import { readKeyFile, writeKeyFile } from "../keys.ts";
 import { withLock } from "../lock.ts";
-import type { AlternativeNames, Subject } from "../names.ts";
+import { printable, type AlternativeNames, type Subject } from "../names.ts";
 import { pkcs7ToPem, writePkcs7 } from "../pkcs7.ts";
 import type { EstAuthority } from "./authority.ts";
 import { estClient, type EstClient, type EstClientOptions } from "./client.ts";
@@ -25,6 +26,7 @@ import { sortCaCerts } from "./trust.ts";
 export interface UpstreamSettings {
   /** Of the plant, for people. */
   readonly name: string;
+  /** Of its EST server, or `cmp+http…` of its CMP server. */
   readonly url: string;
   /** What `cacerts` gave, or a person: roots and what is below them. */
   readonly authorities: readonly Certificate[];
@@ -35,29 +37,53 @@ export interface UpstreamSettings {
 /** How an authority above is reached: the caller's clock and randomness. */
 export type UpstreamOptions = CaOptions &
   Pick<EstClientOptions, "randomBytes"> &
-  Partial<Pick<EstClientOptions, "timeoutMs" | "signal" | "dial">>;
+  Partial<Pick<EstClientOptions, "timeoutMs" | "signal" | "dial">> &
+  Pick<CmpClientOptions, "program">;
+
+/** What a registration authority needs of the authority above, by whichever protocol. */
+export interface UpstreamClient extends Pick<EstClient, "enroll"> {
+  /** Missing where the protocol cannot: EST has no word for it. */
+  revoke?(certificate: Certificate, reason: RevocationReason): Promise<void>;
+}
+
+/** The authority above, opened as if it were one of one's own. */
+export interface UpstreamCa extends CertificateAuthority {
+  /** Roots and what is below them. */
+  readonly authorities: readonly Certificate[];
+  /** What is issued can be revoked from here. */
+  readonly canRevoke: boolean;
+}
 
 const format = { format: "ca-upstream", version: 1 } as const;
 
 /**
- * Puts an EST server of another authority behind an EST server of ours, which then is its registration authority. What the
- * request says is what is issued: rules can refuse, but change nothing, as the request is signed by the device.
+ * Puts another authority behind an EST server of ours, which then is its registration authority. What the request says is what is
+ * issued: rules can refuse, but change nothing, as the request is signed by the device.
  *
  * @see RFC 7030 1, 3.7
  */
-export function upstreamAuthority(client: EstClient, authorities: readonly Certificate[]): EstAuthority {
+export function upstreamAuthority(
+  ca: Pick<UpstreamCa, "authorities" | "canRevoke" | "issue" | "list" | "revoke">,
+): EstAuthority {
   return {
-    caCertificates: () => Promise.resolve(authorities),
-    async issue({ request, subject, san }) {
-      requireUnchanged(request, { subject, san });
-      const answer = await client.enroll(() => Promise.resolve(request));
-      return answer.status === "issued"
-        ? { status: "issued", chain: answer.chain }
-        : { status: "pending", retryAfterS: Math.max(30, Math.ceil(answer.retryAfterMs / 1000)) };
+    caCertificates: () => Promise.resolve(ca.authorities),
+    async issue({ request, profile, subject, san }) {
+      try {
+        const { chain } = await ca.issue({ profile, csr: request, subject, san });
+        return { status: "issued", chain };
+      } catch (error) {
+        if (!(error instanceof PeerError) || error.code !== "est/pending") throw error;
+        const { retryAfterMs } = error.facts;
+        return { status: "pending", retryAfterS: Math.max(30, Math.ceil(Number(retryAfterMs ?? 0) / 1000)) };
+      }
     },
-    // Told by its revocation lists, which callers are judged by.
-    isRevoked: () => Promise.resolve(false),
-    supersede: () => Promise.resolve(),
+    // What its own operator revoked is told by its revocation lists, which callers are judged by.
+    async isRevoked({ facts }) {
+      return (await ca.list()).some(({ serial, status }) => serial === facts.serialHex && status === "revoked");
+    },
+    async supersede(serialHex) {
+      if (ca.canRevoke) await ca.revoke(serialHex, "superseded");
+    },
   };
 }
 
@@ -70,7 +96,7 @@ export async function initUpstreamCa(
   folder: string,
   settings: UpstreamSettings,
   options: UpstreamOptions,
-): Promise<CertificateAuthority> {
+): Promise<UpstreamCa> {
   const { name, url, authorities, registrar } = settings;
   await makeCaFolders(folder);
   await withLock(folder, options.pause, async () => {
@@ -111,8 +137,24 @@ export async function readUpstream(folder: string, passphrase?: string): Promise
 }
 
 /** A client for the authority above, as its registrar. */
-export function upstreamClient({ url, authorities, registrar }: UpstreamSettings, options: UpstreamOptions): EstClient {
-  const { timeoutMs, signal, dial, now, randomBytes } = options;
+export function upstreamClient(
+  { url, authorities, registrar }: UpstreamSettings,
+  options: UpstreamOptions,
+): UpstreamClient {
+  const { timeoutMs, signal, dial, now, randomBytes, program } = options;
+  if (isCmpUrl(url)) {
+    const cmp = cmpClient({
+      url,
+      authorities,
+      identity: { certificate: registrar },
+      now,
+      randomBytes,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(signal === undefined ? {} : { signal }),
+      ...(program === undefined ? {} : { program }),
+    });
+    return { ...cmp, enroll: async (build) => await cmp.request(await build({ challengePassword: undefined })) };
+  }
   return estClient({
     url,
     trust: { explicit: authorities },
@@ -127,11 +169,11 @@ export function upstreamClient({ url, authorities, registrar }: UpstreamSettings
 
 /**
  * Opens the authority above as if it were one of one's own: what is issued for requests is kept in the same index. It needs a
- * request, and only its own operator can revoke.
+ * request. By CMP it can be asked to revoke; by EST only its own operator can.
  *
  * @throws {UsageError} `usage/ca-missing`
  */
-export async function openUpstreamCa(folder: string, options: UpstreamOptions): Promise<CertificateAuthority> {
+export async function openUpstreamCa(folder: string, options: UpstreamOptions): Promise<UpstreamCa> {
   const { passphrase, pause, now } = options;
   const settings = await readUpstream(folder, passphrase);
   const { name, url, authorities } = settings;
@@ -163,6 +205,8 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
     name,
     root,
     issuing,
+    authorities,
+    canRevoke: client.revoke !== undefined,
     recovered,
     inService: { root, issuing, change: undefined, other: undefined, oldWithNew: undefined, newWithOld: undefined },
     anchors: authorities,
@@ -184,7 +228,21 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
       });
       return { certificate, chain, pem: toPem(certificate), chainPem: toPem(chain) };
     },
-    revoke: () => Promise.reject(elsewhere("revoking")),
+    async revoke(serialHex, reason = "unspecified") {
+      if (client.revoke === undefined) throw elsewhere("revoking");
+      const serial = serialHex.replaceAll(":", "").toLowerCase();
+      const row = (await entries()).find((one) => one.serial === serial);
+      if (row === undefined)
+        throw new UsageError(
+          "usage/serial",
+          `no certificate with serial number '${printable(serialHex, 48)}' came here`,
+        );
+      if (row.revoked !== undefined) return row;
+      await client.revoke(await readIssued(folder, serial), reason);
+      const at = now().toISOString();
+      await keep(() => Promise.resolve({ op: "revoked", serial, at, reason }));
+      return { ...row, revoked: { at, reason } };
+    },
     crl: async () => (await readUpstreamCrl(folder)) ?? Promise.reject(elsewhere("making a revocation list")),
     rootCrl: () => Promise.reject(elsewhere("making a revocation list")),
     crls: async () => {
