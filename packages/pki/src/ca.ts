@@ -11,13 +11,13 @@ import {
   type Tiers,
 } from "./ca-index.ts";
 import { createLedger, openLedger } from "./ca-ledger.ts";
+import { repairLedger } from "./ca-repair.ts";
 import {
   makeCaFolders,
   readIssued,
   readTierCertificate,
   readTierKey,
   hasTierKey,
-  readUnlisted,
   sweep,
   writeIssued,
   writeTier,
@@ -233,10 +233,7 @@ export async function openCa(folder: string, { now, passphrase, pause }: CaOptio
       await ledger.refresh();
       if (!swept) await sweep(folder);
       swept = true;
-      if (ledger.damaged) {
-        const rows = await lostRows(folder, ledger.index);
-        await ledger.repair(rows.map((row) => ({ op: "issued", row })));
-      }
+      await repairLedger(folder, ledger);
       await follow();
       return await work(ledger.index);
     });
@@ -392,19 +389,6 @@ function settle(
     ...period,
     usage: { ...leafUsages[profile], ...(server ? { server } : {}), ...(registrar ? { registrar } : {}) },
   };
-}
-
-/** What unreadable lines alone knew, as the kept copies say it; the profile of such a certificate shows in its usage. */
-async function lostRows(folder: string, { rows, tiers, change }: LiveIndex): Promise<readonly IndexRow[]> {
-  const numbers = [tiers.issuing, ...(change === undefined ? [] : [change.other.issuing])];
-  const issuers = await Promise.all(
-    numbers.map(async (number) => ({ number, certificate: await readTierCertificate(folder, "issuing", number) })),
-  );
-  return (await readUnlisted(folder, rows)).map((certificate) => {
-    const { authorityKeyId } = certificate.constraints;
-    const by = issuers.find((issuer) => issuer.certificate.constraints.subjectKeyId === authorityKeyId)?.number;
-    return rowOf(certificate, certificate.facts.extendedKeyUsage?.length === 1 ? "tool" : "device", by);
-  });
 }
 
 function cleanSerial(text: string): string {

@@ -11,6 +11,8 @@ export type {
   IssueRequest,
 } from "./ca.ts";
 export { importOfflineCa, requestOfflineCa } from "./ca-offline.ts";
+export { abandonRollover, beginRollover, leftToReissue, switchRollover, withdrawRollover } from "./ca-rollover.ts";
+export type { RolloverOptions, WithdrawOptions } from "./ca-rollover.ts";
 export type { OfflineCaOptions } from "./ca-offline.ts";
 export type { IndexRow, Profile, TierChange } from "./ca-index.ts";
 export type { AuthorityCertificates, TierPair } from "./ca-tiers.ts";
