@@ -1,3 +1,4 @@
+import type { KeyType } from "@cipsec/pki";
 import { UsageError, cipherSuite, cipherSuiteText, maxPskIdentity, maxPskKey } from "@cipsec/wire";
 
 /** What a commissioned device is to do. The same plan commissions a factory-default device and reconfigures a configured one. */
@@ -19,6 +20,10 @@ export interface CommissionPlan {
   readonly trustedIdentities?: readonly string[];
   /** PEM of one revocation list or several. */
   readonly crlPem?: string;
+  /** Key types that the device gets a certificate for; default: one certificate, for the key that the device makes by itself. */
+  readonly keyTypes?: readonly KeyType[];
+  /** How certificates and lists travel; default PEM, and PKCS#7 to a device that takes nothing else. */
+  readonly encoding?: "pem" | "pkcs7";
   /** 0 to 3600. */
   readonly dtlsTimeoutS: number;
   /** Close 44818/tcp and 2222/udp; 44818/udp stays open for discovery. */
@@ -89,7 +94,18 @@ export function checkPlan(plan: CommissionPlan, mode: CommissionMode): void {
     if (identity.length === 0 || identity.length > maxPskIdentity || key.length === 0 || key.length > maxPskKey)
       throw bad("psks", `identities of 1 to ${maxPskIdentity} and keys of 1 to ${maxPskKey} octets`);
   for (const list of [suites, ...fallbackSuites]) checkSuites(list, mode, verifyClient);
+  checkKeyTypes(plan, mode);
   if (mode === "psk" && psks.length === 0) throw bad("psks", "a key, as no certificate is issued");
+}
+
+function checkKeyTypes({ keyTypes, suites, fallbackSuites = [] }: CommissionPlan, mode: CommissionMode): void {
+  if (keyTypes === undefined) return;
+  if (mode === "psk") throw bad("keyTypes", "a mode in which certificates are issued");
+  if (keyTypes.length === 0 || new Set(keyTypes).size !== keyTypes.length) throw bad("keyTypes", "each type once");
+  const auths = [...suites, ...fallbackSuites.flat()].map((id) => cipherSuite(id)?.auth);
+  for (const type of keyTypes)
+    if (!auths.includes(type) && !auths.includes("any"))
+      throw bad("suites", `one for a certificate with a key of ${type}`);
 }
 
 function checkSuites(suites: readonly number[], mode: CommissionMode, verifyClient: boolean): void {

@@ -103,7 +103,7 @@ export class CommissionRun {
     };
     if (!before || !after || !identity || !session || !vendor)
       throw new UsageError("usage/state", "the commissioning is not done");
-    const certificate = this.#certificates.issued;
+    const [certificate] = this.#certificates.issued;
     return {
       address: this.#target.host,
       mode: this.#mode,
@@ -113,6 +113,7 @@ export class CommissionRun {
       firstTrust: this.#firstTrust ?? null,
       vendorIdentity: vendor,
       deviceCertificate: certificate === undefined ? null : certificateReport(certificate),
+      deviceCertificates: this.#certificates.issued.map(certificateReport),
       channel: channelReport(session),
       skipped: this.#skipped,
       plaintextClosed: this.#plaintextClosed,

@@ -67,13 +67,13 @@ export async function setSettings(
   mode: CommissionMode,
 ): Promise<readonly string[]> {
   const object = session.object(EtherNetIpSecurity, 1);
-  const own = certificates.instancePath;
-  const authorities = own === undefined ? [] : [own];
+  const own = certificates.instancePaths;
   await object.set("allowedCipherSuites", plan.suites);
   await setKeys(session, object, plan);
   // Without a certificate of the plant's the device keeps the one it has.
-  if (mode === "certificate" && own !== undefined) await object.set("activeDeviceCertificates", [own]);
-  await object.set("trustedAuthorities", authorities);
+  if (mode === "certificate") await object.set("activeDeviceCertificates", own);
+  // The plant's authority stands beside each of the certificates that it issued.
+  await object.set("trustedAuthorities", own.slice(0, 1));
   await setCrl(session, object, certificates.crlPaths);
   await object.set("verifyClientCertificate", plan.verifyClient);
   await object.set("sendCertificateChain", plan.sendChain);

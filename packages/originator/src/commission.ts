@@ -62,6 +62,8 @@ export interface CommissionResult {
   /** Whether its maker vouches for this very device; looked at before anything was written. */
   readonly vendorIdentity: VendorIdentity;
   readonly deviceCertificate: CertificateReport | null;
+  /** All of them, where the plan has several key types. */
+  readonly deviceCertificates: readonly CertificateReport[];
   /** The connection under the new configuration that proved it. */
   readonly channel: ChannelReport;
   /** Settings that were wanted if possible, and were not. */

@@ -1,4 +1,5 @@
 import { FileEncoding, FileObject } from "@cipsec/objects";
+import type { Clock } from "@cipsec/transport";
 import {
   PacketType,
   PeerError,
@@ -10,6 +11,7 @@ import {
   type Value,
   type TransferPacket,
 } from "@cipsec/wire";
+import { beginTransfer, transferAnew } from "./file-restart.ts";
 import type { Requester } from "./replies.ts";
 import { classAccess, objectAccess, type ObjectAccess } from "./typed.ts";
 import { throwIfAborted } from "./waiting.ts";
@@ -25,6 +27,10 @@ export interface TransferOptions {
   readonly timeoutMs?: number;
   /** Octets that a packet may carry, at most 255. */
   readonly maxTransferSize?: number;
+  /** Times that a transfer which the device has lost, as with the connection it came by, is begun anew; default 2. */
+  readonly restarts?: number;
+  /** For waits; default the machine's. */
+  readonly clock?: Clock;
 }
 
 /** Options of {@link readFile}. */
@@ -59,7 +65,8 @@ const defaultAttempts = 3;
 type File = ObjectAccess<typeof FileObject>;
 
 /**
- * Uploads a file from the device and checks its size and checksum.
+ * Uploads a file from the device and checks its size and checksum. After an interruption it goes on where the device lets it, and
+ * begins anew where not.
  *
  * @throws {PeerError} `cip/status`; `cip/mismatch` when number, size or checksum do not fit.
  * @throws {UsageError} `usage/argument` when the file is larger than `maxOctets`.
@@ -71,8 +78,14 @@ export async function readFile(
   options: ReadFileOptions = {},
 ): Promise<Uint8Array> {
   const file = objectAccess(requester, FileObject, instance);
+  return transferAnew(options, () => upload(file, instance, options));
+}
+
+async function upload(file: File, instance: number, options: ReadFileOptions): Promise<Uint8Array> {
   const { maxTransferSize = defaultTransferSize, maxOctets = defaultMaxOctets } = options;
-  const { fileSize, transferSize } = await file.call("initiateUpload", { maxTransferSize }, packetOptions(options));
+  const { fileSize, transferSize } = await beginTransfer(file, options, () =>
+    file.call("initiateUpload", { maxTransferSize }, { ...packetOptions(options), idempotent: true }),
+  );
   if (fileSize > maxOctets)
     throw new UsageError(
       "usage/argument",
@@ -107,7 +120,8 @@ export async function readFile(
 }
 
 /**
- * Downloads a file into an instance that exists. When it fails half-way, the device is told to drop what it got.
+ * Downloads a file into an instance that exists. After an interruption it goes on where the device lets it, and begins anew where
+ * not. When it fails half-way, the device is told to drop what it got.
  *
  * @throws {PeerError} `cip/status`; 0xD0 when the device computes another checksum.
  */
@@ -120,19 +134,20 @@ export async function writeFile(
   if (bytes.length === 0) throw new UsageError("usage/argument", `file ${instance}: there is nothing to download`);
   const file = objectAccess(requester, FileObject, instance);
   const { name = "data", formatVersion = 0, revision = { major: 1, minor: 0 } } = options;
-  const opened = await file.call(
-    "initiateDownload",
-    { fileSize: bytes.length, formatVersion, revision, fileName: english(name) },
-    packetOptions(options),
-  );
-  const size = Math.min(opened.transferSize, options.maxTransferSize ?? defaultTransferSize);
-  if (size === 0) throw broken(instance, "the device takes packets of 0 octets");
-  try {
-    await sendPackets(file, instance, bytes, size, opened.burnTimeS, options);
-  } catch (error) {
-    await abort(file);
-    throw error;
-  }
+  const plan = { fileSize: bytes.length, formatVersion, revision, fileName: english(name) };
+  await transferAnew(options, async () => {
+    const opened = await beginTransfer(file, options, () =>
+      file.call("initiateDownload", plan, { ...packetOptions(options), idempotent: true }),
+    );
+    const size = Math.min(opened.transferSize, options.maxTransferSize ?? defaultTransferSize);
+    if (size === 0) throw broken(instance, "the device takes packets of 0 octets");
+    try {
+      await sendPackets(file, instance, bytes, size, opened.burnTimeS, options);
+    } catch (error) {
+      await abort(file);
+      throw error;
+    }
+  });
 }
 
 /**

@@ -138,8 +138,8 @@ function trustFindings(facts: Facts, suites: readonly number[], context: Finding
   const findings: Finding[] = [];
   const usesCertificates = suites.some((id) => cipherSuite(id)?.auth !== "psk");
   const isConfigured = facts.security.ethernetIpState === "configured";
-  if (facts.deviceCertificate !== null)
-    findings.push(...expiry(facts.deviceCertificate, "device-certificate", "device certificate", context));
+  for (const certificate of facts.deviceCertificates)
+    findings.push(...expiry(certificate, "device-certificate", "device certificate", context));
   for (const authority of facts.trustedAuthorities)
     findings.push(...expiry(authority, "authority", "trusted authority", context));
   if (isConfigured && usesCertificates) {
@@ -155,7 +155,7 @@ function trustFindings(facts: Facts, suites: readonly number[], context: Finding
           "Commission the device again.",
         ),
       );
-    if (facts.deviceCertificate?.selfSigned === true)
+    if (facts.deviceCertificates.some(({ selfSigned }) => selfSigned))
       findings.push(
         medium(
           "self-signed-certificate",

@@ -54,6 +54,7 @@ export { commissionByPull } from "./commission-pull.ts";
 export type { PullOptions, PullProgress, PullResult } from "./commission-pull.ts";
 export { pullWords } from "./commission-pull-status.ts";
 export type { PullPhase } from "./commission-pull-status.ts";
+export { configure } from "./configure.ts";
 export { decommission } from "./decommission.ts";
 export type { DecommissionOptions, DecommissionResult } from "./decommission.ts";
 export { judgeVendorIdentity, unverifiedVendor, verifyVendorIdentity } from "./vendor-identity.ts";

@@ -22,6 +22,7 @@ import {
 import { findingsOf, type Finding } from "./findings.ts";
 import type { Session } from "./session.ts";
 import {
+  destination,
   hasStatus,
   readCertificates,
   readCrls,
@@ -46,6 +47,8 @@ export interface Posture {
   /** Fingerprints of the only peers accepted; none: every trusted one. */
   readonly trustedIdentities: readonly CertificateReport[];
   readonly deviceCertificate: CertificateReport | null;
+  /** All that the device presents, one for each type of key; `deviceCertificate` is the first. */
+  readonly deviceCertificates: readonly CertificateReport[];
   readonly crl: readonly CrlReport[];
   readonly preSharedKeys: readonly { readonly identity: string; readonly usage: number }[];
   readonly pullModel: boolean | null;
@@ -64,9 +67,12 @@ export interface CertificateReport {
   readonly notAfter: string;
   readonly sha256: string;
   readonly selfSigned: boolean;
+  readonly keyType: string;
 }
 
 export interface CrlReport {
+  /** File instance that holds it. */
+  readonly file: number;
   readonly issuer: string;
   readonly thisUpdate: string;
   readonly nextUpdate: string | null;
@@ -186,8 +192,8 @@ async function readIfThere(session: Session) {
 interface TrustRead {
   readonly authorities: readonly Certificate[];
   readonly identities: readonly Certificate[];
-  readonly device: Certificate | undefined;
-  readonly crls: readonly Crl[];
+  readonly device: readonly Certificate[];
+  readonly crls: readonly (readonly [file: number, crl: Crl])[];
 }
 
 type Settings = AttributeValues<typeof EtherNetIpSecurity>;
@@ -203,14 +209,23 @@ async function readTrust(session: Session, settings: Settings, note: Unread): Pr
     return found;
   };
   const certificates = (path: readonly Segment[]) => readCertificates(session, path, "caCertificate");
-  const own = (path: readonly Segment[]) => readCertificates(session, path, "deviceCertificate");
-  const [device] = await all("deviceCertificate", settings.activeDeviceCertificates ?? [], own);
+  const own = async (path: readonly Segment[]) => endEntity(await readCertificates(session, path, "deviceCertificate"));
+  const lists = async (path: readonly Segment[]) =>
+    (await readCrls(session, path)).map((crl) => [destination(path)?.instance ?? 0, crl] as const);
+  const device = await all("deviceCertificate", settings.activeDeviceCertificates ?? [], own);
+  const presented = presentedCertificate(session);
   return {
     authorities: await all("trustedAuthorities", settings.trustedAuthorities ?? [], certificates),
     identities: await all("trustedIdentities", settings.trustedIdentities ?? [], own),
-    device: device ?? presentedCertificate(session),
-    crls: await all("crl", settings.certificateRevocationList ?? [], (path) => readCrls(session, path)),
+    device: device.length > 0 || presented === undefined ? device : [presented],
+    crls: await all("crl", settings.certificateRevocationList ?? [], lists),
   };
+}
+
+/** Of a file that may hold its chain too, in any order, the certificate that is no authority's. */
+function endEntity(certificates: readonly Certificate[]): readonly Certificate[] {
+  const found = certificates.find(({ facts }) => !facts.isCa) ?? certificates[0];
+  return found === undefined ? [] : [found];
 }
 
 /** The certificate that the device showed in the handshake. */
@@ -229,6 +244,7 @@ const withoutSecurity = {
   trustedAuthorities: [],
   trustedIdentities: [],
   deviceCertificate: null,
+  deviceCertificates: [],
   crl: [],
   preSharedKeys: [],
   pullModel: null,
@@ -259,8 +275,9 @@ function securityFacts(
     checkSan: settings.checkSubjectAlternativeName ?? null,
     trustedAuthorities: trust.authorities.map(certificateReport),
     trustedIdentities: trust.identities.map(certificateReport),
-    deviceCertificate: trust.device === undefined ? null : certificateReport(trust.device),
-    crl: trust.crls.map(crlReport),
+    deviceCertificate: trust.device[0] === undefined ? null : certificateReport(trust.device[0]),
+    deviceCertificates: trust.device.map(certificateReport),
+    crl: trust.crls.map(([file, crl]) => crlReport(file, crl)),
     preSharedKeys: (settings.preSharedKeys ?? []).map(pskReport),
     pullModel: settings.pullModelEnable ?? null,
     dtlsTimeoutS: settings.dtlsTimeout ?? null,
@@ -310,12 +327,13 @@ export function channelReport(session: Session): ChannelReport {
 
 /** A certificate for people and programs. */
 export function certificateReport({ facts }: Certificate): CertificateReport {
-  const { subject, issuer, notAfter, sha256, selfSigned } = facts;
-  return { subject, issuer, notAfter: notAfter.toISOString(), sha256, selfSigned };
+  const { subject, issuer, notAfter, sha256, selfSigned, keyType } = facts;
+  return { subject, issuer, notAfter: notAfter.toISOString(), sha256, selfSigned, keyType };
 }
 
-function crlReport(crl: Crl): CrlReport {
+function crlReport(file: number, crl: Crl): CrlReport {
   return {
+    file,
     issuer: crl.issuer,
     thisUpdate: crl.thisUpdate.toISOString(),
     nextUpdate: crl.nextUpdate?.toISOString() ?? null,

@@ -1,5 +1,5 @@
 import { CertificateManagement, EtherNetIpSecurity, FileObject, TcpIpInterface } from "@cipsec/objects";
-import { parseCertificates, parseCrls, type Certificate, type Crl } from "@cipsec/pki";
+import { maxCrlOctets, parseCertificates, parseCrls, type Certificate, type Crl } from "@cipsec/pki";
 import { isStackError, type Segment } from "@cipsec/wire";
 import { readFile } from "./file.ts";
 import { cipStatusOf, type Requester } from "./replies.ts";
@@ -107,6 +107,9 @@ export function hasStatus(error: unknown, ...statuses: readonly number[]): boole
   return status !== undefined && statuses.includes(status);
 }
 
+/** Revocation lists are the largest of what paths lead to; as text they take 1.4 times as much. */
+const maxListOctets = 2 * maxCrlOctets;
+
 async function readReferenced(
   requester: Requester,
   path: readonly Segment[],
@@ -114,7 +117,7 @@ async function readReferenced(
 ): Promise<Uint8Array | undefined> {
   const at = destination(path);
   if (at === undefined) return undefined;
-  if (at.classId === FileObject.classId) return readFile(requester, at.instance, { maxOctets: 256 * 1024 });
+  if (at.classId === FileObject.classId) return readFile(requester, at.instance, { maxOctets: maxListOctets });
   if (at.classId !== CertificateManagement.classId) return undefined;
   const held = await objectAccess(requester, CertificateManagement, at.instance).get(slot);
   // A slot leads to a File instance and nowhere else: a path back to this class would go round for ever.

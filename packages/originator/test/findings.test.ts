@@ -7,6 +7,7 @@ const certificate = {
   notAfter: "2027-06-01T00:00:00.000Z",
   sha256: "00",
   selfSigned: false,
+  keyType: "ecdsa",
 };
 const hardened: Omit<Posture, "findings"> = {
   address: "10.0.0.7",
@@ -20,7 +21,16 @@ const hardened: Omit<Posture, "findings"> = {
   trustedAuthorities: [certificate],
   trustedIdentities: [],
   deviceCertificate: certificate,
-  crl: [{ issuer: "CN=y", thisUpdate: "2026-01-01T00:00:00.000Z", nextUpdate: "2027-01-01T00:00:00.000Z", revoked: 0 }],
+  deviceCertificates: [certificate],
+  crl: [
+    {
+      file: 3,
+      issuer: "CN=y",
+      thisUpdate: "2026-01-01T00:00:00.000Z",
+      nextUpdate: "2027-01-01T00:00:00.000Z",
+      revoked: 0,
+    },
+  ],
   preSharedKeys: [],
   pullModel: false,
   dtlsTimeoutS: 12,
@@ -60,14 +70,14 @@ describe("one weakness, one finding", () => {
     ["low unknown-suite-allowed", {}, [0xc02b, 0x1234]],
     ["high client-not-verified", { verifyClient: false }],
     ["high no-trusted-authority", { trustedAuthorities: [] }],
-    ["medium self-signed-certificate", { deviceCertificate: { ...certificate, selfSigned: true } }],
+    ["medium self-signed-certificate", { deviceCertificates: [{ ...certificate, selfSigned: true }] }],
     [
       "high device-certificate-expired",
-      { deviceCertificate: { ...certificate, notAfter: "2026-05-01T00:00:00.000Z" } },
+      { deviceCertificates: [{ ...certificate, notAfter: "2026-05-01T00:00:00.000Z" }] },
     ],
     [
       "medium device-certificate-expires-soon",
-      { deviceCertificate: { ...certificate, notAfter: "2026-06-20T00:00:00.000Z" } },
+      { deviceCertificates: [{ ...certificate, notAfter: "2026-06-20T00:00:00.000Z" }] },
     ],
     [
       "medium authority-expires-soon",
@@ -88,7 +98,7 @@ describe("one weakness, one finding", () => {
   test("without a clock expiry is not judged", () => {
     expect(
       findingsOf(
-        { ...hardened, deviceCertificate: { ...certificate, notAfter: "2020-01-01T00:00:00.000Z" } },
+        { ...hardened, deviceCertificates: [{ ...certificate, notAfter: "2020-01-01T00:00:00.000Z" }] },
         [0xc02b],
         {
           now: undefined,

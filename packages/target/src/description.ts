@@ -37,6 +37,8 @@ export interface SecurityDescription {
     | { readonly kind: "vendor"; readonly certificate: string; readonly key: string }
     | { readonly kind: "self-signed" };
   readonly csrKey: "P-256" | "P-384" | "RSA-2048" | "RSA-3072";
+  /** Whether the device has the suites for RSA certificates too, which edition 1.13 made optional. */
+  readonly rsa?: boolean;
   /** Seconds that a configuration session lives without Kick_Timer. */
   readonly configTimerS: number;
   /** Whether the plain ports take TLS and DTLS too, told by the first octet. */
@@ -201,6 +203,7 @@ function readSecurity(json: unknown): SecurityDescription | null {
     maxVersion: at.choice("maxVersion", ["TLSv1.2", "TLSv1.3"], "TLSv1.2"),
     defaultCertificate: readDefaultCertificate(at.raw("defaultCertificate")),
     csrKey: at.choice("csrKey", ["P-256", "P-384", "RSA-2048", "RSA-3072"], "P-256"),
+    ...(at.flag("rsa", false) ? { rsa: true } : {}),
     configTimerS: at.number("configTimerS", 1, 3600, 10),
     samePort: at.flag("samePort", false),
     startDtls: at.flag("startDtls", true),

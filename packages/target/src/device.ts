@@ -299,7 +299,10 @@ export class Device {
   #accept(channel: Channel): void {
     this.#channels.add(channel);
     this.#event({ name: "connected", facts: channelFacts(channel.facts) });
-    void channel.closed.then(() => this.#channels.delete(channel));
+    void channel.closed.then(() => {
+      this.#channels.delete(channel);
+      this.#security?.channelEnded(channel.facts);
+    });
     serve(channel, {
       services: this.#services(replyRoom(this.#limits)),
       clock: this.#clock,
@@ -316,6 +319,7 @@ export class Device {
     void channel.closed.then(() => {
       this.#associations.delete(channel.facts);
       this.#engine.portClosed(port);
+      this.#security?.channelEnded(channel.facts);
     });
     serveDatagrams(channel, { router: this.#router, io: this.#engine, maxReply: replyRoom(this.#limits) });
   }
@@ -324,7 +328,10 @@ export class Device {
   #acceptFrames(channel: Channel): void {
     this.#associations.set(channel.facts, { channel });
     this.#event({ name: "connected", facts: channelFacts(channel.facts) });
-    void channel.closed.then(() => this.#associations.delete(channel.facts));
+    void channel.closed.then(() => {
+      this.#associations.delete(channel.facts);
+      this.#security?.channelEnded(channel.facts);
+    });
     const most = replyRoom(this.#limits);
     const room = Math.min(most, (channel.maxMessage ?? most) - frameOverhead);
     serveFrames(channel, { services: this.#services(room), clock: this.#clock });

@@ -30,6 +30,9 @@ const suites: Readonly<Record<CipherGeneration, Suites>> = {
   },
 };
 
+/** Optional since edition 1.13: certificates with RSA keys. */
+const rsaSuites: readonly number[] = [0x003c, 0x003d, 0x003b];
+
 /** TLS 1.3 has suites of its own. */
 const tls13: readonly number[] = [0x1301, 0x1302, 0x1303];
 
@@ -53,7 +56,7 @@ export async function factorySecurity(
   const newer = security.maxVersion === "TLSv1.3" ? tls13 : [];
   return {
     profiles: SecurityProfile.confidentiality | (security.pull === undefined ? 0 : SecurityProfile.pullModel),
-    availableSuites: [...newer, ...available],
+    availableSuites: [...new Set([...newer, ...available, ...(security.rsa === true ? rsaSuites : [])])],
     defaultAllowedSuites: [...newer, ...allowed],
     maxVersion: security.maxVersion,
     hasClock: description.clock,

@@ -31,6 +31,7 @@ import {
 } from "../security/configuration.ts";
 import { serialText } from "../security/default-certificate.ts";
 import { english } from "../security/inventory.ts";
+import { csrKeyKind } from "../security/key-choice.ts";
 import type { DeviceFacts, SecurityServices } from "../security/services.ts";
 import { freeFileInstance } from "../security/transfers.ts";
 import { verifyAuthority, verifyDevice } from "../security/verify-certificate.ts";
@@ -184,7 +185,7 @@ async function requestCertificate(
   const subject = subjectFor(request, services);
   const san = alternativeNames(request.subjectAltName ?? "", services.device);
   const session = cycle.session;
-  const { privateKey } = await makeKeyPair(settings.csrKeyType);
+  const { privateKey } = await makeKeyPair(csrKeyKind(cycle.working, settings.csrKeyType));
   const csr = await createCsr({ subject, san, privateKey });
   let file = 0;
   cycle.change((working) => {

@@ -2,10 +2,14 @@ import { CipSecurity } from "@cipsec/objects";
 import type { RequestContext } from "../context.ts";
 import type { Router } from "../router.ts";
 import { askerOf } from "../security/access.ts";
+import { checkBeforeApply } from "../security/apply-check.ts";
 import type { SecurityServices } from "../security/services.ts";
 
 /** Hosts CIP Security (0x5D): the coordinator of a configuration session. @see reference cip-security.md 3.1 */
-export function hostCipSecurity(router: Router, { cycle, settings, cleanUp, portsApplied }: SecurityServices): void {
+export function hostCipSecurity(
+  router: Router,
+  { cycle, inventory, settings, cleanUp, portsApplied }: SecurityServices,
+): void {
   const objectCleanup = async (_: void, context: RequestContext): Promise<void> => {
     await cleanUp();
     portsApplied(context);
@@ -22,7 +26,8 @@ export function hostCipSecurity(router: Router, { cycle, settings, cleanUp, port
     beginConfig: (_, context) => cycle.beginCip(askerOf(context)),
     kickTimer: () => cycle.kickCip(),
     endConfig: async (_, context) => {
-      await cycle.endCip();
+      // Where 0x5E was never configured, nothing rests on what was brought.
+      await cycle.endCip((own) => cycle.isConfigured && checkBeforeApply(own, inventory));
       portsApplied(context);
     },
     objectCleanup,

@@ -3,7 +3,7 @@ import { Status, fileChecksum, type InternationalText } from "@cipsec/wire";
 import type { InstanceHandlers } from "../hosting.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
-import { askerOf } from "../security/access.ts";
+import { transferOwner } from "../security/access.ts";
 import { referenced, withFile, type Configuration, type FileEntry } from "../security/configuration.ts";
 import { english } from "../security/inventory.ts";
 import type { SecurityServices } from "../security/services.ts";
@@ -98,11 +98,10 @@ function handlersOf(id: number, file: FileEntry, services: SecurityServices): In
       transfers.cancel(id);
     },
     initiateUpload: ({ maxTransferSize }, context) => {
-      const owner = askerOf(context).id;
-      const transferSize = transfers.beginUpload(id, file, maxTransferSize, owner, context.maxReply);
+      const transferSize = transfers.beginUpload(id, file, maxTransferSize, transferOwner(context), context.maxReply);
       return { fileSize: file.content?.length ?? 0, transferSize };
     },
-    uploadTransfer: (number, context) => transfers.upload(id, file, number, askerOf(context).id),
+    uploadTransfer: (number, context) => transfers.upload(id, file, number, transferOwner(context)),
     initiateDownload: ({ fileSize, formatVersion, revision, fileName }, context) => {
       if (file.readOnly || !cycle.isOpen) throw wrongState();
       checkName(fileName);
@@ -111,7 +110,7 @@ function handlersOf(id: number, file: FileEntry, services: SecurityServices): In
         throw refuse(Status.invalidParameter, { extended: [FileError.tooLarge] });
       const transferSize = transfers.beginDownload(id, file, {
         size: fileSize,
-        owner: askerOf(context).id,
+        owner: transferOwner(context),
         store: (content) =>
           cycle.change((working) => edited(working, id, { formatVersion, revision, fileName, content })),
       });
@@ -119,7 +118,7 @@ function handlersOf(id: number, file: FileEntry, services: SecurityServices): In
     },
     downloadTransfer: (packet, context) => {
       if (file.readOnly) throw wrongState();
-      return transfers.download(id, file, packet, askerOf(context).id);
+      return transfers.download(id, file, packet, transferOwner(context));
     },
     clearFile: () => {
       if (file.readOnly || transfers.isActive(id) || !cycle.isOpen) throw wrongState();
@@ -164,7 +163,7 @@ function isUsed(id: number, working: Configuration): boolean {
 
 /** Octets that all files together may still take, this one's present content not counted. */
 function roomFor(id: number, { cycle, transfers, settings }: SecurityServices): number {
-  let used = transfers.announced();
+  let used = transfers.announced(id);
   for (const [other, { content }] of cycle.working.files) if (other !== id) used += content?.length ?? 0;
   return settings.maxAllFilesOctets - used;
 }

@@ -2,9 +2,11 @@ import { CertificateManagement, CipSecurity, EtherNetIpSecurity, FileObject, Tcp
 import type { ChannelFacts } from "@cipsec/transport";
 import { Service, Status } from "@cipsec/wire";
 import type { AccessDecision, AccessQuestion } from "../access.ts";
+import { ownerOf } from "../connection-manager.ts";
 import type { RequestContext } from "../context.ts";
 import type { Asker, ConfigurationCycle } from "./cycle.ts";
 import { FixedFile } from "./inventory.ts";
+import type { TransferOwner } from "./transfers.ts";
 
 /**
  * Who may change the security of a device. Reading is open to everyone who can connect. Changing is open to everyone on a device
@@ -39,6 +41,12 @@ export function channelId({ protocol, remote, local }: ChannelFacts): string {
 /** Who a request comes from, for the configuration cycles. */
 export function askerOf({ channel }: RequestContext): Asker {
   return { id: channelId(channel), secure: channel.security !== undefined };
+}
+
+/** Who a file transfer that this request begins or goes on with belongs to. */
+export function transferOwner({ channel }: RequestContext): TransferOwner {
+  const isProven = channel.security !== undefined && channel.security.peer.kind !== "anonymous";
+  return { channel: channelId(channel), ...(isProven ? { peer: ownerOf({ channel }) } : {}) };
 }
 
 const guarded = new Set<number>([

@@ -183,13 +183,16 @@ export class ConfigurationCycle {
   /**
    * 0x5D End_Config: the device is configured. What was made in this session and is not 0x5E's to apply is saved.
    *
+   * @param check Refuses changed files and certificates with which the applied settings could not work, by throwing.
    * @throws {Refusal} 0x0C when no session is open; {@link StateError} when it cannot be saved: the session stays open.
    */
-  async endCip(): Promise<void> {
+  async endCip(check: (own: Configuration) => unknown): Promise<void> {
     await this.#idle();
     const session = this.#cip;
     if (session === undefined) throw stateConflict("no CIP Security configuration session is open");
     const own = this.#ethernetIp?.snapshot ?? this.working;
+    const { files, certificates } = this.#applied;
+    if (own.files !== files || own.certificates !== certificates) check(own);
     await this.#save({ ...own, cipState: CipSecurityState.configured }, () => {
       session.timer();
       this.#cip = undefined;

@@ -1,5 +1,13 @@
 import type { KeyObject } from "node:crypto";
-import { parseCertificates, parseCrls, samePublicKey, toPem, type Certificate, type Crl } from "@cipsec/pki";
+import {
+  completeChain,
+  parseCertificates,
+  parseCrls,
+  samePublicKey,
+  toPem,
+  type Certificate,
+  type Crl,
+} from "@cipsec/pki";
 import { CertificateManagement, FileEncoding } from "@cipsec/objects";
 import { CertificateStatus, type InternationalText } from "@cipsec/wire";
 import {
@@ -35,6 +43,8 @@ export class Inventory {
   readonly defaultCertificate: DefaultCertificate;
   readonly #defaultEntry: CertificateEntry;
   readonly #keys: KeyRing;
+  /** A large list takes a while to read, and Apply_Config and the policy after it look at the same octets. */
+  readonly #crls = new WeakMap<Uint8Array, readonly Crl[]>();
 
   constructor(defaultCertificate: DefaultCertificate, keys: KeyRing, eds: Uint8Array | undefined) {
     this.defaultCertificate = defaultCertificate;
@@ -102,24 +112,23 @@ export class Inventory {
   crlsIn(configuration: Configuration, file: number): readonly Crl[] {
     const content = this.file(configuration, file)?.content;
     if (content === undefined) return [];
-    try {
-      return parseCrls(content);
-    } catch {
-      return [];
-    }
+    const known = this.#crls.get(content) ?? crlsOf(content);
+    this.#crls.set(content, known);
+    return known;
   }
 
-  /** The certificate of an instance with its key and what stands above it; nothing unless both are there and belong together. */
+  /**
+   * The certificate of an instance with its key and what stands above it, in the order of a handshake; nothing unless key and
+   * certificate are both there and belong together. The files may hold their certificates in any order, as PKCS#7 does, and others
+   * beside. Who trusts a root has it: only what leads there is sent.
+   */
   own(configuration: Configuration, id: number): OwnCertificate | undefined {
     const entry = this.certificate(configuration, id);
     const key = this.key(configuration, id);
-    const chain = this.certificatesIn(configuration, entry?.device.file);
-    const [leaf] = chain;
-    if (leaf === undefined || key === undefined || !samePublicKey(leaf.publicKey, key)) return undefined;
-    const above = this.certificatesIn(configuration, entry?.authority.file);
-    const known = new Set(chain.map(({ facts }) => facts.sha256));
-    // Who trusts a root has it: only what leads there is sent.
-    return { chain: [...chain, ...above.filter(({ facts }) => !facts.selfSigned && !known.has(facts.sha256))], key };
+    const held = this.certificatesIn(configuration, entry?.device.file);
+    const leaf = key && held.find(({ publicKey }) => samePublicKey(publicKey, key));
+    if (leaf === undefined || key === undefined) return undefined;
+    return { chain: completeChain(leaf, [...held, ...this.certificatesIn(configuration, entry?.authority.file)]), key };
   }
 
   /** Certificates of trusted authorities that a reference leads to: a File, or the CA certificate of an instance. */
@@ -128,10 +137,22 @@ export class Inventory {
     return this.certificatesIn(configuration, this.certificate(configuration, instance)?.authority.file);
   }
 
-  /** Certificates of trusted peers that a reference leads to: a File, or the device certificate of an instance. */
+  /** Certificate of a trusted peer that a reference leads to: a File, or the device certificate of an instance. */
   identities(configuration: Configuration, { classId, instance }: Reference): readonly Certificate[] {
-    if (classId !== CertificateManagement.classId) return this.certificatesIn(configuration, instance).slice(0, 1);
-    return this.certificatesIn(configuration, this.certificate(configuration, instance)?.device.file).slice(0, 1);
+    const file =
+      classId === CertificateManagement.classId ? this.certificate(configuration, instance)?.device.file : instance;
+    const held = this.certificatesIn(configuration, file);
+    // Its chain may stand beside it, in any order: what is pinned is the peer.
+    const peer = held.find(({ facts }) => !facts.isCa) ?? held[0];
+    return peer === undefined ? [] : [peer];
+  }
+}
+
+function crlsOf(content: Uint8Array): readonly Crl[] {
+  try {
+    return parseCrls(content);
+  } catch {
+    return [];
   }
 }
 

@@ -12,7 +12,7 @@ import { hostTcpIpInterface } from "../objects/tcp-ip-interface.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
 import type { Store } from "../store.ts";
-import { mayChange, securityAccess } from "./access.ts";
+import { channelId, mayChange, securityAccess } from "./access.ts";
 import { withoutOrphans, type Configuration, type OpenPorts } from "./configuration.ts";
 import { ConfigurationCycle } from "./cycle.ts";
 import { loadDefaultCertificate, type DefaultCertificateSource } from "./default-certificate.ts";
@@ -100,6 +100,8 @@ export interface Security {
    * secrets, cannot be overwritten.
    */
   reset(type: number): Promise<void>;
+  /** A channel has ended: file transfers that it began end, unless their peer has proven who it is and may come back. */
+  channelEnded(channel: ChannelFacts): void;
   /** Stops timers and transfers. */
   close(): void;
 }
@@ -111,8 +113,9 @@ const defaults: Pick<SecuritySettingsOfDevice, Defaulted> = {
   csrKeyType: "ecdsa-p256",
   maxCertificates: 16,
   maxFiles: 64,
-  maxFileOctets: 256 * 1024,
-  maxAllFilesOctets: 1024 * 1024,
+  // A revocation list of 20,000 entries; four of them.
+  maxFileOctets: 1024 * 1024,
+  maxAllFilesOctets: 4 * 1024 * 1024,
 };
 
 /** For one connection to an EST server, or one answer of it. */
@@ -245,6 +248,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       toldPorts = JSON.stringify(ports());
       hooks.portsChanged(ports());
     },
+    channelEnded: (channel) => transfers.channelEnded(channelId(channel)),
     close() {
       pull?.close();
       cycle.close();

@@ -22,7 +22,7 @@ export interface SecuritySettingsOfDevice {
   readonly maxPsks: number;
   /** Octets that a pre-shared key must have. */
   readonly minPskOctets: number;
-  /** The key that Create_CSR makes. */
+  /** The key that Create_CSR makes, unless only the other type of key fits the allowed suites. */
   readonly csrKeyType: KeyKind;
   /** Certificate Management instances that Create can make. */
   readonly maxCertificates: number;

@@ -15,16 +15,24 @@ export const FileError = {
   tooManyLanguages: 0x0002,
 } as const;
 
+/** Who a transfer belongs to: a channel, and where its other end has proven who it is, that peer over any channel. */
+export interface TransferOwner {
+  readonly channel: string;
+  readonly peer?: string;
+}
+
 /** What a download announces. */
 export interface DownloadPlan {
   readonly size: number;
-  readonly owner: string;
+  readonly owner: TransferOwner;
   /** Called with the whole file when its checksum was right; a throw refuses the last packet. */
   readonly store: (content: Uint8Array) => void;
 }
 
 interface Common {
-  readonly owner: string;
+  owner: TransferOwner;
+  /** The owner's channel has ended: its peer may go on over another one, and anybody may begin anew. */
+  isLeft: boolean;
   readonly transferSize: number;
   readonly timeoutMs: number;
   cancelTimer: Cancel;
@@ -52,8 +60,9 @@ interface Download extends Common {
 const preferredTransferSize = 240;
 
 /**
- * File transfers by instance: at most one each, owned by the channel that began it. Silence ends a transfer, and leaves the file as
- * it was before.
+ * File transfers by instance: at most one each, owned by the channel that began it. A peer that has proven who it is may go on over
+ * another channel, where the packets stopped; of anybody else a transfer ends with its channel. Silence ends a transfer too. Either
+ * way the file is left as it was before.
  *
  * @see CIP Vol 1, 5A-42; reference cip-security.md 3.4
  */
@@ -77,15 +86,25 @@ export class Transfers {
 
   /** Whether a transfer of this file is under way. */
   isActive(id: number): boolean {
-    return this.#active.get(id)?.isDone === false;
+    const transfer = this.#active.get(id);
+    return transfer !== undefined && !transfer.isDone && !transfer.isLeft;
   }
 
-  /** Octets that downloads under way have announced. */
-  announced(): number {
+  /** Octets that downloads of other files than this one have announced. */
+  announced(except: number): number {
     let octets = 0;
-    for (const transfer of this.#active.values())
-      if (transfer.kind === "download" && !transfer.isDone) octets += transfer.size;
+    for (const [id, transfer] of this.#active)
+      if (id !== except && transfer.kind === "download" && !transfer.isDone) octets += transfer.size;
     return octets;
+  }
+
+  /** A channel has ended: what it began waits for its peer to come back until it times out, or ends where that cannot be known. */
+  channelEnded(channel: string): void {
+    for (const [id, transfer] of this.#active) {
+      if (transfer.owner.channel !== channel) continue;
+      if (transfer.owner.peer === undefined) this.cancel(id);
+      else transfer.isLeft = true;
+    }
   }
 
   /**
@@ -95,7 +114,7 @@ export class Transfers {
    * @returns Octets of a packet.
    * @throws {Refusal} 0x0C with the state unless the file is loaded; 0x20 for a size of 0.
    */
-  beginUpload(id: number, file: FileEntry, maxTransferSize: number, owner: string, room: number): number {
+  beginUpload(id: number, file: FileEntry, maxTransferSize: number, owner: TransferOwner, room: number): number {
     const { content } = file;
     if (content === undefined || this.isActive(id)) throw this.#wrongState(id, file);
     // Number, packet type and checksum come on top.
@@ -106,11 +125,11 @@ export class Transfers {
   }
 
   /** Upload_Transfer. @throws {Refusal} 0x0C with the state when no upload of this owner is under way; 0x20/0x0006 out of sequence. */
-  upload(id: number, file: FileEntry, number: number, owner: string): TransferPacket {
+  upload(id: number, file: FileEntry, number: number, owner: TransferOwner): TransferPacket {
     const transfer = this.#active.get(id);
-    if (transfer?.kind !== "upload" || transfer.owner !== owner) throw this.#wrongState(id, file);
+    if (transfer?.kind !== "upload" || !isOwner(transfer, owner)) throw this.#wrongState(id, file);
     if (transfer.lastPacket !== undefined && number === transfer.last) {
-      this.#rearm(id, transfer);
+      this.#goOn(id, transfer, owner);
       return transfer.lastPacket;
     }
     if (transfer.isDone) throw this.#wrongState(id, file);
@@ -130,7 +149,7 @@ export class Transfers {
     transfer.last = number;
     transfer.lastPacket = packet;
     transfer.isDone = isLast;
-    this.#rearm(id, transfer);
+    this.#goOn(id, transfer, owner);
     return packet;
   }
 
@@ -160,21 +179,22 @@ export class Transfers {
    * @throws {Refusal} 0x0C with the state when no download of this owner is under way; 0x20/0x0006 out of sequence; 0x20/0x0007 for
    * a packet that does not fit here; 0xD0 for a wrong checksum; and what storing throws.
    */
-  download(id: number, file: FileEntry, packet: TransferPacket, owner: string): number {
+  download(id: number, file: FileEntry, packet: TransferPacket, owner: TransferOwner): number {
     const transfer = this.#active.get(id);
-    if (transfer?.kind !== "download" || transfer.owner !== owner) throw this.#wrongState(id, file);
+    if (transfer?.kind !== "download" || !isOwner(transfer, owner)) throw this.#wrongState(id, file);
     const { transferNumber: number, packetType } = packet;
     if (packetType === PacketType.abort && !transfer.isDone) {
       this.cancel(id);
       return number;
     }
     if (number === transfer.last) {
-      this.#rearm(id, transfer);
+      this.#goOn(id, transfer, owner);
       return number;
     }
     if (transfer.isDone) throw this.#wrongState(id, file);
     if (number !== following(transfer)) throw outOfSequence();
     this.#take(id, transfer, packet);
+    this.#goOn(id, transfer, owner);
     return number;
   }
 
@@ -209,7 +229,6 @@ export class Transfers {
     transfer.received = total;
     if (isLast) this.#finish(id, transfer, packet.checksum ?? 0);
     transfer.last = packet.transferNumber;
-    this.#rearm(id, transfer);
   }
 
   #finish(id: number, transfer: Download, checksum: number): void {
@@ -229,6 +248,13 @@ export class Transfers {
   #begin(id: number, transfer: Upload | Download): void {
     this.cancel(id);
     this.#active.set(id, transfer);
+    this.#rearm(id, transfer);
+  }
+
+  /** A packet has come: the channel that it came by is the owner's from here on. */
+  #goOn(id: number, transfer: Upload | Download, owner: TransferOwner): void {
+    transfer.owner = owner;
+    transfer.isLeft = false;
     this.#rearm(id, transfer);
   }
 
@@ -256,8 +282,13 @@ export function freeFileInstance({ files }: Configuration, { maxFiles }: FileLim
   throw refuse(Status.resourceUnavailable, { reason: "no File instance is left" });
 }
 
-function common({ transferTimeoutS }: FileEntry, owner: string, transferSize: number): Common {
-  return { owner, transferSize, timeoutMs: transferTimeoutS * 1000, cancelTimer: () => undefined, isDone: false };
+function common({ transferTimeoutS }: FileEntry, owner: TransferOwner, transferSize: number): Common {
+  const timeoutMs = transferTimeoutS * 1000;
+  return { owner, transferSize, timeoutMs, cancelTimer: () => undefined, isDone: false, isLeft: false };
+}
+
+function isOwner({ owner: { channel, peer } }: Common, asker: TransferOwner): boolean {
+  return channel === asker.channel || (peer !== undefined && peer === asker.peer);
 }
 
 function following({ last }: Common): number {

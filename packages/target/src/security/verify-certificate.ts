@@ -1,4 +1,4 @@
-import { keyFacts, verifyChain } from "@cipsec/pki";
+import { keyFacts, samePublicKey, verifyChain } from "@cipsec/pki";
 import { CertificateStatus } from "@cipsec/wire";
 import type { Configuration } from "./configuration.ts";
 import type { Inventory } from "./inventory.ts";
@@ -21,14 +21,23 @@ export function verifyDevice(
   now: Date | undefined,
 ): CertificateFinding {
   const entry = configuration.certificates.get(instance);
-  const [leaf, ...chain] = inventory.certificatesIn(configuration, entry?.device.file);
+  const held = inventory.certificatesIn(configuration, entry?.device.file);
   const anchors = inventory.certificatesIn(configuration, entry?.authority.file);
   const key = inventory.key(configuration, instance);
+  // In PKCS#7 the order says nothing: the device's own certificate is the one of its key.
+  const leaf = held.find(({ publicKey }) => key !== undefined && samePublicKey(publicKey, key)) ?? held[0];
   if (entry?.device.file === undefined) return notVerified("no device certificate is linked");
   if (leaf === undefined) return invalid("the device certificate's file holds no certificate");
   if (key === undefined) return invalid("the instance has no private key: Create_CSR was not called");
   if (anchors.length === 0) return notVerified("no CA certificate to verify the device certificate with");
-  const verdict = verifyChain({ leaf, chain, anchors, time: now, purpose: "server", publicKey: key });
+  const verdict = verifyChain({
+    leaf,
+    chain: held.filter((one) => one !== leaf),
+    anchors,
+    time: now,
+    purpose: "server",
+    publicKey: key,
+  });
   return verdict.ok ? verified : invalid(verdict.message);
 }
 

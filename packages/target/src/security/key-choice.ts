@@ -1,0 +1,20 @@
+import type { KeyKind, KeyType } from "@cipsec/pki";
+import { cipherSuite } from "@cipsec/wire";
+import type { Configuration } from "./configuration.ts";
+
+/** What Create_CSR makes where the device's own kind of key would not do. */
+const otherwise: Readonly<Record<KeyType, KeyKind>> = { ecdsa: "ecdsa-p256", rsa: "rsa-2048" };
+
+/**
+ * The kind of key that Create_CSR makes. The request has no field for it, so the suites that are allowed at that moment tell: it is
+ * the device's own kind, unless only certificates of the other type could be used with them.
+ *
+ * @see docs/decisions/012-push-choices.md
+ */
+export function csrKeyKind({ settings }: Configuration, own: KeyKind): KeyKind {
+  const ownType: KeyType = own.startsWith("rsa") ? "rsa" : "ecdsa";
+  const otherType: KeyType = ownType === "rsa" ? "ecdsa" : "rsa";
+  const auths = settings.allowedCipherSuites.map((id) => cipherSuite(id)?.auth);
+  const isOtherOnly = auths.includes(otherType) && !auths.includes(ownType) && !auths.includes("any");
+  return isOtherOnly ? otherwise[otherType] : own;
+}
