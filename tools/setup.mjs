@@ -12,7 +12,10 @@ export const pinnedNode = join(root, "node_modules/node/bin/node");
 /** The oldest Node that the packages support: the dev dependency `node-floor`. */
 export const floorNode = join(root, "node_modules/node-floor/bin/node");
 
-/** Programs that interoperability tests talk to, each with the Debian package that has it; libraries are known by a file. */
+/**
+ * Programs that interoperability tests talk to, each with the Debian package that has it; libraries are known by a file. A package
+ * that `serves` would start a service that tells the network of this machine: see {@link installable}.
+ */
 const peers = [
   { program: "openssl", debian: "openssl" },
   { program: "curl", debian: "curl" },
@@ -21,6 +24,9 @@ const peers = [
   { program: "tshark", debian: "tshark" },
   { program: "nmap", debian: "nmap" },
   { program: "ip", debian: "iproute2" },
+  { program: "dbus-daemon", debian: "dbus-daemon" },
+  { program: "avahi-daemon", debian: "avahi-daemon", serves: true },
+  { program: "avahi-browse", debian: "avahi-utils", serves: true },
   { program: "gcc", debian: "gcc" },
   { program: "libc6-dev", file: "/usr/include/stdio.h", debian: "libc6-dev" },
   { program: "libssl-dev", file: "/usr/include/openssl/ssl.h", debian: "libssl-dev" },
@@ -35,7 +41,7 @@ const peers = [
  * @param options.withPeers Also installs the interoperability peers, where this process may.
  */
 export async function setUp({ withPeers = false } = {}) {
-  if (!npmProblem() && !(withPeers && missingPeers().length > 0 && mayInstallPeers())) {
+  if (!npmProblem() && !(withPeers && installable().length > 0)) {
     if (withPeers) reportMissingPeers();
     return;
   }
@@ -100,9 +106,9 @@ function readJson(file) {
 }
 
 async function setUpPeers() {
-  const missing = missingPeers();
-  if (missing.length > 0 && mayInstallPeers()) {
-    const packages = missing.map((peer) => peer.debian);
+  const wanted = installable();
+  if (wanted.length > 0) {
+    const packages = wanted.map((peer) => peer.debian);
     say(`programs for the interoperability tests are missing: installing ${packages.join(" ")} with apt-get (once)`);
     const options = ["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"];
     const apt = (...args) => run("apt-get", [...options, ...args], { env: { DEBIAN_FRONTEND: "noninteractive" } });
@@ -134,6 +140,12 @@ function reportMissingPeers() {
 
 function missingPeers() {
   return peers.filter(({ program, file }) => (file === undefined ? !onPath(program) : !existsSync(file)));
+}
+
+/** What is missing and may be installed unasked: no service where a service manager would start it, now and after each boot. */
+function installable() {
+  if (!mayInstallPeers()) return [];
+  return missingPeers().filter(({ serves }) => !serves || !existsSync("/run/systemd/system"));
 }
 
 function mayInstallPeers() {

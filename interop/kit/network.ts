@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
-import { ownNetwork, printed, start, stop } from "./programs.ts";
+import { ended, ownNetwork, printed, start, stop } from "./programs.ts";
 
 /** What a network of its own needs. */
 export const networkPeers = ["unshare", "nsenter", "ip", "bash", ownNetwork] as const;
@@ -9,9 +9,13 @@ export const networkPeers = ["unshare", "nsenter", "ip", "bash", ownNetwork] as 
 export interface PrivateNetwork {
   /** Starts a program there; give it to {@link stop}. */
   start(program: string, args: readonly string[]): ReturnType<typeof start>;
+  /** Lays a wire to another one, with an address at each end. */
+  join(other: PrivateNetwork, own: string, others: string): Promise<void>;
   /** The octets of a new connection to a port there. */
   connect(port: number): Connected;
   close(): Promise<void>;
+  /** The process that the network lives as long as. */
+  readonly holder: number | undefined;
 }
 
 /** A connection into the network; ended by ending its input. */
@@ -25,6 +29,18 @@ export async function privateNetwork(): Promise<PrivateNetwork> {
     start("nsenter", [`--net=/proc/${holder.pid}/ns/net`, program, ...args]);
   return {
     start: inside,
+    holder: holder.pid,
+    async join(other, own, others) {
+      const peer = ["peer", "name", "wire", "netns", `${other.holder}`];
+      await ended(inside("ip", ["link", "add", "wire", "type", "veth", ...peer]));
+      for (const [network, address] of [
+        [inside, own],
+        [other.start, others],
+      ] as const) {
+        await ended(network("ip", ["address", "add", `${address}/24`, "dev", "wire"]));
+        await ended(network("ip", ["link", "set", "wire", "up"]));
+      }
+    },
     connect: (port) => inside("bash", ["-c", `exec 3<>/dev/tcp/127.0.0.1/${port}; cat <&3 & cat >&3; kill $!`]),
     close: async () => await stop(holder, "SIGKILL"),
   };

@@ -83,6 +83,18 @@ export async function stop(child: ChildProcessWithoutNullStreams, signal: NodeJS
   clearTimeout(timer);
 }
 
+/** What a program that {@link start} started prints until it ends, which it has to do well. */
+export async function ended(child: ChildProcessWithoutNullStreams, timeoutMs = 30_000): Promise<string> {
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
+  child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+  await new Promise((resolve) => child.once("close", resolve));
+  clearTimeout(timer);
+  if (child.exitCode === 0) return Buffer.concat(stdout).toString();
+  throw new Error(`${child.spawnargs.join(" ")} ended with ${child.exitCode}:\n${Buffer.concat(stderr).toString()}`);
+}
+
 /** Waits until a program prints something that matches, on either stream; the match. */
 export async function printed(
   child: ChildProcessWithoutNullStreams,
