@@ -65,6 +65,53 @@ test("runs a second time on what the first left; --json prints what plant.json h
   expect(demo.out).not.toContain("PRIVATE");
 });
 
+test("--pull: devices configure themselves with no tool; one waits for approval, counterfeits are refused", async () => {
+  await using demo = new Process(["demo", "--pull", "--devices", "4", "--out", out, "--json"], data);
+  expect(await demo.end()).toBe(0);
+  const access = ["trusted-accepted", "plain-refused", "no-certificate-refused", "stranger-refused"];
+  const shown = [
+    ["pulled-without-tool", ...access],
+    ["waits-for-approval", ...access],
+  ];
+  const proof = (name: string, observed: RegExp) => ({
+    name,
+    expected: expect.any(String),
+    observed: expect.stringMatching(observed),
+    holds: true,
+  });
+  const result: unknown = JSON.parse(demo.out);
+  const before = expect.objectContaining({ security: expect.objectContaining({ cipState: "factory-default" }) });
+  const after = expect.objectContaining({
+    security: expect.objectContaining({ ethernetIpState: "pull-completed", securePortsOnly: true }),
+    deviceCertificate: expect.objectContaining({ issuer: expect.stringContaining("Demo Plant") }),
+    findings: [],
+  });
+  expect(result).toEqual({
+    devices: [
+      ...shown.map((names, i) => ({
+        address: `127.10.0.${i + 1}`,
+        before,
+        after,
+        proofs: expect.arrayContaining(names.map((name) => expect.objectContaining({ name, holds: true }))),
+      })),
+      {
+        address: "127.10.0.3",
+        before,
+        after: before,
+        proofs: [proof("counterfeit-refused", /serial number is '80100003' .* but '00100003'.*state 0, status 4/)],
+      },
+      {
+        address: "127.10.0.4",
+        before,
+        after: before,
+        proofs: [proof("counterfeit-refused", /trust\/unknown-authority.*state 0, status 4/)],
+      },
+    ],
+    holds: true,
+    elapsedMs: expect.any(Number),
+  });
+}, 120_000);
+
 test.each(["Discovering the plant", "5/15"])(
   "Ctrl-C while it says '%s' ends it with 130 and leaves no process",
   async (moment) => {

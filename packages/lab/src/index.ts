@@ -5,6 +5,8 @@ export type { Lab, LabDevice, LabOptions } from "./lab.ts";
 export { deviceAddress, estAddress, maxDevices, mixedPlant, pulling } from "./plant.ts";
 export type { DeviceKind, PlannedDevice } from "./plant.ts";
 export { runDemo } from "./demo/demo.ts";
+export { runPullDemo } from "./demo/pull.ts";
 export type { DemoDevice, DemoOptions, DemoResult, DemoTelling } from "./demo/stage.ts";
 export type { Proof } from "./demo/proofs.ts";
 export type { Birth } from "./vendor.ts";
+export { vouchByIdentity } from "./vouch.ts";

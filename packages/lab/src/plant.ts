@@ -46,17 +46,35 @@ export function mixedPlant(count: number): readonly PlannedDevice[] {
   return Array.from({ length: count }, (_, i) => plannedDevice(kindOf(i), i));
 }
 
+/** What becomes of a device that enrols by itself: the plant's, at once or once somebody approves it, or refused as a counterfeit. */
+export type PullRole = "genuine" | "waiting" | "stolen" | "forged";
+
+const pullRoles = ["genuine", "waiting", "stolen", "forged", "genuine"] as const satisfies readonly PullRole[];
+
+/**
+ * A plant of `count` devices of today's generation: of every five, two that are simply the vendor's, one that somebody has to approve, and
+ * two counterfeits.
+ *
+ * @throws {UsageError} as {@link mixedPlant}.
+ */
+export function pullPlant(count: number): readonly (PlannedDevice & { readonly role: PullRole })[] {
+  return mixedPlant(count).map((_, i) => {
+    const role = pullRoles[i % pullRoles.length] ?? "genuine";
+    return { ...plannedDevice("modern", i), role, birth: role === "waiting" ? "genuine" : role };
+  });
+}
+
 /** Where the EST server of a lab stands. No device has this address. */
 export const estAddress = "127.10.255.1";
 
 /**
- * The devices, those of today's generation with the pull model: they look for an EST server by multicast DNS under this service type and
+ * The devices, those of today's generation with the pull model where they have none of their own: they look for an EST server by multicast DNS under this service type and
  * believe the first that answers, as in an onboarding network.
  */
 export function pulling(devices: readonly PlannedDevice[], service: string): readonly PlannedDevice[] {
   return devices.map((device) => {
     const { security } = device.description;
-    if (device.kind !== "modern" || security === null) return device;
+    if (device.kind !== "modern" || security === null || security.pull !== undefined) return device;
     const pull = { service, domain: "", dnsServers: [], mdns: true, trustOnFirstUse: true, closePlaintext: true };
     return { ...device, description: { ...device.description, security: { ...security, pull } } };
   });

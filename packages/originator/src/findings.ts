@@ -44,6 +44,8 @@ function stateFindings({ security }: Facts): Finding[] {
     ];
   const { cipState, ethernetIpState } = security;
   if (cipState === "configured" && ethernetIpState === "configured") return [];
+  // What a device configured by itself is in force, though no tool has ended a configuration session yet.
+  if (ethernetIpState === "pull-completed" && (cipState === "factory-default" || cipState === "configured")) return [];
   if (cipState === "factory-default" || ethernetIpState === "factory-default")
     return [
       high(

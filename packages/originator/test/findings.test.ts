@@ -52,6 +52,10 @@ const find = (changed: Partial<Posture>, suites: readonly number[] = [0xc02b], a
 
 test("a hardened device has none", () => expect(find({})).toEqual([]));
 
+test.each(["factory-default", "configured"])("one that configured itself has none, CIP Security %s", (cipState) => {
+  expect(find({ security: { ...hardened.security!, cipState, ethernetIpState: "pull-completed" } })).toEqual([]);
+});
+
 describe("one weakness, one finding", () => {
   test.each<[string, Partial<Posture>, number[]?]>([
     ["high factory-default", { security: { ...hardened.security!, cipState: "factory-default" } }],

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeFileAtomic } from "@cipsec/pki";
-import { runDemo, type DemoDevice } from "@cipsec/lab";
+import { runDemo, runPullDemo, type DemoDevice } from "@cipsec/lab";
 import type { Posture } from "@cipsec/originator";
 import type { Command } from "commander";
 import { addCommand, addNotes, textOption, wholeNumber, type Shell } from "../command.ts";
@@ -22,7 +22,8 @@ export function addDemo(program: Command, shell: Shell): void {
       const count = options["devices"];
       const { output } = context;
       const keyLog = textOption(options, "keylog");
-      const result = await runDemo({
+      const run = options["pull"] === true ? runPullDemo : runDemo;
+      const result = await run({
         devices: typeof count === "number" ? count : 5,
         folder: context.data.file("demo"),
         signal: context.signal,
@@ -54,6 +55,10 @@ export function addDemo(program: Command, shell: Shell): void {
       (text) => wholeNumber(text, 1, 100),
       5,
     )
+    .option(
+      "--pull",
+      "devices that configure themselves, with no tool: they find an EST server by DNS-SD; of every five, one waits for approval, two are counterfeits",
+    )
     .option("--out <dir>", "folder for the results", "out")
     .option("--keylog <file>", "append the secrets of all TLS and DTLS sessions, for Wireshark");
   addNotes(command, {
@@ -64,6 +69,7 @@ export function addDemo(program: Command, shell: Shell): void {
         "cipsec demo --keylog keys.log",
         "beside a capture of lo, Wireshark opens every session of it, I/O over DTLS included",
       ],
+      ["cipsec demo --pull", "devices from their box enrol by themselves; counterfeits are refused"],
     ],
   });
 }
@@ -73,7 +79,7 @@ function showPostures(output: Output, when: "before" | "after", postures: readon
     ["address", `state ${when}`, "certificate from", "suites", "clients", "open ports", "high risks"],
     postures.map((posture) => [
       posture.address,
-      posture.security?.cipState ?? "none",
+      stateOf(posture),
       posture.deviceCertificate?.issuer.replace(/^.*CN=/, "") ?? "-",
       posture.suites === null ? "-" : String(posture.suites.allowed.length),
       posture.verifyClient === null
@@ -87,6 +93,12 @@ function showPostures(output: Output, when: "before" | "after", postures: readon
       String(posture.findings.filter(({ severity }) => severity === "high").length),
     ]),
   );
+}
+
+/** A device that configures itself tells so by the state of its EtherNet/IP Security Object. */
+function stateOf({ security }: Posture): string {
+  if (security === null) return "none";
+  return security.ethernetIpState.startsWith("pull-") ? security.ethernetIpState : security.cipState;
 }
 
 function portsOf({ ports, security }: Posture): Parameters<typeof openPorts>[0] {

@@ -1,6 +1,17 @@
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
-import { mixedPlant, startLab, type Lab, type PlannedDevice } from "@cipsec/lab";
+import {
+  estAddress,
+  mixedPlant,
+  pulling,
+  startLab,
+  startLabEst,
+  vouchByIdentity,
+  type Lab,
+  type LabEst,
+  type PlannedDevice,
+} from "@cipsec/lab";
+import { estServiceType, parseCertificates, type CertificateAuthority, type EnrolPolicy } from "@cipsec/pki";
 import { parseDescription, readDescription, startTarget, type DeviceDescription } from "@cipsec/target";
 import { UsageError } from "@cipsec/wire";
 import {
@@ -67,12 +78,19 @@ export function addDevices(program: Command, shell: Shell): void {
           fix: "Try: cipsec lab --devices 5",
         });
       const perProcess = options["perProcess"];
+      const devices = typeof count === "number" ? mixedPlant(count) : await plantFrom(argument(args, 0, "FILE"));
+      const ca = options["est"] === true ? await context.data.ca() : undefined;
       await using lab = await startLab({
         dataDir: context.data.file("lab"),
-        devices: typeof count === "number" ? mixedPlant(count) : await plantFrom(argument(args, 0, "FILE")),
+        devices: ca === undefined ? devices : pulling(devices, estServiceType),
         ...(typeof perProcess === "number" ? { devicesPerProcess: perProcess } : {}),
       });
+      await using est = ca === undefined ? undefined : await serveEst(context, lab, ca);
       announce(context, lab);
+      if (ca !== undefined && est !== undefined) {
+        context.output.line({ listening: true, est: est.url, sha256: ca.root.facts.sha256 });
+        context.output.say(`EST is served at ${est.url} and announced as ${estServiceType}.local.`);
+      }
       await interrupted(context);
     },
   )
@@ -80,15 +98,20 @@ export function addDevices(program: Command, shell: Shell): void {
     .option("--devices <n>", "a mixed plant of so many devices at 127.10.0.1 and up", (text) =>
       wholeNumber(text, 1, 60_000),
     )
+    .option(
+      "--est",
+      "run an EST server for the plant's authority too, announced by multicast DNS: devices of today's generation enrol there by themselves",
+    )
     .option("--per-process <n>", "devices that share a process", (text) => wholeNumber(text, 1, 1000), 20);
   addNotes(plant, {
-    json: "a line for each device when it listens: {listening: true, name, kind, address, ports: {eip, eipUdp, io, eips}}",
+    json: "a line for each device when it listens: {listening: true, name, kind, address, ports: {eip, eipUdp, io, eips}}; with --est then {listening: true, est: url, sha256}",
     examples: [
       [
         "cipsec lab --devices 5",
         "three modern devices, one of the CBC and pre-shared key generation, one without CIP Security",
       ],
       ["cipsec lab plant.json --json", "the devices of a file, in their order"],
+      ["cipsec lab --devices 5 --est", "after 'cipsec ca init': devices from their box find the server and enrol"],
     ],
   });
 }
@@ -106,6 +129,26 @@ function withFilesBeside(file: string, description: DeviceDescription): DeviceDe
       defaultCertificate: { kind: "vendor", certificate: beside(certificate), key: beside(key) },
     },
   };
+}
+
+/** The plant's EST server: the lab's devices are let in as they come, if they are what they say. */
+async function serveEst(context: Context, lab: Lab, ca: CertificateAuthority): Promise<LabEst> {
+  const vendorAnchors = parseCertificates(lab.vendorRootPem);
+  const policy: EnrolPolicy = {
+    rules: [{ name: "from the box", callers: ["birth"], action: "issue", takeNames: "request" }],
+  };
+  return await startLabEst({
+    folder: context.data.file("lab", "est"),
+    ca,
+    vendorAnchors,
+    policy: () => policy,
+    vouch: vouchByIdentity(vendorAnchors),
+    address: estAddress,
+    port: 8443,
+    announce: { host: "est.lab.local", service: estServiceType },
+    retryAfterS: 60,
+    onEvent: ({ address, outcome, reason = "" }) => context.output.notice(`${address}: enrolment ${outcome} ${reason}`),
+  });
 }
 
 /** A plant file: a JSON list of device descriptions; a device without a default certificate of its own gets one of the lab's vendor. */
