@@ -4,6 +4,8 @@ import net from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { browseEstByMdns } from "@cipsec/pki";
+import { readDescription, startTarget } from "@cipsec/target";
+import { systemClock, type Clock } from "@cipsec/transport";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Process } from "./processes.ts";
 import { cipsec, document, temporaryFolder, type Ran } from "./support.ts";
@@ -354,3 +356,106 @@ test("a request that waits survives the server's being killed", async () => {
   await again.says('"listening":true');
   expect((await enroll()).code).toBe(0);
 });
+
+test("commission --pull watches a device until a person has approved it, and refuses one that is another", async () => {
+  const [host, address] = ["127.37.2.21", "127.37.2.22"];
+  await cipsec(["ca", "init", "--name", "Hall 4"], { data: at("pulled") });
+  await using _ = await serve(host, ["--vendor", at("vendor.pem"), "--retry-after", "1"], at("pulled"));
+  writeFileSync(at("pulled.pem"), (await cipsec(["ca", "export"], { data: at("pulled") })).out);
+  await using pump = await startPulling("pump", host, address);
+  const watch = ["commission", address, "--pull", "--vendor", at("vendor.pem")];
+  const pulled = { data: at("pulled") };
+
+  const seen = await cipsec(
+    ["posture", address, "--vendor", at("vendor.pem"), "--insecure-accept-any", "--json"],
+    pulled,
+  );
+  expect(seen.code).toBe(0);
+  expect(document(seen)).toMatchObject({ vendorIdentity: { verified: true, serialNumber: "00C0FFEE" } });
+  pump.pass(5000);
+  const early = await cipsec([...watch, "--wait", "3", "--json"], pulled);
+  expect(early.code).toBe(1);
+  expect(document(early)).toMatchObject({
+    error: { code: "pull/pending", fix: expect.stringContaining("est approve") },
+  });
+  expect(early.err).toContain("waits for a person");
+
+  const asked = document(await cipsec(["est", "pending", "--json"], pulled)) as { id: string; identity: string }[];
+  expect(asked).toMatchObject([{ identity: "Acme/00C0FFEE" }]);
+  await cipsec(["est", "approve", asked[0]?.id ?? ""], pulled);
+  const done = await cipsec(watch, pulled);
+  expect(done).toMatchObject({
+    code: 0,
+    out: expect.stringContaining("Test pump enrolled by itself; proven over TLSv1."),
+  });
+  expect(done.out).toContain("Its maker vouches for it: ");
+  expect(done.out).toContain("Still open without protection: 44818/tcp");
+  const again = await cipsec(["commission", address, "--pull", "--json"], pulled);
+  expect(document(again)).toMatchObject({
+    mode: "pull",
+    start: "already-enrolled",
+    vendorIdentity: { verified: false },
+    deviceCertificate: { subject: expect.stringContaining("00C0FFEE") },
+    posture: { security: { ethernetIpState: "pull-completed" } },
+  });
+  // What it shows now is the plant's word for it, not its maker's.
+  expect((await cipsec(["posture", address, "--vendor", at("vendor.pem")], pulled)).code).toBe(1);
+
+  await using fake = await startPulling("fake", host, "127.37.2.23", 0xbad);
+  const refused = await cipsec(["commission", fake.address, "--pull", "--vendor", at("vendor.pem"), "--json"], pulled);
+  expect(refused.code).toBe(4);
+  expect(document(refused)).toMatchObject({
+    error: { code: "trust/counterfeit", facts: { certificate: "00C0FFEE", identity: "00000BAD" } },
+  });
+}, 60_000);
+
+test.each([
+  { name: "push and pull", words: ["--pull", "--psk"], says: "--psk does not go with --pull" },
+  { name: "both ways of naming makers", words: ["--vendor", "a", "--vendor-ca", "b"], says: "exclude each other" },
+  { name: "nothing to trust by", words: ["--pull"], says: "nothing to verify" },
+])("commission refuses: $name", async ({ words, says }) => {
+  const ran = await cipsec(["commission", "127.37.2.24", ...words], { data: at("nothing-here") });
+  expect(ran).toMatchObject({ code: 2, err: expect.stringContaining(says) });
+});
+
+/** A device with the pull model and the birth certificate of pump 7, whose time can be made to pass. */
+async function startPulling(name: string, host: string, address: string, serialNumber = 0xc0ffee) {
+  let ahead = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => performance.now() + ahead,
+    after(ms, run) {
+      const due = clock.now() + ms;
+      const timer = setInterval(() => {
+        if (clock.now() < due) return;
+        clearInterval(timer);
+        run();
+      }, 10);
+      return () => clearInterval(timer);
+    },
+  };
+  const target = await startTarget({
+    stateDir: at(name),
+    clock,
+    description: readDescription({
+      name,
+      identity: {
+        vendorId: 0xffff,
+        productCode: 7,
+        revision: { major: 2, minor: 1 },
+        serialNumber,
+        productName: `Test ${name}`,
+      },
+      address,
+      security: {
+        defaultCertificate: { certificate: at("birth.pem"), key: at("birth.key") },
+        pull: { url: `https://${host}:8443`, anchors: at("pulled.pem") },
+      },
+    }),
+  });
+  return {
+    address,
+    pass: (ms: number) => void (ahead += ms),
+    [Symbol.asyncDispose]: async () => await target.stop(),
+  };
+}

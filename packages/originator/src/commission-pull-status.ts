@@ -105,7 +105,7 @@ export function pullError(peer: string, phase: PullPhase, waitMs: number): PeerE
     case "no-server":
       return new PeerError("pull/no-server", late, { facts });
     case "pending":
-      return new PeerError("pull/pending", late, { facts });
+      return new PeerError("pull/pending", `${peer}: its request waits for a person at the EST server`, { facts });
     case "tool-busy":
       return new UsageError("usage/state", late, { facts, fix: "End the other tool, then try again." });
     case "connect":

@@ -232,13 +232,19 @@ class PullRun {
 
   async #reconnect(): Promise<void> {
     await this.#session?.close();
-    await this.#contact();
+    try {
+      await this.#contact();
+    } catch (error) {
+      if (this.#target.scheme !== "eip" || !(error instanceof TransportError)) throw error;
+      // A device may close its plain ports with its first certificate.
+      await this.#contact({ host: this.#target.host });
+    }
   }
 
-  async #contact(): Promise<Session> {
+  async #contact(target = this.#target): Promise<Session> {
     const { security, connect, signal } = this.#options;
     try {
-      this.#session = await firstContact(this.#target, security, this.#options, connect ?? {}, signal);
+      this.#session = await firstContact(target, security, this.#options, connect ?? {}, signal);
     } catch (error) {
       throw knownRefusal(error);
     }

@@ -51,8 +51,8 @@ export interface VendorVerdict {
  * handshake has proven the key. The device needs to show its birth certificate, so it has none of a plant yet.
  *
  * @throws {TrustError} `trust/counterfeit` when certificate and identity name different devices: `facts` has both values;
- *   `trust/refused` when nothing was proven (plain channel, pre-shared key) or there is no serial number to compare.
- * @throws {Error} `trust/…` of the chain, such as `trust/unknown-authority`.
+ *   `trust/refused` when no vendor vouches for it (`facts.refusal` is the code of the chain's refusal), nothing was proven (plain
+ *   channel, pre-shared key), or there is no serial number to compare.
  * @see IEEE 802.1AR, 8.6; reference cip-security.md 5
  */
 export async function verifyVendorIdentity(session: Session, options: VendorIdentityOptions): Promise<VendorIdentity> {
@@ -165,15 +165,17 @@ function nothingShown({ peer, facts }: Session): TrustError {
 }
 
 /** The chain is refused. What a plant has configured shows the plant's certificate: that is another question. */
-function unvouched({ peer, trust }: Session, cause: StackErrorShape): StackErrorShape {
-  const fix =
-    trust?.kind === "verified"
-      ? `It shows a certificate of ${trust.anchor}, by which it is known already: leave --vendor out.`
-      : "Ask its maker for the root that vouches for it; do not commission a device whose origin you cannot tell.";
+function unvouched({ peer, trust }: Session, cause: StackErrorShape): TrustError {
+  const facts = { ...cause.facts, refusal: cause.code };
+  if (trust?.kind === "verified") {
+    const message = `${peer}: it shows a certificate of ${trust.anchor}, so its birth certificate cannot be proven`;
+    const fix = "That certificate says who it is: leave --vendor out, or have it begin anew (--pull --erase).";
+    return new TrustError("trust/refused", message, { cause, facts, fix });
+  }
   return new TrustError("trust/refused", `${peer}: no named vendor vouches for it: ${cause.message}`, {
     cause,
-    facts: { ...cause.facts, refusal: cause.code },
-    fix,
+    facts,
+    fix: "Ask its maker for the root that vouches for it; do not commission a device whose origin you cannot tell.",
   });
 }
 

@@ -9,15 +9,17 @@ import {
   makeEstService,
   makeKeyPair,
   openRegister,
+  parseCsr,
   privateKeyToPem,
   toPem,
+  type Certificate,
   type CertificateAuthority,
   type EnrolPolicy,
   type Register,
 } from "@cipsec/pki";
 import { systemClock, type Clock } from "@cipsec/transport";
 import { readDescription, startTarget, type Target } from "@cipsec/target";
-import type { PullOptions, SecurityOptions } from "../src/index.ts";
+import type { IssuedPem, PullOptions, SecurityOptions } from "../src/index.ts";
 
 /** A plant with an EST server, and a maker of devices; all of it goes with the test. */
 export interface PullPlant extends AsyncDisposable {
@@ -27,6 +29,7 @@ export interface PullPlant extends AsyncDisposable {
   readonly register: Register;
   readonly url: string;
   readonly security: SecurityOptions;
+  issue(csrPem: string): Promise<IssuedPem>;
   /** May be exchanged while the server runs. */
   policy: EnrolPolicy;
 }
@@ -70,6 +73,10 @@ export async function makePullPlant(host: string): Promise<PullPlant> {
     register,
     url: `https://${host}:${listener.port}`,
     security: { certificate: { chain: issued.chain, key: tool.privateKey }, anchors: [ca.root] },
+    async issue(csrPem: string) {
+      const { pem } = await ca.issue({ profile: "device", csr: parseCsr(csrPem) });
+      return { certificatePem: pem, caChainPem: String(ca.export({ what: "anchors", as: "pem" })) };
+    },
     async [Symbol.asyncDispose]() {
       await listener.close();
       await rm(folder, { recursive: true, force: true });
@@ -111,6 +118,8 @@ export interface PullDeviceWish {
   /** More of `security.pull`; `null`: without the pull model. */
   readonly pull?: Readonly<Record<string, unknown>> | null;
   readonly ports?: unknown;
+  /** What it knows its EST server by; default the plant's root. */
+  readonly anchors?: readonly Certificate[];
   /** Whose certificate it has; default the plant's vendor. */
   readonly maker?: CertificateAuthority;
 }
@@ -118,7 +127,15 @@ export interface PullDeviceWish {
 export async function startPullDevice(
   plant: PullPlant,
   clock: Clock,
-  { address, serialNumber = 0xabcd, birth = {}, pull = {}, ports = {}, maker = plant.vendor }: PullDeviceWish,
+  {
+    address,
+    serialNumber = 0xabcd,
+    birth = {},
+    pull = {},
+    ports = {},
+    maker = plant.vendor,
+    anchors = [plant.ca.root],
+  }: PullDeviceWish,
 ): Promise<Target> {
   const stateDir = join(plant.folder, address);
   const file = (name: string): string => join(plant.folder, `${address}-${name}`);
@@ -130,7 +147,7 @@ export async function startPullDevice(
     await writeFile(file("birth.pem"), chainPem);
     await writeFile(file("birth.key"), privateKeyToPem(privateKey), { mode: 0o600 });
   }
-  await writeFile(file("anchors.pem"), toPem([plant.ca.root]));
+  await writeFile(file("anchors.pem"), toPem(anchors));
   return await startTarget({
     stateDir,
     clock,

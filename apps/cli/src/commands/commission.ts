@@ -1,11 +1,12 @@
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import { commission, decommission, parseTarget, type CommissionPlan } from "@cipsec/originator";
-import { crlToPem, parseCsr, parseCertificates, toPem, type CertificateAuthority } from "@cipsec/pki";
+import { crlToPem, parseCsr, toPem, type CertificateAuthority } from "@cipsec/pki";
 import { cipherSuite, cipherSuites, UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { addCredentials, announcing, connectOptions, readPsk, securityOf } from "../credentials.ts";
-import { readInput } from "../data-folder.ts";
+import { commissionPulling } from "./commission-pull.ts";
+import { sayVendor, vendorOf, withoutSecurity } from "./commission-options.ts";
 
 /**
  * Suites that a commissioned device allows unless told otherwise: authenticated encryption with forward secrecy; on devices
@@ -23,10 +24,12 @@ export function addCommission(program: Command, shell: Shell): void {
       program,
       shell,
       "commission",
-      "bring a device into the trust domain by push: certificate, trust, policy, ports",
+      "bring a device into the trust domain: certificate, trust, policy, ports",
       async (context, options, args) => {
         const target = parseTarget(argument(args, 0, "TARGET"));
+        if (options["pull"] === true) return await commissionPulling(context, options, target);
         const isPsk = options["psk"] === true;
+        const vendor = await vendorOf(options);
         if (!context.data.hasCa() && !isPsk) {
           await context.data.makeCa("Plant");
           context.output.notice(`There was no authority yet: one is made in ${context.data.path}.`);
@@ -37,7 +40,6 @@ export function addCommission(program: Command, shell: Shell): void {
             fix: "Make a key with: openssl rand -hex 32",
           });
         const authority = isPsk ? undefined : await context.data.ca();
-        const vendor = textOption(options, "vendorCa");
         const result = await commission(target, {
           plan: await planOf(context, options, isPsk, authority),
           security: { ...security, acceptAny: false },
@@ -45,9 +47,9 @@ export function addCommission(program: Command, shell: Shell): void {
           allowPlain: options["allowPlain"] === true || target.scheme === "eip",
           announce: announcing(context),
           connect: withoutSecurity(await connectOptions(context, options)),
+          ...vendor,
           progress: ({ index, total, words }) => context.output.progress(`${index}/${total} ${words}`),
           signal: context.signal,
-          ...(vendor === undefined ? {} : { vendorAnchors: parseCertificates(await readInput(vendor)) }),
           ...(authority === undefined ? {} : { issue: issuing(authority) }),
         });
         context.output.document(result);
@@ -58,6 +60,7 @@ export function addCommission(program: Command, shell: Shell): void {
           context.output.say(
             `Certificate: ${result.deviceCertificate.subject}, until ${result.deviceCertificate.notAfter.slice(0, 10)}.`,
           );
+        sayVendor(context, result.vendorIdentity);
         context.output.say(
           result.plaintextClosed ? "The plaintext ports are closed." : "The plaintext ports are still open.",
         );
@@ -67,6 +70,14 @@ export function addCommission(program: Command, shell: Shell): void {
     )
       .argument("<target>", "HOST or HOST:PORT; eip://HOST for a device whose secure port is closed")
       .option("--push", "push model: this command configures the device (the default)")
+      .option(
+        "--pull",
+        "pull model: the device fetches its certificate from its EST server; this command starts, watches and proves it",
+      )
+      .option("--wait <s>", "with --pull: seconds for the device to be enrolled (default: 300)", (text) =>
+        wholeNumber(text, 1, 86_400),
+      )
+      .option("--erase", "with --pull: erase a device that is configured or enrolled already, and let it begin anew")
       .option(
         "--psk",
         "secure the device by the pre-shared key of --psk-identity and --psk-file in place of a certificate",
@@ -82,25 +93,30 @@ export function addCommission(program: Command, shell: Shell): void {
         12,
       )
       .option(
-        "--vendor-ca <file>",
-        "roots of device makers, PEM: tells whether one vouches for the factory certificate",
+        "--vendor <file>",
+        "roots of device makers, PEM: one has to vouch for this very device, serial number included; its factory certificate is accepted then",
       )
+      .option("--vendor-ca <file>", "as --vendor, but only tells whether one vouches for it")
       .option("--allow-plain", "configure over the plain port where the device has no secure one"),
     true,
   );
   addNotes(commissioning, {
     json:
       '{address, mode: "certificate" | "psk", identity, before: {cipState, ethernetIpState}, after: {…}, ' +
-      "firstTrust, deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned} | null, " +
-      "channel: {protocol, version, suite, peer}, skipped: [setting], plaintextClosed}",
+      "firstTrust, vendorIdentity: {verified, subject, serialNumber, vendor, reason}, " +
+      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned} | null, " +
+      "channel: {protocol, version, suite, peer}, skipped: [setting], plaintextClosed}; " +
+      'with --pull: {address, mode: "pull", identity, before, after, start: "by-itself" | "reset" | "erased" | "already-enrolled", ' +
+      "firstTrust, vendorIdentity, deviceCertificate, channel, posture: as of posture, elapsedMs}",
     examples: [
       [
         "cipsec commission 192.0.2.7 --insecure-accept-any",
         "a device out of its box; makes the plant's authority where there is none",
       ],
+      ["cipsec commission 192.0.2.7 --vendor maker.pem", "refuses a device for which its maker does not vouch"],
       [
-        "cipsec commission 192.0.2.7 --vendor-ca maker.pem --insecure-accept-any",
-        "tells whether its maker vouches for it",
+        "cipsec commission 192.0.2.7 --pull --vendor maker.pem --wait 600",
+        "watches a device enrol by itself, until a person has approved it at the EST server",
       ],
       ["cipsec commission 192.0.2.7", "a device of the plant again: new certificate, new revocation list"],
       [
@@ -205,13 +221,4 @@ function suiteOf(text: string): number {
       fix: "Use an IANA name such as TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, or its number such as C02B.",
     });
   return known.id;
-}
-
-function withoutSecurity<T extends { security?: unknown; requireSecure?: unknown; signal?: unknown }>({
-  security: _,
-  requireSecure: __,
-  signal: ___,
-  ...rest
-}: T): Omit<T, "security" | "requireSecure" | "signal"> {
-  return rest;
 }

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
-import { readPosture, type Posture } from "@cipsec/originator";
+import { judgeVendorIdentity, readPosture, type Posture } from "@cipsec/originator";
 import { UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, targetHelp, textOption, type Shell } from "../command.ts";
 import { addCredentials, openSession } from "../credentials.ts";
+import { sayVendor, vendorOf } from "./commission-options.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 
@@ -19,16 +20,26 @@ export function addPosture(program: Command, shell: Shell): void {
       const floor = floorOf(textOption(options, "failOn"));
       await using session = await openSession(context, options, argument(args, 0, "TARGET"));
       const posture = await readPosture(session);
-      context.output.document(posture);
+      const { vendorAnchors: anchors } = await vendorOf(options);
+      const vendor =
+        anchors === undefined
+          ? undefined
+          : (await judgeVendorIdentity(session, { anchors, identity: posture.identity })).identity;
+      context.output.document(vendor === undefined ? posture : { ...posture, vendorIdentity: vendor });
       showPosture(context.output, posture);
+      if (vendor !== undefined) sayVendor(context, vendor);
       const isFlagged = posture.findings.some(({ severity }) => severities.indexOf(severity) >= floor);
-      return isFlagged ? ExitCode.doesNotHold : ExitCode.ok;
+      return isFlagged || vendor?.verified === false ? ExitCode.doesNotHold : ExitCode.ok;
     },
   )
     .argument("<target>", targetHelp)
     .option(
       "--fail-on <severity>",
       "exit with 1 when there is a finding of this severity or above: high, medium or low",
+    )
+    .option(
+      "--vendor <file>",
+      "roots of device makers, PEM: exit with 1 unless one of them vouches for this very device, serial number included",
     );
   addCredentials(command, true);
   addNotes(command, {
@@ -38,7 +49,8 @@ export function addPosture(program: Command, shell: Shell): void {
       "trustedAuthorities: [{subject, notAfter, sha256}], trustedIdentities, " +
       "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned} | null, crl, preSharedKeys: [{identity}], " +
       "ports, dtlsTimeoutS, inactivityTimeoutS, channel: {protocol, version, suite, peer}, " +
-      'findings: [{id, severity: "high" | "medium" | "low", what, fix}], unread: [{what, why}]}',
+      'findings: [{id, severity: "high" | "medium" | "low", what, fix}], unread: [{what, why}]}; with --vendor also ' +
+      "vendorIdentity: {verified, subject, serialNumber, vendor, reason}",
     examples: [
       ["cipsec posture 192.0.2.7", "reads a device of the plant, by the tool certificate of the data folder"],
       ["cipsec posture 192.0.2.7 --insecure-accept-any", "reads a device that is not commissioned yet"],
