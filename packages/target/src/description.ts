@@ -8,6 +8,7 @@ import { readAction, readConnections, type ConnectionDescription, type OutputAct
 import { readIngress, type IngressRule } from "./ingress.ts";
 import { readLimits, type DeviceLimits } from "./limits.ts";
 import { readParameters, type ParametersDescription } from "./parameters/description.ts";
+import { readSessionPolicy, type SessionPolicy } from "./session-policy.ts";
 import { readTags, type TagsDescription } from "./tags/description.ts";
 
 /** Ports a device listens on; `null` never opens. */
@@ -50,6 +51,8 @@ export interface SecurityDescription {
    * while that is open.
    */
   readonly plainIoOverTls: boolean;
+  /** What becomes of open sessions when trust changes; as for an empty entry where left out. */
+  readonly sessions?: SessionPolicy;
   /** How the device fetches its certificate by itself; it has no pull model where left out. */
   readonly pull?: PullDescription;
 }
@@ -208,6 +211,7 @@ function readSecurity(json: unknown): SecurityDescription | null {
     samePort: at.flag("samePort", false),
     startDtls: at.flag("startDtls", true),
     plainIoOverTls: at.flag("plainIoOverTls", false),
+    sessions: readSessionPolicy(at.raw("sessions")),
     ...readPull(at.raw("pull")),
   };
   at.end();

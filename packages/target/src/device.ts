@@ -41,6 +41,8 @@ import { createSecurity, type Security } from "./security/security.ts";
 import { serveDatagrams } from "./serve-datagrams.ts";
 import { frameOverhead, serveFrames } from "./serve-frames.ts";
 import { serve, type ServeLimits } from "./serve.ts";
+import { SessionGuard } from "./session-guard.ts";
+import { defaultSessionPolicy } from "./session-policy.ts";
 import { SessionTable } from "./sessions.ts";
 import { openStore, type Store } from "./store.ts";
 import { hostTags } from "./tags/host.ts";
@@ -108,6 +110,7 @@ export class Device {
   readonly #assemblies: AssemblyData;
   readonly #parameters: ParameterTable | undefined;
   readonly #engine: IoEngine;
+  readonly #guard: SessionGuard;
   #qos: QosSettings | undefined;
   #multicast: MulticastAttributes | undefined;
   #store: Store | undefined;
@@ -136,10 +139,25 @@ export class Device {
       portFor: (channel) => this.#ioPortFor(channel),
       multicast: () => this.#multicast?.active ?? defaultMulticast,
       dscp: (priority) => dscpOf(priority, this.#qos),
-      onEvent: (name, connection, end) => this.#event({ name, facts: ioFacts(connection, end) }),
+      onEvent: (name, connection, end) => {
+        this.#event({ name, facts: ioFacts(connection, end) });
+        if (name === "io-closed") this.#guard.ioEnded();
+      },
       onTimeout: () => {
         this.#connections.counters.timeouts += 1;
       },
+    });
+    this.#guard = new SessionGuard({
+      policy: description.security?.sessions ?? defaultSessionPolicy,
+      clock: options.calendar ?? this.#clock,
+      wallNow: () => this.#security?.wallNow(),
+      rules: () => this.#security?.sessionRules(),
+      carriesIo: ({ facts }) => this.#engine.carries(facts),
+      end: (channel) => {
+        this.#engine.refuse(channel.facts);
+        void channel.close();
+      },
+      event: (name, facts) => this.#event({ name, facts }),
     });
     this.#connections = new ConnectionManager({
       io: this.#engine,
@@ -215,6 +233,7 @@ export class Device {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#security?.close();
+    this.#guard.stop();
     this.#engine.stop();
     await this.#ports.apply(allClosed);
     for (const channel of this.#channels) channel.destroy();
@@ -256,6 +275,7 @@ export class Device {
           portsChanged: (open) => this.#applyPorts(open),
           closeConnections: (afterMs) => void this.#clock.after(afterMs, () => this.#closeChannels()),
           activeTcpConnections: () => this.#channels.size,
+          configurationChanged: () => this.#guard.changed(),
           event: (name, facts) => this.#event({ name, facts }),
         },
       });
@@ -309,6 +329,7 @@ export class Device {
       limits: { ...serveLimits, maxFrame: frameOctets(this.#limits) },
       inactivityS: () => this.#inactivityS(),
     });
+    this.#guard.admit(channel);
   }
 
   /** An association carries everything between two ends; when it goes, the connections that it carried are lost. */
@@ -322,6 +343,7 @@ export class Device {
       this.#security?.channelEnded(channel.facts);
     });
     serveDatagrams(channel, { router: this.#router, io: this.#engine, maxReply: replyRoom(this.#limits) });
+    this.#guard.admit(channel);
   }
 
   /** An association that StartDTLS led to: an encapsulation session, a frame a datagram. It carries no class 0 and 1 data. */
@@ -335,6 +357,7 @@ export class Device {
     const most = replyRoom(this.#limits);
     const room = Math.min(most, (channel.maxMessage ?? most) - frameOverhead);
     serveFrames(channel, { services: this.#services(room), clock: this.#clock });
+    this.#guard.admit(channel);
   }
 
   #services(room: number): SessionServices {

@@ -51,6 +51,14 @@ test("what is left out takes its default", () => {
       samePort: false,
       startDtls: true,
       plainIoOverTls: false,
+      sessions: {
+        onRevocation: "close",
+        onTrustChange: "close",
+        onExpiry: "close",
+        expiryGraceSeconds: 86_400,
+        onRotation: "drain",
+        drainSeconds: 86_400,
+      },
     },
     assemblies: [],
     connections: [],
@@ -296,6 +304,15 @@ describe("docs", () => {
     for (const name of names(JSON.parse(example))) expect(page).toContain(`\`${name}\``);
     expect(page).toContain(example.trim());
   });
+});
+
+test.each([
+  [{ onRevocation: "drain" }, /sessions\.onRevocation must be one of close, next-handshake/],
+  [{ onRotation: "next-handshake" }, /sessions\.onRotation must be one of drain, close/],
+  [{ drainSeconds: -1 }, /sessions\.drainSeconds must be a whole number/],
+  [{ onRevoked: "close" }, /sessions\.onRevoked/],
+])("security.sessions: %j is refused", (sessions, words) => {
+  expect(() => readDescription({ ...least, security: { sessions } })).toThrow(words);
 });
 
 describe("security.pull", () => {

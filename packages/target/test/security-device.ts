@@ -112,17 +112,8 @@ export interface FragileStore extends Store {
   slowMs: number;
 }
 
-/** The security objects of one device, asked by their router as a tool would. */
-export interface Device {
-  readonly security: Security;
-  readonly router: Router;
-  readonly clock: FakeClock;
-  readonly store: FragileStore;
-  readonly events: string[];
-  readonly portsTold: OpenPorts[];
-  readonly closings: number[];
-  /** How requests come from now on. */
-  channel: ChannelFacts;
+/** What a tool does with a device, however its requests come there. */
+export interface Tool {
   ask(classId: number, instance: number, service: number, data?: Uint8Array, attribute?: number): Promise<Reply>;
   get<C extends ObjectClass, K extends keyof C["attributes"] & string>(
     declaration: C,
@@ -138,6 +129,19 @@ export interface Device {
   ): Promise<number>;
   /** Calls a service and returns `status` or `status/extended`. */
   call(declaration: ObjectClass, instance: number, name: string, data?: Uint8Array): Promise<string>;
+}
+
+/** The security objects of one device, asked by their router as a tool would. */
+export interface Device extends Tool {
+  readonly security: Security;
+  readonly router: Router;
+  readonly clock: FakeClock;
+  readonly store: FragileStore;
+  readonly events: string[];
+  readonly portsTold: OpenPorts[];
+  readonly closings: number[];
+  /** How requests come from now on. */
+  channel: ChannelFacts;
 }
 
 /** A folder that is gone when the run of tests ends (`tools/test-folder.ts`). */
@@ -196,6 +200,7 @@ export async function startDevice(
     portsTold,
     closings,
     channel: channels.plain,
+    ...toolOf((...asked) => device.ask(...asked)),
     async ask(classId, instance, service, data = noOctets, attribute) {
       const after: (() => void)[] = [];
       const context: RequestContext = {
@@ -208,10 +213,18 @@ export async function startDevice(
       for (const run of after) run();
       return reply;
     },
+  };
+  return device;
+}
+
+/** A tool whose requests go by `ask`. */
+export function toolOf(ask: Tool["ask"]): Tool {
+  return {
+    ask,
     async get(declaration, instance, name) {
       const attribute = declaration.attributes[name];
       if (attribute === undefined) throw new Error(`no attribute ${name}`);
-      const reply = await device.ask(declaration.classId, instance, Service.getAttributeSingle, noOctets, attribute.id);
+      const reply = await ask(declaration.classId, instance, Service.getAttributeSingle, noOctets, attribute.id);
       if (reply.status !== 0) throw new Error(`get ${name}: status ${reply.status}`);
       return decode(attribute.type, reply.data);
     },
@@ -219,15 +232,14 @@ export async function startDevice(
       const attribute = declaration.attributes[name];
       if (attribute === undefined) throw new Error(`no attribute ${name}`);
       const data = encode<unknown>(attribute.type, value);
-      return (await device.ask(declaration.classId, instance, Service.setAttributeSingle, data, attribute.id)).status;
+      return (await ask(declaration.classId, instance, Service.setAttributeSingle, data, attribute.id)).status;
     },
     async call(declaration, instance, name, data) {
       const service = declaration.services[name];
       if (service === undefined) throw new Error(`no service ${name}`);
-      return statusOf(await device.ask(declaration.classId, instance, service.code, data));
+      return statusOf(await ask(declaration.classId, instance, service.code, data));
     },
   };
-  return device;
 }
 
 /** `0x0C`, or `0xD0/1` with extended status. */
@@ -245,13 +257,13 @@ export async function must(step: Promise<string | number>): Promise<void> {
 }
 
 /** Begins both configuration sessions. */
-export async function begin(device: Device): Promise<void> {
+export async function begin(device: Tool): Promise<void> {
   await must(device.call(CipSecurity, 1, "beginConfig"));
   await must(device.call(EtherNetIpSecurity, 1, "beginConfig"));
 }
 
 /** Makes a File instance with this content and returns its number. */
-export async function download(device: Device, name: string, text: string | Uint8Array, encoding = 2): Promise<number> {
+export async function download(device: Tool, name: string, text: string | Uint8Array, encoding = 2): Promise<number> {
   const request = encode(CreateFileRequest, { instanceName: english(name), encoding });
   const created = await device.ask(FileObject.classId, 0, Service.create, request);
   if (created.status !== 0) throw new Error(`create: ${statusOf(created)}`);
@@ -261,7 +273,7 @@ export async function download(device: Device, name: string, text: string | Uint
 }
 
 /** Initiate_Download and all packets; returns the first status that is not 0. */
-export async function give(device: Device, instance: number, content: Uint8Array, name = "file"): Promise<string> {
+export async function give(device: Tool, instance: number, content: Uint8Array, name = "file"): Promise<string> {
   const { initiateDownload, downloadTransfer } = FileObject.services;
   const start = await device.ask(
     FileObject.classId,
@@ -295,7 +307,7 @@ export function packetsOf(content: Uint8Array, size: number): readonly TransferP
 }
 
 /** Initiate_Upload and all packets. */
-export async function take(device: Device, instance: number): Promise<Uint8Array> {
+export async function take(device: Tool, instance: number): Promise<Uint8Array> {
   const { initiateUpload, uploadTransfer } = FileObject.services;
   const start = await device.ask(
     FileObject.classId,
@@ -322,7 +334,7 @@ export async function take(device: Device, instance: number): Promise<Uint8Array
 export const emptyCsr = new Uint8Array(9);
 
 /** Creates a Certificate Management instance. */
-export async function createCertificate(device: Device, name: string): Promise<number> {
+export async function createCertificate(device: Tool, name: string): Promise<number> {
   const reply = await device.ask(CertificateManagement.classId, 0, Service.create, encode(SHORT_STRING, name));
   if (reply.status !== 0) throw new Error(`create: ${statusOf(reply)}`);
   return decode(UINT, reply.data);
@@ -335,7 +347,7 @@ export async function makeAuthority(name = "Test plant"): Promise<CertificateAut
 
 /** Requests a certificate for a new instance, has it signed and loaded, and returns the instance and the CA's file. */
 export async function enrol(
-  device: Device,
+  device: Tool,
   ca: CertificateAuthority,
   name: string,
 ): Promise<{ readonly instance: number; readonly caFile: number }> {

@@ -4,7 +4,7 @@ import type { ConnectionDescription } from "./description.ts";
 import type { Production } from "./production.ts";
 
 /** Why a connection has ended. */
-export type IoEnd = "closed" | "timeout" | "owner-gone" | "port-closed";
+export type IoEnd = "closed" | "timeout" | "owner-gone" | "port-closed" | "refused";
 
 /** An open class 0 or 1 connection. */
 export interface IoConnection extends Triad {
@@ -27,6 +27,8 @@ export interface IoConnection extends Triad {
   readonly path: readonly Segment[];
   /** Who opened it and may close it. */
   readonly owner: string;
+  /** The channel that it was opened over; its data go by it only where that is an association. */
+  readonly channel: ChannelFacts;
   /** Packets are taken from this address and protocol only; of a DTLS association, only by it. */
   readonly peer: {
     readonly address: string;

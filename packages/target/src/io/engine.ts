@@ -215,10 +215,7 @@ export class IoEngine {
     const others = this.connections;
     if (!others.some((other) => other.production === production)) production.stop();
     if (point.type === "exclusive-owner")
-      this.#options.assemblies.release(
-        point.consume,
-        end === "timeout" || end === "port-closed" ? "timeout" : "closed",
-      );
+      this.#options.assemblies.release(point.consume, end === "closed" || end === "owner-gone" ? "closed" : "timeout");
     this.#options.onEvent?.("io-closed", connection, end);
     const isSource = (other: IoConnection): boolean =>
       other.point.type !== "listen-only" && other.point.produce === point.produce;
@@ -229,6 +226,16 @@ export class IoEngine {
   /** Ends what goes by a port that is no longer open. */
   portClosed(port: IoPort): void {
     for (const [connection, its] of this.#ports) if (its === port) this.close(connection, "port-closed");
+  }
+
+  /** Whether connections are open that were opened over this channel. */
+  carries(channel: ChannelFacts): boolean {
+    return this.connections.some((connection) => connection.channel === channel);
+  }
+
+  /** Ends what was opened over a channel whose peer is not trusted any more. */
+  refuse(channel: ChannelFacts): void {
+    for (const connection of this.connections) if (connection.channel === channel) this.close(connection, "refused");
   }
 
   /** Ends everything: the device stops. */
@@ -314,6 +321,7 @@ export class IoEngine {
       tToO: open.tToO,
       path: open.path,
       owner,
+      channel,
       // Opened over TCP, its data come by UDP: as they go.
       peer: {
         address: channel.remote.address,

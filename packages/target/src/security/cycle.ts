@@ -49,7 +49,9 @@ export class ConfigurationCycle {
   /** Present while a session of 0x5D or 0x5E is open. */
   #pending: Configuration | undefined;
   #cip: { readonly owner: string; timer: Cancel } | undefined;
-  #ethernetIp: { snapshot: Configuration; timer: Cancel } | undefined;
+  #ethernetIp: { readonly owner: string; snapshot: Configuration; timer: Cancel } | undefined;
+  /** Who last began a session or asked for a reset, and when it was last heard of. */
+  #tool: { readonly owner: string; atMs: number } | undefined;
   /** Settles when the write that is under way is done, and everything that follows from it. */
   #saving: Promise<void> | undefined;
   /** Whether that write decides what becomes of the pending configuration, so that it must not change meanwhile. */
@@ -126,6 +128,16 @@ export class ConfigurationCycle {
     return this.#cip?.owner;
   }
 
+  /**
+   * Milliseconds that the tool on a channel has left to finish what it does to the configuration: while a session of its own is
+   * open, and as long after its last step as a session lives without one. 0 for a channel that configures nothing.
+   */
+  configuringMs(id: string): number {
+    const { timerMs, clock } = this.#options;
+    if (this.#cip?.owner === id || this.#ethernetIp?.owner === id) return timerMs;
+    return this.#tool?.owner === id ? Math.max(0, this.#tool.atMs + timerMs - clock.now()) : 0;
+  }
+
   /** Calls `run` whenever a pending configuration has been dropped: what was under way for it must end. */
   onDropped(run: () => void): void {
     this.#onDropped.add(run);
@@ -169,6 +181,7 @@ export class ConfigurationCycle {
     if (this.#cip !== undefined) throw stateConflict("a CIP Security configuration session is open");
     if (this.isLocked && !asker.secure) throw tlsNeeded();
     this.#open();
+    this.#heard(asker);
     this.#cip = { owner: asker.id, timer: this.#afterSilence(() => this.#cipExpired(), true) };
     this.#event("cip-security/begin", { by: asker.id });
   }
@@ -206,6 +219,7 @@ export class ConfigurationCycle {
   async resetCip(asker: Asker): Promise<void> {
     await this.#idle();
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
+    this.#heard(asker);
     const next = this.#withoutSecurity({ ...this.#applied, cipState: CipSecurityState.factoryDefault }, true);
     await this.#save(next, () => this.#closeSessions());
     this.#event("cip-security/reset", { by: asker.id });
@@ -216,7 +230,13 @@ export class ConfigurationCycle {
     await this.#idle();
     if (this.#ethernetIp !== undefined) throw stateConflict("an EtherNet/IP Security configuration session is open");
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
-    this.#ethernetIp = { snapshot: this.#open(), timer: this.#afterSilence(() => this.#ethernetIpExpired(), false) };
+    this.#heard(asker);
+    const owner = asker.id;
+    this.#ethernetIp = {
+      owner,
+      snapshot: this.#open(),
+      timer: this.#afterSilence(() => this.#ethernetIpExpired(), false),
+    };
     this.#event("ethernet-ip-security/begin", { by: asker.id });
   }
 
@@ -276,6 +296,7 @@ export class ConfigurationCycle {
   async resetEthernetIp(pullModel: boolean, asker: Asker): Promise<void> {
     await this.#idle();
     if (this.isConfigured && !asker.secure) throw tlsNeeded();
+    this.#heard(asker);
     await this.#save(this.#withoutSecurity(this.#applied, pullModel), () => {
       if (this.#ethernetIp !== undefined) this.#dropEthernetIp();
       if (this.#pending !== undefined) this.#pending = this.#withoutSecurity(this.#pending, pullModel);
@@ -326,6 +347,10 @@ export class ConfigurationCycle {
     this.#pending ??= this.#applied;
     this.#changed();
     return this.#pending;
+  }
+
+  #heard({ id }: Asker): void {
+    this.#tool = { owner: id, atMs: this.#options.clock.now() };
   }
 
   #openEthernetIp(): { snapshot: Configuration; timer: Cancel } {
@@ -445,6 +470,8 @@ export class ConfigurationCycle {
 
   /** What was pending is applied or gone; keys that nothing uses any more are forgotten. */
   #settle(to: Configuration | undefined): void {
+    // A step of the tool's: what follows from it, it may see on the channel that it came by.
+    if (this.#tool !== undefined) this.#tool.atMs = this.#options.clock.now();
     this.#pending = to;
     this.#session += 1;
     this.keys.keepOnly([this.#applied, to]);

@@ -11,13 +11,14 @@ import type { MulticastAttributes } from "../objects/multicast-settings.ts";
 import { hostTcpIpInterface } from "../objects/tcp-ip-interface.ts";
 import { refuse } from "../refusal.ts";
 import type { Router } from "../router.ts";
+import type { SessionRules } from "../session-guard.ts";
 import type { Store } from "../store.ts";
 import { channelId, mayChange, securityAccess } from "./access.ts";
 import { withoutOrphans, type Configuration, type OpenPorts } from "./configuration.ts";
 import { ConfigurationCycle } from "./cycle.ts";
 import { loadDefaultCertificate, type DefaultCertificateSource } from "./default-certificate.ts";
 import { Inventory } from "./inventory.ts";
-import { tlsPolicyOf } from "./policy.ts";
+import { tlsPolicyOf, type PolicyOptions } from "./policy.ts";
 import type { PullTrust } from "./pull-enrol.ts";
 import { findEst, type PullSearch } from "./pull-find.ts";
 import { PullModel, pullSection } from "./pull.ts";
@@ -32,6 +33,8 @@ export interface SecurityHooks {
   /** Ends all EtherNet/IP connections and sessions, secure and plain, after this delay. */
   readonly closeConnections: (afterMs: number) => void;
   readonly activeTcpConnections: () => number;
+  /** Another configuration may be in force; asked by what open sessions are judged, {@link Security.sessionRules} says. */
+  readonly configurationChanged?: () => void;
   /** Told of what an operator may want to know; never a secret. */
   readonly event?: (name: string, facts: Facts) => void;
 }
@@ -76,6 +79,10 @@ export interface SecurityOptions {
 export interface Security {
   /** How the next handshake is done; the same object while the applied configuration is the same. */
   tlsPolicy(): TlsPolicy;
+  /** By what open sessions are judged. */
+  sessionRules(): SessionRules;
+  /** Milliseconds since 1970, on a device that trusts its clock. */
+  wallNow(): number | undefined;
   /** What the discovery reply tells (item 0x0086), ports apart. */
   facts(): {
     readonly profiles: number;
@@ -220,13 +227,16 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       event,
       applied: () => tellPorts((tell) => tell()),
     });
-  let policy: { readonly of: Configuration; readonly value: TlsPolicy } | undefined;
+  const policies = keptPolicies(() => cycle.applied, { ...settings, inventory, clock });
+  cycle.onChanged(() => hooks.configurationChanged?.());
   return {
-    tlsPolicy: () => {
-      if (policy?.of !== cycle.applied)
-        policy = { of: cycle.applied, value: tlsPolicyOf(cycle.applied, { ...settings, inventory, clock }) };
-      return policy.value;
-    },
+    tlsPolicy: () => policies().policy,
+    sessionRules: () => ({
+      ...policies(),
+      checksDays: settings.hasClock && cycle.applied.settings.checkExpiration,
+      configuringMs: ({ facts }) => cycle.configuringMs(channelId(facts)),
+    }),
+    wallNow,
     facts: () => ({
       profiles: settings.profiles,
       profilesConfigured: cycle.applied.profilesConfigured,
@@ -254,6 +264,31 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       cycle.close();
       transfers.close();
     },
+  };
+}
+
+/** The policies of the applied configuration, the same objects while nothing that they rest on has changed. */
+function keptPolicies(
+  applied: () => Configuration,
+  options: PolicyOptions,
+): () => Pick<SessionRules, "policy" | "timeless"> {
+  let kept: (Pick<SessionRules, "policy" | "timeless"> & { readonly of: Configuration }) | undefined;
+  return () => {
+    const now = applied();
+    const { of } = kept ?? {};
+    if (
+      kept !== undefined &&
+      of?.settings === now.settings &&
+      of.files === now.files &&
+      of.certificates === now.certificates
+    )
+      return kept;
+    kept = {
+      of: now,
+      policy: tlsPolicyOf(now, options),
+      timeless: tlsPolicyOf(now, { ...options, hasClock: false }),
+    };
+    return kept;
   };
 }
 
