@@ -44,19 +44,8 @@ function stateFindings({ security }: Facts): Finding[] {
     ];
   const { cipState, ethernetIpState } = security;
   if (cipState === "configured" && ethernetIpState === "configured") return [];
-<<<<<<< HEAD
   // What a device configured by itself is in force, though no tool has ended a configuration session yet.
   if (ethernetIpState === "pull-completed" && (cipState === "factory-default" || cipState === "configured")) return [];
-=======
-  if (cipState === "factory-default" && ethernetIpState === "pull-completed")
-    return [
-      medium(
-        "enrolled-only",
-        "The device enrolled by itself; ports and policy are still those of the factory.",
-        "Run 'cipsec commission' on it, which sets the rest by push.",
-      ),
-    ];
->>>>>>> 98c97c2 (cli: commission --pull and --vendor)
   if (cipState === "factory-default" || ethernetIpState === "factory-default")
     return [
       high(
