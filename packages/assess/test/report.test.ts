@@ -7,9 +7,11 @@ import {
   capability,
   catalogue,
   control,
+  countsByFr,
   makeReport,
   negative,
   paperOpinion,
+  reported,
   requirementOf,
   type Assessment,
   type CheckRecord,
@@ -136,8 +138,33 @@ describe("reports are made from one model", () => {
     const report = await text("html");
     expect(report).not.toMatch(/<script|<link|src=|@import|url\(/i);
     expect(report.match(/<svg /g)).toHaveLength(4);
-    expect(report.match(/<article>/g)).toHaveLength(61);
     expect(report).toContain("&lt;script&gt;");
+  });
+
+  test("HTML speaks once about every entry that applies and every check, and every link leads somewhere", async () => {
+    const report = await text("html");
+    const ids = Array.from(report.matchAll(/ id="([^"]+)"/g), ([, id]) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(ids.filter((id) => id?.startsWith("r-"))).toHaveLength(61);
+    expect(ids.filter((id) => id?.startsWith("c-"))).toEqual(["c-X-1", "c-X-2", "c-X-3", "c-X-4", "c-X-5"]);
+    const links = Array.from(report.matchAll(/href="#([^"]+)"/g), ([, id]) => id);
+    expect(links.filter((id) => !ids.includes(id))).toEqual([]);
+    expect(links.length).toBeGreaterThan(61);
+    expect(report).toContain("CR&nbsp;1.1");
+  });
+
+  test("the charts' numbers are those of the verdicts", async () => {
+    const report = await text("html");
+    const chart = (title: string): string =>
+      new RegExp(`aria-label="${title}[^>]*>(.*?)</svg>`).exec(report)?.[1]?.replaceAll(/<[^>]*>/g, " ") ?? "";
+    // CR 1.14 is left out of the pie: there is nothing to meet.
+    expect(chart("Met, partial")).toContain(`${assessment.counts.met} of 60 met`);
+    const { met, partial, inconclusive, "out-of-scope": out } = countsByFr(reported(assessment.verdicts))[7];
+    expect([met, partial]).toEqual([1, 1]);
+    expect(chart("Verdicts by foundational").replaceAll(/\s+/g, " ")).toContain(
+      `FR 7 ${[met, partial, inconclusive, out].filter((count) => count > 0).join(" ")}`,
+    );
+    expect(chart("Level reached")).toMatch(/SL 0.*1\/\d+.*FR 7/);
   });
 
   test("SARIF and JUnit tell a pipeline what fails and what is open", async () => {

@@ -1,20 +1,30 @@
-import { foundationalRequirements, securityLevels } from "../catalogue/requirement.ts";
 import { selectRequirements } from "../catalogue/catalogue.ts";
+import { foundationalRequirements, securityLevels } from "../catalogue/requirement.ts";
 import { paperOpinion } from "../catalogue/treatments.ts";
 import { countsByFr, countVerdicts, type VerdictCounts } from "../judge/level.ts";
-import type { VerdictWord } from "../judge/verdict.ts";
+import { isFulfilled, type VerdictWord } from "../judge/verdict.ts";
 import type { Assessment } from "../run/assessment.ts";
 import { reported, verdictOrder, verdictWords } from "./words.ts";
 
 /** Colours that differ in lightness too, so that they are told apart in print and by people who see colours differently. */
 export const colours: Readonly<Record<VerdictWord, string>> = {
-  met: "#1b7f5c",
-  partial: "#e0b23c",
+  met: "#1b7048",
+  partial: "#e9bf4b",
   "not-met": "#a8262f",
-  inconclusive: "#8a94a6",
+  inconclusive: "#5b6576",
   "out-of-scope": "#cfd5de",
-  "not-applicable": "#eef1f5",
+  "not-applicable": "#ffffff",
 };
+
+const dark = "#1c2430";
+
+/** The colour of words on a verdict's colour: at least 4.5 to 1. */
+export function inkOn(verdict: VerdictWord): string {
+  return verdict === "met" || verdict === "not-met" || verdict === "inconclusive" ? "#ffffff" : dark;
+}
+
+/** Units of a chart's width: as pixels where a chart is as wide as a narrow screen, so that its words stay readable there. */
+const width = 340;
 
 /** Horizontal bars: how many entries of each foundational requirement have which verdict. */
 export function barsByFr({ verdicts }: Assessment): string {
@@ -34,26 +44,40 @@ export function barsByLevel({ verdicts, plan }: Assessment): string {
       `SL ${level}`,
       countVerdicts(shown.filter(({ firstLevel }) => firstLevel === level)),
     ]);
-  return bars("Verdicts by the level at which they are first required", rows);
+  return bars("Verdicts by the level that first requires them", rows);
 }
 
-/** Columns: the level that each foundational requirement reaches, against the target. */
-export function levelVector({ levelByFr, plan }: Assessment): string {
-  const [height, unit, wide] = [170, 30, 54];
-  const base = height - 30;
-  const columns = foundationalRequirements.map((fr, at) => {
-    const level = levelByFr[fr];
-    const x = 40 + at * wide;
-    const label = `<text x="${x + 17}" y="${base + 18}" text-anchor="middle">FR ${fr}</text>`;
-    const value = `<text x="${x + 17}" y="${base - level * unit - 6}" text-anchor="middle" class="strong">${level}</text>`;
-    return `<rect x="${x}" y="${base - level * unit}" width="34" height="${Math.max(2, level * unit)}" fill="${level >= plan.level ? colours.met : colours.inconclusive}"/>${label}${value}`;
+/**
+ * The level that each foundational requirement reaches: a ladder for each, up to the target, whose steps are filled as far as it
+ * came. A step says how many of the entries of its level are fulfilled.
+ */
+export function levelVector({ levelByFr, plan, verdicts }: Assessment): string {
+  const [step, column] = [34, width / 7];
+  const levels = securityLevels.filter((level) => level <= plan.level);
+  const base = 24 + levels.length * step;
+  const ladders = foundationalRequirements.map((fr, at) => {
+    const x = at * column;
+    const middle = x + column / 2;
+    const steps = levels.map((level) => {
+      const mine = verdicts.filter((one) => one.fr === fr && one.firstLevel === level && one.notApplicable !== "type");
+      const isReached = levelByFr[fr] >= level;
+      const y = base - level * step;
+      const words = mine.length === 0 ? "–" : `${mine.filter(isFulfilled).length}/${mine.length}`;
+      return (
+        `<rect x="${x + 3}" y="${y + 2}" width="${(column - 6).toFixed(1)}" height="${step - 4}" rx="3" fill="${isReached ? colours.met : "#ffffff"}" stroke="${isReached ? colours.met : "#8a94a6"}"/>` +
+        `<text x="${middle.toFixed(1)}" y="${y + step / 2 + 4}" text-anchor="middle" fill="${isReached ? "#ffffff" : dark}">${words}</text>`
+      );
+    });
+    return (
+      `<text x="${middle.toFixed(1)}" y="14" text-anchor="middle" class="strong">SL ${levelByFr[fr]}</text>${steps.join("")}` +
+      `<text x="${middle.toFixed(1)}" y="${base + 16}" text-anchor="middle">FR ${fr}</text>`
+    );
   });
-  const y = base - plan.level * unit;
-  const target = `<line x1="30" x2="${40 + 7 * wide}" y1="${y}" y2="${y}" stroke="#222" stroke-dasharray="5 4"/><text x="${44 + 7 * wide}" y="${y + 4}">target SL ${plan.level}</text>`;
-  return svg("Level reached by foundational requirement", 520, height, `${columns.join("")}${target}`);
+  const note = `<text x="3" y="${base + 36}" class="faint">Steps are SL 1${plan.level > 1 ? ` to ${plan.level}` : ""}; green: reached.</text>`;
+  return svg(`Level reached, target SL ${plan.level}`, base + 42, `${ladders.join("")}${note}`);
 }
 
-/** Two rings: what was measured, and what the ODVA paper says of the protocol for the same entries. */
+/** Two pies, as Figure 5 of the ODVA paper: what was measured, and what the paper says of the protocol for the same entries. */
 export function split(assessment: Assessment): string {
   const { plan, verdicts } = assessment;
   const measured = countVerdicts(reported(verdicts));
@@ -63,58 +87,75 @@ export function split(assessment: Assessment): string {
     if (verdict === "met" || verdict === "partial" || verdict === "out-of-scope") paper[verdict] += 1;
     else paper.inconclusive += 1;
   }
+  const [left, right] = [width / 4, (width * 3) / 4];
+  const under = (x: number, title: string, { met }: VerdictCounts, of: number): string =>
+    `<text x="${x}" y="152" text-anchor="middle" class="strong">${title}</text><text x="${x}" y="168" text-anchor="middle">${met} of ${of} met</text>`;
   return svg(
-    "Met, partial and open: measured, and the paper on the protocol",
-    520,
-    200,
-    `${ring(130, 95, measured)}<text x="130" y="190" text-anchor="middle">measured</text>${ring(380, 95, paper)}<text x="380" y="190" text-anchor="middle">paper (grey: not evaluated)</text>`,
+    "Met, partial and open: this run beside the ODVA paper",
+    198,
+    `${pie(left, 68, measured)}${under(left, "This run", measured, total(measured))}` +
+      `${pie(right, 68, paper)}${under(right, "The paper", paper, total(paper))}` +
+      `<text x="${width / 2}" y="190" text-anchor="middle" class="faint">Dark grey there: not evaluated by the paper.</text>`,
   );
 }
 
 /** What the colours mean. */
 export function legend(): string {
-  return `<p class="legend">${verdictOrder.map((word) => `<span><i style="background:${colours[word]}"></i>${verdictWords[word]}</span>`).join("")}</p>`;
+  return `<p class="legend">${verdictOrder.map((word) => `<span><i style="background:${colours[word]}"></i>${verdictWords[word]}</span>`).join(" ")}</p>`;
 }
 
 function bars(title: string, rows: readonly (readonly [string, VerdictCounts])[]): string {
   const most = Math.max(1, ...rows.map(([, counts]) => total(counts)));
-  const scale = 420 / most;
+  const left = 38;
+  const scale = (width - left) / most;
   const body = rows.map(([name, counts], at) => {
-    const y = 8 + at * 26;
-    let x = 50;
+    const y = 4 + at * 27;
+    let x = left;
     const parts = verdictOrder.map((word) => {
-      const width = counts[word] * scale;
-      const text =
-        counts[word] > 0
-          ? `<text x="${(x + width / 2).toFixed(1)}" y="${y + 14}" text-anchor="middle" fill="${word === "met" || word === "not-met" ? "#fff" : "#222"}">${counts[word]}</text>`
-          : "";
-      const part = `<rect x="${x.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="20" fill="${colours[word]}"/>${text}`;
-      x += width;
-      return part;
+      const length = counts[word] * scale;
+      const number =
+        counts[word] === 0
+          ? ""
+          : `<text x="${(x + length / 2).toFixed(1)}" y="${y + 15}" text-anchor="middle" fill="${inkOn(word)}">${counts[word]}</text>`;
+      const part = `<rect x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="21" fill="${colours[word]}"/>${number}`;
+      x += length;
+      return counts[word] === 0 ? "" : part;
     });
-    return `<text x="0" y="${y + 14}">${name}</text>${parts.join("")}`;
+    return `<text x="0" y="${y + 15}">${name}</text>${parts.join("")}`;
   });
-  return svg(title, 520, 12 + rows.length * 26, body.join(""));
+  return svg(title, 4 + rows.length * 27, body.join(""));
 }
 
-function ring(cx: number, cy: number, counts: VerdictCounts): string {
-  const all = Math.max(1, total(counts));
-  const [radius, width] = [58, 30];
-  const round = 2 * Math.PI * radius;
+function pie(cx: number, cy: number, counts: VerdictCounts): string {
+  const radius = 62;
+  const all = total(counts);
+  const shown = verdictOrder.filter((word) => counts[word] > 0);
+  const [only] = shown;
+  if (only === undefined) return "";
+  if (shown.length === 1)
+    return `<circle cx="${cx}" cy="${cy}" r="${radius}" fill="${colours[only]}"/>${number(cx, cy, only, counts[only])}`;
   let before = 0;
-  const arcs = verdictOrder.map((word) => {
-    const share = (counts[word] / all) * round;
-    const arc = `<circle cx="${cx}" cy="${cy}" r="${radius}" fill="none" stroke="${colours[word]}" stroke-width="${width}" stroke-dasharray="${share.toFixed(2)} ${(round - share).toFixed(2)}" stroke-dashoffset="${(-before).toFixed(2)}" transform="rotate(-90 ${cx} ${cy})"/>`;
-    before += share;
-    return counts[word] === 0 ? "" : arc;
-  });
-  return `${arcs.join("")}<text x="${cx}" y="${cy}" text-anchor="middle" class="strong">${counts.met} met</text><text x="${cx}" y="${cy + 16}" text-anchor="middle">of ${total(counts)}</text>`;
+  return shown
+    .map((word) => {
+      const [from, to] = [before / all, (before + counts[word]) / all];
+      before += counts[word];
+      const at = (share: number, r: number): string =>
+        `${(cx + r * Math.sin(2 * Math.PI * share)).toFixed(2)} ${(cy - r * Math.cos(2 * Math.PI * share)).toFixed(2)}`;
+      const [x = "0", y = "0"] = at((from + to) / 2, radius * 0.68).split(" ");
+      const path = `M${cx} ${cy}L${at(from, radius)}A${radius} ${radius} 0 ${to - from > 0.5 ? 1 : 0} 1 ${at(to, radius)}Z`;
+      return `<path d="${path}" fill="${colours[word]}" stroke="#ffffff"/>${number(Number(x), Number(y), word, counts[word])}`;
+    })
+    .join("");
+}
+
+function number(x: number, y: number, word: VerdictWord, count: number): string {
+  return `<text x="${x}" y="${y + 4}" text-anchor="middle" fill="${inkOn(word)}">${count}</text>`;
 }
 
 function total(counts: VerdictCounts): number {
   return verdictOrder.reduce((sum, word) => sum + counts[word], 0);
 }
 
-function svg(title: string, width: number, height: number, body: string): string {
+function svg(title: string, height: number, body: string): string {
   return `<figure><figcaption>${title}</figcaption><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title}" xmlns="http://www.w3.org/2000/svg">${body}</svg></figure>`;
 }

@@ -3,89 +3,159 @@ import { foundationalRequirements } from "../catalogue/requirement.ts";
 import { paperOpinion } from "../catalogue/treatments.ts";
 import type { Verdict } from "../judge/verdict.ts";
 import type { Assessment } from "../run/assessment.ts";
-import { barsByFr, barsByLevel, colours, legend, levelVector, split } from "./charts.ts";
-import { commonConstraints, frTitles, reported, verdictText } from "./words.ts";
+import { barsByFr, barsByLevel, legend, levelVector, split } from "./charts.ts";
+import { checkSections, evidenceIndex } from "./html-checks.ts";
+import {
+  badge,
+  checkLink,
+  grid,
+  idText,
+  label,
+  linked,
+  requirementAnchor,
+  terms,
+  text,
+  timeText,
+} from "./html-parts.ts";
+import { style } from "./html-style.ts";
+import { commonConstraints, factWords, frTitles, notApplicableWords, reported, verdictWords } from "./words.ts";
 
 /** The report as one HTML file without scripts or anything from elsewhere; made for screen and paper. */
 export function htmlReport(assessment: Assessment): string {
   const { plan, finishedAt, verdicts, levelByFr } = assessment;
   const shown = reported(verdicts);
+  const name = plan.subject.facts["product"] ?? plan.subject.component;
   const vector = foundationalRequirements.map((fr) => `FR ${fr}: ${levelByFr[fr]}`).join(", ");
   const deviations = shown.filter(({ verdict }) => verdict === "not-met" || verdict === "partial");
   const actions = shown.filter(({ userAction }) => userAction !== undefined);
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${text(plan.subject.component)}: IEC 62443-4-2 assessment</title><style>${style}</style></head><body>
-<header><p class="kicker">IEC 62443-4-2 assessment</p><h1>${text(plan.subject.component)}</h1>
-<p>${plan.type} component at ${text(plan.subject.address)}, target SL ${plan.level}; run ${plan.id}, finished ${text(finishedAt)}, by ${text(plan.operator)}.</p>
-${facts(Object.entries(plan.subject.facts))}</header>
-<section><h2>Result</h2><p class="vector">${vector}</p>
-<p>A claim is these seven numbers: no average and no percentage. Levels above the target were not judged. Open results block a claim.</p>
-${legend()}<div class="charts">${barsByFr(assessment)}${levelVector(assessment)}${split(assessment)}${barsByLevel(assessment)}</div></section>
+<title>${text(name)}: IEC 62443-4-2 assessment</title><style>${style}</style></head><body>
+<header><p class="kicker">IEC 62443-4-2 assessment</p><h1>${text(name)}</h1>
+<p>Assessed as ${/^[aeiou]/.test(plan.type) ? "an" : "a"} ${plan.type} component for SL ${plan.level}, ${timeText(finishedAt)}, by ${text(plan.operator)}.${plan.disruptive ? "" : " Checks that change or flood something were not allowed."}</p>
+${facts(assessment)}</header>
+<section><h2>Result</h2><p><b>Level reached: ${vector}.</b> A claim is these seven numbers, no average and no percentage. Levels above the target were not judged; what is open blocks a claim.</p>
+${legend()}<div class="charts">${levelVector(assessment)}${barsByLevel(assessment)}${barsByFr(assessment)}${split(assessment)}</div></section>
 <section><h2>Deviations</h2>${
     deviations.length === 0
       ? "<p>None was found.</p>"
       : grid(
           ["Requirement", "Verdict", "Why"],
-          deviations.map((one) => [label(one), badge(one), text(one.deviation ?? one.reason)]),
+          deviations.map((one) => [linked(one), badge(one), text(one.deviation ?? one.reason)]),
         )
   }</section>
+<section><h2>Open</h2>${open(shown)}</section>
 <section><h2>User actions</h2>${
     actions.length === 0
       ? "<p>None.</p>"
       : grid(
           ["Requirement", "What the integrator or owner must do"],
-          actions.map((one) => [label(one), text(one.userAction ?? "")]),
+          actions.map((one) => [linked(one), text(one.userAction ?? "")]),
         )
   }</section>
-<section><h2>Common component constraints</h2><dl>${commonConstraints.map(([title, words]) => `<dt>${title}</dt><dd>${words}</dd>`).join("")}</dl></section>
+<section><h2>Common component constraints</h2>${terms(commonConstraints.map(([title, words]) => [title, [words]]))}</section>
 ${foundationalRequirements
-  .map(
-    (fr) =>
-      `<section class="fr"><h2>FR ${fr}: ${frTitles[fr]}</h2>${
-        shown
-          .filter((one) => one.fr === fr)
-          .map(page)
-          .join("") || "<p>Nothing applies.</p>"
-      }</section>`,
-  )
+  .map((fr) => {
+    const mine = shown.filter((one) => one.fr === fr);
+    return `<section><h2>FR ${fr}: ${frTitles[fr]}</h2>${mine.length === 0 ? "<p>Nothing applies.</p>" : requirements(mine)}</section>`;
+  })
   .join("\n")}
-<section><h2>Beside the ODVA paper</h2><p>The paper judges the protocol, this run one product.</p>${mapping(assessment)}</section>
-<section><h2>Left out</h2>${grid(
-    ["Requirement", "Why"],
-    verdicts.filter((one) => !shown.includes(one)).map((one) => [label(one), text(one.reason)]),
-  )}</section>
-<section><h2>Evidence</h2><p>Each file lies in the run's folder under its SHA-256; the signed manifest covers them all.</p>${evidenceIndex(assessment)}</section>
-<footer><p>${text(`${plan.tool.name} ${plan.tool.version}, ${plan.tool.runtime}, ${plan.tool.crypto}, ${plan.tool.system}`)}. Times are of the assessing machine's clock; its offset was not measured. Titles of requirements are facts; no text of the standard is quoted. This is no certificate.</p></footer>
+<section><h2>Checks</h2>${checkSections(assessment)}</section>
+<section><h2>Beside the ODVA paper</h2><p>The paper judges the protocol in general, this run one product.</p>${mapping(assessment)}</section>
+<section><h2>Left out</h2>${leftOut(verdicts.filter((one) => !shown.includes(one)))}</section>
+<section><h2>Evidence</h2><p>Each file lies in the run's folder, below <code>evidence/</code>, under its SHA-256. The signed manifest covers them all; <code>cipsec assess verify ${plan.id}</code> finds any change.</p>${evidenceIndex(assessment)}</section>
+<footer><p>Run ${plan.id} by ${text(`${plan.tool.name} ${plan.tool.version}, ${plan.tool.runtime}, ${plan.tool.crypto}, ${plan.tool.system}`)}. Times are of the assessing machine's clock; its offset was not measured. Titles of requirements are facts; no text of the standard is quoted. This is no certificate.</p></footer>
 </body></html>
 `;
 }
 
-function page(verdict: Verdict): string {
-  const { howMet, reason, checks, conditions, limits, evidence, parts, userAction } = verdict;
-  const list = (title: string, items: readonly string[]): string =>
-    items.length === 0 ? "" : `<dt>${title}</dt><dd>${items.map(text).join("<br>")}</dd>`;
-  const isMet = verdict.verdict === "met";
-  return `<article><h3>${label(verdict)} <small>from SL ${verdict.firstLevel}</small> ${badge(verdict)}</h3><dl>
-${list(isMet ? "How it is met" : "Why", [isMet ? (howMet ?? reason) : reason])}
-${
-  parts.length > 1
-    ? list(
-        "Parts",
-        parts.map(({ part, verdict, reason }) => `${part}: ${verdict}. ${reason}`),
-      )
-    : ""
+/** What was assessed. Long values take a whole line. */
+function facts({ plan }: Assessment): string {
+  const pairs = [
+    ["Component", plan.subject.component],
+    ["Address", plan.subject.address],
+    ["Run", plan.id],
+    ...Object.entries(plan.subject.facts).map(([name, value]) => [factWords[name] ?? name, value]),
+  ];
+  const isLong = ([, value = ""]: readonly string[]): boolean => value.length > 40;
+  const boxes = [...pairs.filter((pair) => !isLong(pair)), ...pairs.filter(isLong)].map(
+    ([name = "", value = ""]) =>
+      `<div${value.length > 40 ? ' class="wide"' : ""}><dt>${text(name)}</dt><dd>${value.trim() === "" ? "–" : text(value)}</dd></div>`,
+  );
+  return `<dl class="facts">${boxes.join("")}</dl>`;
 }
-${list("Holds while", conditions)}${list(
-    "Checks",
-    checks.map(
-      ({ id, version, method, outcome, runs }) =>
-        `${id} ${version}, ${method}, ${outcome}${runs > 1 ? `, ${runs} tries` : ""}`,
-    ),
-  )}
-${list("Not covered", limits)}${list("User action", userAction === undefined ? [] : [userAction])}
-${evidence.length === 0 ? "" : `<dt>Evidence</dt><dd>${evidence.length} files, from ${text(evidence[0]?.name ?? "")}</dd>`}</dl></article>`;
+
+/** What nobody has answered yet, by who or what must answer it. */
+function open(shown: readonly Verdict[]): string {
+  const groups = new Map<string, Verdict[]>();
+  for (const verdict of shown) {
+    if (verdict.verdict !== "inconclusive" && verdict.verdict !== "out-of-scope") continue;
+    for (const part of verdict.parts.filter(
+      (one) => one.verdict === "inconclusive" || one.verdict === "out-of-scope",
+    )) {
+      const reason = verdict.parts.length > 1 ? `${part.part} part: ${part.reason}` : part.reason;
+      groups.set(reason, [...(groups.get(reason) ?? []), verdict]);
+    }
+  }
+  if (groups.size === 0) return "<p>Nothing is open.</p>";
+  const items = [...groups].map(
+    ([reason, mine]) =>
+      `<li class="keep">${text(reason)}: ${mine.map((one) => `<a href="#${requirementAnchor(one)}">${idText(one.requirement)}</a>`).join(", ")}</li>`,
+  );
+  return `<p>These questions block a claim until a check, or the person named, has answered them.</p><ul class="groups">${items.join("\n")}</ul>`;
+}
+
+/** Requirements that checks speak about, each at length; then the others in a table, so that none is missing. */
+function requirements(mine: readonly Verdict[]): string {
+  const silent = Map.groupBy(
+    mine.filter(({ checks }) => checks.length === 0),
+    (one) => `${one.verdict}\n${one.reason}`,
+  );
+  const rows = [...silent.values()].flatMap((alike) => {
+    const [first] = alike;
+    if (first === undefined) return [];
+    const names = alike.map(
+      (one) => `<span id="${requirementAnchor(one)}">${label(one)} (SL&nbsp;${one.firstLevel})</span>`,
+    );
+    return [[names.join("<br>"), badge(first), parts(first).join("<br>")]];
+  });
+  const articles = mine.filter(({ checks }) => checks.length > 0).map(article);
+  const rest = `<h3>Not tried by a check</h3>${grid(["Requirement", "Verdict", "Why"], rows)}`;
+  return `${articles.join("\n")}${rows.length === 0 ? "" : rest}`;
+}
+
+function article(verdict: Verdict): string {
+  const { howMet, reason, checks, conditions, limits, evidence, userAction, firstLevel } = verdict;
+  const tries = (runs: number): string => (runs > 1 ? `, ${runs} tries` : "");
+  const isMet = verdict.verdict === "met";
+  return `<article id="${requirementAnchor(verdict)}"><h3>${label(verdict)} <small>from&nbsp;SL&nbsp;${firstLevel}</small> ${badge(verdict)}</h3>${terms(
+    [
+      [isMet ? "How it is met" : "Why", isMet ? [text(howMet ?? reason)] : parts(verdict)],
+      ["Holds while", conditions.map(text)],
+      [
+        "Checks",
+        checks.map(
+          ({ id, version, method, outcome, runs }) =>
+            `${checkLink(id)} ${text(version)}, ${method}: ${outcome}${tries(runs)}`,
+        ),
+      ],
+      ["Not covered", limits.map(text)],
+      ["User action", userAction === undefined ? [] : [text(userAction)]],
+      [
+        "Evidence",
+        evidence.length === 0
+          ? []
+          : [`${evidence.length} files of ${checks.map(({ id }) => checkLink(id)).join(", ")}`],
+      ],
+    ],
+  )}</article>`;
+}
+
+/** Why a verdict is as it is: part by part where it has several. */
+function parts({ parts, reason }: Verdict): readonly string[] {
+  if (parts.length < 2) return [text(reason)];
+  return parts.map((one) => `${one.part} part, ${verdictWords[one.verdict].toLowerCase()}: ${text(one.reason)}`);
 }
 
 function mapping({ plan, verdicts }: Assessment): string {
@@ -98,62 +168,17 @@ function mapping({ plan, verdicts }: Assessment): string {
       (verdict.notApplicable !== undefined && verdict.notApplicable !== "function-absent")
     )
       return [];
-    return [[label(verdict), text(opinion.verdict), badge(verdict), text(opinion.notes.join("; "))]];
+    return [[linked(verdict), text(opinion.verdict), badge(verdict), text(opinion.notes.join("; "))]];
   });
   return grid(["Requirement", "Paper", "Measured", "Notes on the paper"], rows);
 }
 
-function evidenceIndex({ records }: Assessment): string {
-  const rows = records.flatMap(({ evidence }) =>
-    evidence.map(({ name, kind, octets, sha256, redacted }) => [
-      text(name),
-      kind,
-      `${octets}${redacted ? ", redacted" : ""}`,
-      `<code>${sha256}</code>`,
-    ]),
-  );
-  return grid(["File", "Kind", "Octets", "SHA-256"], rows);
+/** What does not apply, by the reason: a page of its own for each would say nothing more. */
+function leftOut(verdicts: readonly Verdict[]): string {
+  const groups = new Map<string, string[]>();
+  for (const { notApplicable, reason, requirement } of verdicts) {
+    const why = `${notApplicable === undefined ? "" : `${notApplicableWords[notApplicable]}: `}${reason}`;
+    groups.set(why, [...(groups.get(why) ?? []), requirement]);
+  }
+  return terms([...groups].map(([why, ids]) => [why, [ids.map(idText).join(", ")]]));
 }
-
-function label({ requirement, title }: Verdict): string {
-  return `<b>${requirement}</b> ${text(title)}`;
-}
-
-function badge(verdict: Verdict): string {
-  return `<span class="badge v-${verdict.verdict}">${verdictText(verdict)}</span>`;
-}
-
-function facts(pairs: readonly (readonly [string, string])[]): string {
-  return `<dl class="facts">${pairs.map(([name, value]) => `<div><dt>${text(name)}</dt><dd>${text(value)}</dd></div>`).join("")}</dl>`;
-}
-
-function grid(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return `<table><thead><tr>${head.map((cell) => `<th>${cell}</th>`).join("")}</tr></thead><tbody>${rows.map((row) => `<tr>${row.map((cell) => `<td>${cell}</td>`).join("")}</tr>`).join("")}</tbody></table>`;
-}
-
-/** Text of a device or a person cannot become markup. */
-function text(raw: string): string {
-  return raw
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;");
-}
-
-const style = `
-:root{color-scheme:light}body{font:15px/1.5 system-ui,sans-serif;color:#1c2430;max-width:62rem;margin:2rem auto;padding:0 1.2rem}
-h1{margin:.1em 0;font-size:1.9rem}h2{margin-top:2.2rem;border-bottom:2px solid #1c2430;font-size:1.25rem}h3{margin:1.4rem 0 .3rem;font-size:1rem}
-.kicker{letter-spacing:.08em;text-transform:uppercase;color:#566;margin:0}.vector{font-size:1.15rem;font-weight:600}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:1rem}figure{margin:0;border:1px solid #d7dde5;padding:.8rem}
-figcaption{font-weight:600;margin-bottom:.4rem}svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg .strong{font-weight:700}
-.legend span{margin-right:1.1rem;white-space:nowrap}.legend i{display:inline-block;width:.9em;height:.9em;margin-right:.35em;border:1px solid #889}
-table{border-collapse:collapse;width:100%;font-size:.86rem}th,td{border:1px solid #d7dde5;padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-th{background:#f3f5f8}code{font-size:.72rem;overflow-wrap:anywhere}dt{font-weight:600}dd{margin:0 0 .4rem 1rem;overflow-wrap:anywhere}article{break-inside:avoid}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(14rem,1fr));gap:.2rem 1rem;font-size:.86rem}
-.badge{font-size:.78rem;padding:.1rem .45rem;border-radius:.3rem;border:1px solid #556;white-space:nowrap}
-.v-met{background:${colours.met};color:#fff}.v-partial{background:${colours.partial}}.v-not-met{background:${colours["not-met"]};color:#fff}
-.v-inconclusive{background:${colours.inconclusive};color:#fff}.v-out-of-scope{background:${colours["out-of-scope"]}}.v-not-applicable{background:#fff}
-footer{margin-top:2.5rem;font-size:.8rem;color:#556}
-@media print{body{margin:0;max-width:none;font-size:10.5pt}@page{margin:16mm}thead{display:table-header-group}tr,figure{break-inside:avoid}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
-`.replaceAll("\n", "");

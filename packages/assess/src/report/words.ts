@@ -60,3 +60,19 @@ export const commonConstraints: readonly (readonly [title: string, text: string]
     "The component is developed by a process to IEC 62443-4-1. This run has no evidence of it: the maker's certificate or status must be added.",
   ],
 ];
+
+/** What facts about a subject are called. */
+export const factWords: Readonly<Record<string, string>> = {
+  vendorId: "Vendor",
+  productCode: "Product code",
+  product: "Product",
+  revision: "Revision",
+  serial: "Serial number",
+  cipSecurity: "CIP Security",
+  settingsSha256: "Settings, SHA-256",
+  readOver: "Read over",
+  host: "Host name",
+  system: "System",
+  kernel: "Kernel",
+  machineId: "Machine id",
+};
