@@ -5,13 +5,14 @@ import { runDtls, type DtlsReport } from "./fuzz/dtls.ts";
 import { Findings, readFound } from "./fuzz/findings.ts";
 import { replayLive } from "./fuzz/replay.ts";
 import { exposeCollector, runDecoders, tryDecoder, type DecoderReport } from "./fuzz/run-decoders.ts";
+import { replayPki, runPki, type PkiReport } from "./fuzz/run-pki.ts";
 import { runLive, type LiveReport } from "./fuzz/run-live.ts";
 import { seededRandom } from "./fuzz/random.ts";
 
-const usage = `npm run fuzz -- [--seed N] [--inputs N] [--only decoders|live|dtls] [--json] [--out FOLDER]
+const usage = `npm run fuzz -- [--seed N] [--inputs N] [--only decoders|live|dtls|pki] [--json] [--out FOLDER]
 npm run fuzz -- --replay FILE
 
-Gives mutated octets to every decoder, to a running device over TCP, TLS and UDP, and to DTLS. Same seed, same inputs.
+Gives mutated octets to every decoder, to a running device over TCP, TLS and UDP, to DTLS, and to certificates and enrolment. Same seed, same inputs.
 Exit code 1 when something was found; each finding is saved for --replay.`;
 
 /** Of all inputs, this part goes to the running device. */
@@ -20,6 +21,9 @@ const liveShare = 0.4;
 /** And this part to sessions and handshakes of DTLS. */
 const dtlsShare = 0.2;
 
+/** And this part to certificates, requests, revocation lists and both ends of EST. */
+const pkiShare = 0.1;
+
 /** What a run came to, as `--json` prints it. */
 export interface FuzzReport {
   readonly seed: number;
@@ -27,6 +31,7 @@ export interface FuzzReport {
   readonly decoders?: DecoderReport;
   readonly live?: LiveReport;
   readonly dtls?: DtlsReport;
+  readonly pki?: PkiReport;
   readonly findings: number;
   readonly files: readonly string[];
 }
@@ -45,7 +50,7 @@ async function main(): Promise<number> {
   });
   const [seed, inputs] = [Number(values.seed), Number(values.inputs)];
   const isUsable = Number.isInteger(seed) && Number.isInteger(inputs) && inputs > 0;
-  const isKnown = values.only === undefined || ["decoders", "live", "dtls"].includes(values.only);
+  const isKnown = values.only === undefined || ["decoders", "live", "dtls", "pki"].includes(values.only);
   if (values.help || !isUsable || !isKnown) {
     console.log(usage);
     return values.help ? 0 : 2;
@@ -56,16 +61,19 @@ async function main(): Promise<number> {
   const share = (name: string, part: number): number =>
     values.only === undefined ? Math.round(inputs * part) : values.only === name ? inputs : 0;
   const [live, protectedOnes] = [share("live", liveShare), share("dtls", dtlsShare)];
-  const rest = inputs - live - protectedOnes;
+  const certified = share("pki", pkiShare);
+  const rest = inputs - live - protectedOnes - certified;
   const decoders = rest > 0 ? await runDecoders(seed, rest, findings) : undefined;
   const dtls = protectedOnes > 0 ? runDtls(seed, protectedOnes, findings) : undefined;
+  const pki = certified > 0 ? await runPki(seed, certified, findings) : undefined;
   const device = live > 0 ? await runLive({ seed, inputs: live, findings }) : undefined;
   const report: FuzzReport = {
     seed,
-    inputs: (decoders?.inputs ?? 0) + (device?.inputs ?? 0) + (dtls?.inputs ?? 0),
+    inputs: (decoders?.inputs ?? 0) + (device?.inputs ?? 0) + (dtls?.inputs ?? 0) + (pki?.inputs ?? 0),
     ...(decoders === undefined ? {} : { decoders }),
     ...(device === undefined ? {} : { live: device }),
     ...(dtls === undefined ? {} : { dtls }),
+    ...(pki === undefined ? {} : { pki }),
     findings: findings.count,
     files: findings.all.map(({ file }) => file),
   };
@@ -81,6 +89,12 @@ async function replay(file: string): Promise<number> {
   if (found.where === "dtls") {
     console.log(`a session has to be there first: npm run fuzz -- --only dtls --seed ${found.seed}`);
     return 2;
+  }
+  const [, ofPki] = /^pki (.*)$/u.exec(found.where) ?? [];
+  if (ofPki !== undefined) {
+    const problems = await replayPki(ofPki, found.seed, inputs);
+    console.log(problems.join("\n") || "nothing found now");
+    return problems.length === 0 ? 0 : 1;
   }
   const [, name] = /^decoder (.*)$/u.exec(found.where) ?? [];
   if (name === undefined) {
@@ -99,7 +113,7 @@ async function replay(file: string): Promise<number> {
   return problems.length === 0 ? 0 : 1;
 }
 
-function text({ seed, inputs, decoders, live, dtls }: FuzzReport, findings: Findings): string {
+function text({ seed, inputs, decoders, live, dtls, pki }: FuzzReport, findings: Findings): string {
   const lines = [`seed ${seed}: ${inputs} inputs`];
   if (decoders !== undefined) {
     const { accepted, refused, seconds, slowestMs, slowest, heapMib } = decoders;
@@ -127,6 +141,13 @@ function text({ seed, inputs, decoders, live, dtls }: FuzzReport, findings: Find
     lines.push(
       `dtls       ${dtls.inputs} datagrams in ${dtls.seconds.toFixed(1)} s: live sessions unchanged, ${handshakes} handshakes, ${opened} of them opened`,
       `           heap grown by ${heapGrowthKib} KiB; ${refusalsPerCpuSecond} hellos refused in a second of processor time`,
+    );
+  }
+  if (pki !== undefined) {
+    const { accepted, refused, slowestMs, slowest, heapMib, peakRssMib } = pki;
+    lines.push(
+      `pki        ${pki.inputs} inputs in ${pki.seconds.toFixed(1)} s: ${accepted} accepted, ${refused} refused`,
+      `           slowest ${slowestMs.toFixed(0)} ms (${slowest}); heap ${heapMib.early} MiB after a tenth, ${heapMib.end} MiB at the end; at most ${peakRssMib} MiB resident`,
     );
   }
   lines.push(findings.count === 0 ? "nothing found" : `${findings.count} findings:`);

@@ -73,7 +73,7 @@ export function tryDecoder(
 }
 
 /** The heap in MiB, after a collection: without one the reading says nothing. */
-function heapMib(): number {
+export function heapMib(): number {
   exposeCollector();
   globalThis.gc?.();
   return Math.round((process.memoryUsage().heapUsed / 1024 / 1024) * 10) / 10;
