@@ -8,6 +8,8 @@ import { sayVendor, vendorOf, withoutSecurity } from "./commission-options.ts";
 const pushOnly = {
   push: "--push",
   psk: "--psk",
+  keyTypes: "--key-types",
+  pkcs7: "--pkcs7",
   suites: "--suites",
   keepPlaintext: "--keep-plaintext",
   checkNames: "--check-names",

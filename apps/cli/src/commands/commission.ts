@@ -116,7 +116,7 @@ export function addCommission(program: Command, shell: Shell): void {
       ["cipsec commission 192.0.2.7 --vendor maker.pem", "refuses a device for which its maker does not vouch"],
       [
         "cipsec commission 192.0.2.7 --pull --vendor maker.pem --wait 600",
-        "watches a device enrol by itself, until a person has approved it at the EST server",
+        "watches a device enrol by itself, until a person has approved it",
       ],
       ["cipsec commission 192.0.2.7", "a device of the plant again: new certificate, new revocation list"],
       [
