@@ -130,6 +130,38 @@ test("a device of the CBC generation gets the best that it has, and is told apar
   expect((await cipsec(["decommission", cbc], { data })).code).toBe(0);
 });
 
+test("certificates for two types of key as PKCS#7; a new revocation list by one command, or nothing at all", async () => {
+  const words = ["commission", cbc, "--insecure-accept-any", "--key-types"];
+  expect((await cipsec([...words, "dsa"], { data })).err).toContain("'dsa' is not a type of key");
+  const done = document(await cipsec([...words, "ecdsa", "rsa", "--pkcs7", "--json"], { data }));
+  expect(done).toMatchObject({ deviceCertificates: [{ keyType: "ecdsa" }, { keyType: "rsa" }] });
+
+  const posture = await cipsec(["posture", cbc, "--json"], { data });
+  expect(document(posture)).toMatchObject({ deviceCertificates: [{ keyType: "ecdsa" }, { keyType: "rsa" }] });
+  const crl: unknown = Object(Object(document(posture)).crl)[0];
+  const instance = String(Object(crl).file);
+  const list = join(folder.path, "new.crl");
+  expect((await cipsec(["ca", "crl", "--out", list], { data })).code).toBe(0);
+  const put = ["file", cbc, "put", instance];
+  const refused = await cipsec([...put, list], { data });
+  expect(refused).toMatchObject({ code: 2, err: expect.stringContaining("--apply") });
+  const applied = await cipsec([...put, list, "--apply", "--json"], { data });
+  expect(document(applied)).toMatchObject({ instance: Number(instance), applied: true });
+  const got = await cipsec(["file", cbc, "get", instance], { data });
+  expect(got.out.trim()).toBe(readFileSync(list, "utf8").trim());
+
+  const garbage = join(folder.path, "garbage.crl");
+  writeFileSync(garbage, "no list");
+  expect((await cipsec([...put, garbage, "--apply"], { data })).code).toBe(3);
+  expect((await cipsec(["file", cbc, "get", instance], { data })).out).toBe(got.out);
+  expect(document(await cipsec(["get", cbc, "0x5D/1/state", "--json"], { data }))).toEqual({
+    "0x5D/1/state": "configured",
+  });
+  expect((await cipsec(["decommission", cbc], { data })).code).toBe(0);
+  const fresh = await cipsec(["file", `eip://${cbc}`, "put", instance, list, "--apply"], { data });
+  expect(fresh).toMatchObject({ code: 2, err: expect.stringContaining("cipsec commission") });
+});
+
 test("suites by name or number; what the device does not have, or nobody knows, is refused", async () => {
   const words = ["commission", modern, "--insecure-accept-any", "--suites"];
   expect((await cipsec([...words, "TLS_MADE_UP"], { data })).code).toBe(2);

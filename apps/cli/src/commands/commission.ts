@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import { commission, decommission, parseTarget, type CommissionPlan } from "@cipsec/originator";
-import { crlToPem, parseCsr, toPem, type CertificateAuthority } from "@cipsec/pki";
+import { crlToPem, parseCsr, toPem, type CertificateAuthority, type KeyType } from "@cipsec/pki";
 import { cipherSuite, cipherSuites, UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { addCredentials, announcing, connectOptions, readPsk, securityOf } from "../credentials.ts";
@@ -82,6 +82,11 @@ export function addCommission(program: Command, shell: Shell): void {
         "--psk",
         "secure the device by the pre-shared key of --psk-identity and --psk-file in place of a certificate",
       )
+      .option(
+        "--key-types <type...>",
+        "key types to give the device a certificate for: ecdsa, rsa (default: the device's own)",
+      )
+      .option("--pkcs7", "bring certificates and lists as PKCS#7 (default: PEM, where the device takes it)")
       .option("--suites <suite...>", "cipher suites to allow, best first: IANA names or numbers")
       .option("--keep-plaintext", "leave the plaintext ports open")
       .option("--no-verify-client", "let in clients that do not prove who they are")
@@ -104,7 +109,8 @@ export function addCommission(program: Command, shell: Shell): void {
     json:
       '{address, mode: "certificate" | "psk", identity, before: {cipState, ethernetIpState}, after: {…}, ' +
       "firstTrust, vendorIdentity: {verified, subject, serialNumber, vendor, reason}, " +
-      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned} | null, " +
+      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned, keyType} | null, " +
+      "deviceCertificates: [{…}], " +
       "channel: {protocol, version, suite, peer}, skipped: [setting], plaintextClosed}; " +
       'with --pull: {address, mode: "pull", identity, before, after, start: "by-itself" | "reset" | "erased" | "already-enrolled", ' +
       "firstTrust, vendorIdentity, deviceCertificate, channel, posture: as of posture, elapsedMs}",
@@ -119,6 +125,7 @@ export function addCommission(program: Command, shell: Shell): void {
         "watches a device enrol by itself, until a person has approved it",
       ],
       ["cipsec commission 192.0.2.7", "a device of the plant again: new certificate, new revocation list"],
+      ["cipsec commission 192.0.2.7 --key-types ecdsa rsa", "a certificate for peers of either kind"],
       [
         "cipsec commission 192.0.2.8 --psk --psk-identity cell4 --psk-file cell4.key --insecure-accept-any",
         "by pre-shared key",
@@ -162,9 +169,10 @@ async function planOf(
   authority: CertificateAuthority | undefined,
 ): Promise<CommissionPlan> {
   const given = options["suites"];
-  const suites = Array.isArray(given)
-    ? { suites: given.map(String).map(suiteOf) }
-    : defaultSuites[isPsk ? "psk" : "certificate"];
+  const keyTypes = keyTypesOf(options["keyTypes"]);
+  const usual =
+    keyTypes?.includes("rsa") === true ? withRsaSuites(keyTypes) : defaultSuites[isPsk ? "psk" : "certificate"];
+  const suites = Array.isArray(given) ? { suites: given.map(String).map(suiteOf) } : usual;
   const dtlsTimeout = options["dtlsTimeout"];
   return {
     label: "plant",
@@ -176,8 +184,27 @@ async function planOf(
     dtlsTimeoutS: typeof dtlsTimeout === "number" ? dtlsTimeout : 12,
     closePlaintext: options["keepPlaintext"] !== true,
     ...(isPsk ? { psks: [await pskOf(options)] } : {}),
+    ...(keyTypes === undefined ? {} : { keyTypes }),
+    ...(options["pkcs7"] === true ? { encoding: "pkcs7" as const } : {}),
     ...(authority === undefined ? {} : { crlPem: crlToPem(await authority.crl()) }),
   };
+}
+
+/** Certificates with RSA keys have CBC suites only; beside them the device gets what it has for ECDSA. */
+function withRsaSuites(keyTypes: readonly KeyType[]): Pick<CommissionPlan, "suites" | "fallbackSuites"> {
+  const { suites, fallbackSuites } = defaultSuites.certificate;
+  const ecdsa = keyTypes.includes("ecdsa") ? [...suites, ...fallbackSuites.flat()] : [];
+  return { suites: [...ecdsa, 0x003d, 0x003c], fallbackSuites: [] };
+}
+
+function keyTypesOf(given: unknown): readonly KeyType[] | undefined {
+  if (!Array.isArray(given)) return undefined;
+  return given.map((type) => {
+    if (type === "ecdsa" || type === "rsa") return type;
+    throw new UsageError("usage/argument", `--key-types: '${String(type)}' is not a type of key`, {
+      fix: "Use ecdsa, rsa, or both.",
+    });
+  });
 }
 
 async function pskOf(options: Readonly<Record<string, unknown>>): Promise<{ identity: Uint8Array; key: Uint8Array }> {

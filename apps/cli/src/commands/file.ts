@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { writeFileAtomic } from "@cipsec/pki";
-import { listFiles, readFile, writeFile } from "@cipsec/originator";
-import { UsageError } from "@cipsec/wire";
+import { configure, listFiles, readFile, writeFile, type Session } from "@cipsec/originator";
+import { isStackError, Status, UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, targetHelp, textOption, wholeNumber, type Shell } from "../command.ts";
 import { addCredentials, openSession } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
@@ -33,11 +33,14 @@ export function addFile(program: Command, shell: Shell): void {
             files.map((file) => [String(file.instance), file.instanceName, file.fileName]),
           );
       } else if (content !== undefined) {
-        await writeFile(session, instance, content, { progress });
-        context.output.document({ instance, octets: content.length });
-        context.output.say(`${content.length} octets written to file ${instance}.`);
+        const isApplied = options["apply"] === true;
+        const put = (signal: AbortSignal): Promise<void> => writeFile(session, instance, content, { progress, signal });
+        if (isApplied) await configure(session, put, context.signal);
+        else await put(context.signal).catch((error: unknown) => explainRefusal(error, session));
+        context.output.document({ instance, octets: content.length, applied: isApplied });
+        context.output.say(`${content.length} octets written to file ${instance}${isApplied ? ", and in force" : ""}.`);
       } else {
-        const bytes = await readFile(session, instance, { progress });
+        const bytes = await readFile(session, instance, { progress, signal: context.signal });
         const out = textOption(options, "out");
         if (out !== undefined) await writeFileAtomic(out, bytes, { mode: 0o644 });
         context.output.document({
@@ -57,17 +60,31 @@ export function addFile(program: Command, shell: Shell): void {
     .argument("<target>", targetHelp)
     .argument("<action>", "list, get or put")
     .argument("[args...]", "get INSTANCE, or put INSTANCE FILE; list shows the instances")
-    .option("--out <file>", "where get writes the file; without it to standard output");
+    .option("--out <file>", "where get writes the file; without it to standard output")
+    .option("--apply", "put into a device that is configured: opens a configuration session, applies and ends it");
   addCredentials(command);
   addNotes(command, {
     json:
       "list: [{instance, instanceName, fileName}]; get: {instance, octets, dataHex}, with --out {instance, octets, file}; " +
-      "put: {instance, octets}",
+      "put: {instance, octets, applied}",
     examples: [
       ["cipsec file 192.0.2.7 list", "shows what the device has"],
       ["cipsec file 192.0.2.7 get 256 --out default.pem", "fetches a file"],
-      ["cipsec file 192.0.2.7 put 300 authority.pem", "replaces a file"],
+      ["cipsec file 192.0.2.7 put 12 plant.crl --apply", "a new revocation list; posture tells the file of each"],
+      ["cipsec file 192.0.2.7 put 300 notes.txt", "replaces a file that is no part of the configuration"],
     ],
+  });
+}
+
+/** A device with CIP Security takes files in a configuration session only, and says no more than that its state forbids it. */
+async function explainRefusal(error: unknown, session: Session): Promise<never> {
+  const isState =
+    isStackError(error) && error.code === "cip/status" && error.facts["status"] === Status.objectStateConflict;
+  if (!isState) throw error;
+  throw new UsageError("usage/state", `${session.peer}: the device takes this file in a configuration session only`, {
+    facts: error.facts,
+    cause: error,
+    fix: "Add --apply: it opens a session, makes the file active and ends it.",
   });
 }
 

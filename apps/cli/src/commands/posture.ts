@@ -47,7 +47,8 @@ export function addPosture(program: Command, shell: Shell): void {
       "{address, identity, security: {profiles, cipState, ethernetIpState, securePortsOnly} | null, " +
       "suites: {available, allowed} | null, verifyClient, sendChain, checkExpiration, checkSan, " +
       "trustedAuthorities: [{subject, notAfter, sha256}], trustedIdentities, " +
-      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned} | null, crl, preSharedKeys: [{identity}], " +
+      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned, keyType} | null, deviceCertificates: [{…}], " +
+      "crl: [{file, issuer, thisUpdate, nextUpdate, revoked}], preSharedKeys: [{identity}], " +
       "ports, dtlsTimeoutS, inactivityTimeoutS, channel: {protocol, version, suite, peer}, " +
       'findings: [{id, severity: "high" | "medium" | "low", what, fix}], unread: [{what, why}]}; with --vendor also ' +
       "vendorIdentity: {verified, subject, serialNumber, vendor, reason}",
@@ -84,8 +85,15 @@ export function showPosture(output: Output, posture: Posture): void {
   for (const { what, why } of posture.unread) output.notice(`not read: ${what}: ${why}`);
 }
 
+function certificateRows({ subject, issuer, notAfter, selfSigned, keyType }: Posture["deviceCertificates"][number]) {
+  return [
+    ["device certificate", `${subject}, ${keyType}, until ${notAfter.slice(0, 10)}`],
+    ["issued by", selfSigned ? "itself" : issuer],
+  ];
+}
+
 function settings(posture: Posture): readonly (readonly string[])[] {
-  const { security, suites, deviceCertificate } = posture;
+  const { security, suites, deviceCertificates } = posture;
   return [
     ["CIP Security", security?.cipState ?? "none"],
     ["EtherNet/IP Security", security?.ethernetIpState ?? "none"],
@@ -94,13 +102,9 @@ function settings(posture: Posture): readonly (readonly string[])[] {
     ["clients must prove themselves", yesNo(posture.verifyClient)],
     ["expiry checked", yesNo(posture.checkExpiration)],
     ["names checked", yesNo(posture.checkSan)],
-    [
-      "device certificate",
-      deviceCertificate === null
-        ? "none"
-        : `${deviceCertificate.subject}, until ${deviceCertificate.notAfter.slice(0, 10)}`,
-    ],
-    ["issued by", deviceCertificate === null ? "" : deviceCertificate.selfSigned ? "itself" : deviceCertificate.issuer],
+    ...(deviceCertificates.length === 0
+      ? [["device certificate", "none"]]
+      : deviceCertificates.flatMap(certificateRows)),
     ["trusted authorities", posture.trustedAuthorities.map(({ subject }) => subject).join("; ") || "none"],
     [
       "trusted identities",
@@ -108,7 +112,8 @@ function settings(posture: Posture): readonly (readonly string[])[] {
     ],
     [
       "revocation lists",
-      posture.crl.map(({ issuer, revoked }) => `${issuer}: ${revoked} revoked`).join("; ") || "none",
+      posture.crl.map(({ file, issuer, revoked }) => `${issuer}: ${revoked} revoked (file ${file})`).join("; ") ||
+        "none",
     ],
     ["pre-shared keys", posture.preSharedKeys.map((psk) => psk.identity).join(", ") || "none"],
     [
