@@ -1,6 +1,13 @@
 import type { Clock } from "@cipsec/transport";
 import { parseCertificate } from "@cipsec/pki";
-import { EtherNetIpSecurityState, PeerError, TransportError, TrustError, isStackError } from "@cipsec/wire";
+import {
+  EtherNetIpSecurityState,
+  PeerError,
+  TransportError,
+  TrustError,
+  isStackError,
+  type StackErrorShape,
+} from "@cipsec/wire";
 import { formatTarget, Port, type TargetAddress } from "./address.ts";
 import { readStates, type PlainConnectOptions } from "./commission-connect.ts";
 import { connect } from "./connect.ts";
@@ -99,13 +106,17 @@ async function connectStrictly(secure: TargetAddress, options: ProofOptions): Pr
 /** The device has its certificate; that it is not trusted here has another cure than with a device from its box. */
 function explained(error: unknown): unknown {
   if (!isStackError(error)) return error;
-  const fix = fixes[error.code];
-  if (fix === undefined) return error;
+  if (fixes[error.code] === undefined) return error;
   return new TrustError("trust/refused", `enrolled, but not trusted here: ${error.message}`, {
     cause: error,
     facts: { ...error.facts, refusal: error.code },
-    fix,
+    fix: notTrustedFix(error),
   });
+}
+
+/** What to do about a device that has a certificate which is not trusted here. */
+export function notTrustedFix({ code, fix }: StackErrorShape): string {
+  return fixes[code] ?? fix;
 }
 
 const fixes: Readonly<Record<string, string>> = {

@@ -12,7 +12,7 @@ import {
 } from "@cipsec/wire";
 import { formatTarget, type TargetAddress } from "./address.ts";
 import { checkVendor, firstContact, type FirstContact, type PlainConnectOptions } from "./commission-connect.ts";
-import { provePulled } from "./commission-pull-prove.ts";
+import { notTrustedFix, provePulled } from "./commission-pull-prove.ts";
 import {
   hasPullModel,
   isBetweenAttempts,
@@ -28,7 +28,7 @@ import { stateNames, type IdentityReport, type StateNames } from "./device-repor
 import { readIdentity, type CertificateReport, type ChannelReport, type Posture } from "./posture.ts";
 import type { Session } from "./session.ts";
 import type { SecurityOptions, TrustFacts } from "./trust.ts";
-import type { VendorIdentity } from "./vendor-identity.ts";
+import { shownSerial, type VendorIdentity } from "./vendor-identity.ts";
 import { delay, throwIfAborted } from "./waiting.ts";
 
 /** What a commissioning by the pull model needs. */
@@ -242,13 +242,22 @@ class PullRun {
   }
 
   async #contact(target = this.#target): Promise<Session> {
-    const { security, connect, signal } = this.#options;
+    const { security, erase } = this.#options;
     try {
-      this.#session = await firstContact(target, security, this.#options, connect ?? {}, signal);
+      this.#session = await this.#open(target, security);
     } catch (error) {
-      throw knownRefusal(error);
+      const refusal = knownRefusal(error);
+      // A certificate of our authority without the device's address: who may erase it has no other way to mend that.
+      if (erase !== true || refusal.code !== "trust/name") throw refusal.error;
+      this.#session = await this.#open(target, { ...security, checkName: false });
+      await checkOwnSerial(this.#session);
     }
     return this.#session;
+  }
+
+  async #open(target: TargetAddress, security: SecurityOptions): Promise<Session> {
+    const { connect, signal } = this.#options;
+    return await firstContact(target, security, this.#options, connect ?? {}, signal);
   }
 
   async #vendor(identity: IdentityReport): Promise<VendorIdentity> {
@@ -298,13 +307,35 @@ function isLost(error: unknown): boolean {
   return error instanceof TransportError || (isStackError(error) && /^(?:trust|tls|encap)\//.test(error.code));
 }
 
-/** A device that is configured by others refuses us for a reason of its own: that is what a person wants to know. */
-function knownRefusal(error: unknown): unknown {
-  if (!(error instanceof TrustError) || error.code !== "trust/refused" || !isStackError(error.cause)) return error;
+/** Why a device that is enrolled or configured is not trusted here: that is what a person wants to know. */
+function knownRefusal(error: unknown): { readonly error: unknown; readonly code: string | undefined } {
+  if (!isStackError(error)) return { error, code: undefined };
+  if (error.code !== "trust/refused" || !isStackError(error.cause)) return { error, code: error.code };
   const cause: StackErrorShape = error.cause;
-  return new TrustError("trust/refused", `${error.message}: ${cause.message}`, {
+  const words = new TrustError("trust/refused", `${error.message}: ${cause.message}`, {
     cause,
     facts: { ...cause.facts, refusal: cause.code },
-    fix: `${cause.fix} Or reset the device to factory default at the device.`,
+    fix: `${notTrustedFix(cause)} Or reset the device to factory default at the device.`,
   });
+  return { error: words, code: cause.code };
+}
+
+/**
+ * A certificate that says which device it is for, if not where that is.
+ *
+ * @throws {TrustError} `trust/refused` when it is another's, or does not say.
+ */
+async function checkOwnSerial(session: Session): Promise<void> {
+  const identity = await readIdentity(session);
+  const serial = session.trust?.kind === "verified" ? shownSerial(session) : undefined;
+  if (session.trust?.kind !== "verified" || serial === identity.serial.toUpperCase()) return;
+  await session.close();
+  throw new TrustError(
+    "trust/refused",
+    `${session.peer}: its certificate names neither its address nor its serial number`,
+    {
+      facts: { certificate: serial ?? "", identity: identity.serial },
+      fix: "Reset the device to factory default at the device.",
+    },
+  );
 }

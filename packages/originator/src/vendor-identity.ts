@@ -117,6 +117,13 @@ function differenceOf(
   return said === serial ? undefined : { what, certificate, identity: said, where: "discovery reply" };
 }
 
+/** The serial number in the subject of the certificate that a device showed; nothing where there is none. */
+export function shownSerial(session: Session): string | undefined {
+  const shown = shownCertificate(session);
+  const text = shown === undefined ? undefined : certificateSubject(shown).serialNumber;
+  return text === undefined ? undefined : serialOf(text);
+}
+
 /** Eight hexadecimal digits where it is a serial number of CIP; else as it is. */
 function serialOf(text: string): string {
   const [, digits] = /^(?:0x)?([\da-f]{1,8})$/i.exec(text.trim()) ?? [];

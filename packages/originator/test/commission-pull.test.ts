@@ -159,7 +159,11 @@ test("waits for a person over a power cycle; at the deadline says how to let it 
 test("over a plain channel, which the device closes with its first certificate", async () => {
   plant.policy = issueToAll;
   await using device = await fromBox({ pull: { url: plant.url, closePlaintext: true } });
-  const options = pullOptions(plant, device.clock, { requireVendor: false, allowPlain: true });
+  const options = pullOptions(plant, device.clock, {
+    requireVendor: false,
+    allowPlain: true,
+    connect: { reconnect: false },
+  });
   const { vendorAnchors: _, ...plainly } = options;
   const done = await commissionByPull(device.plain, { ...plainly, pollMs: 200 });
   expect(done).toMatchObject({ firstTrust: null, channel: { peer: { verified: true } } });
@@ -236,10 +240,25 @@ test("enrolled, and yet not trusted here: with another authority, or without its
     facts: { refusal: "trust/name" },
     fix: expect.stringContaining("takeNames"),
   });
-  const [root] = [plant.vendor.root];
-  const strange = { ...plant.security, anchors: [root] };
-  await expect(device.commission({ security: strange, requireVendor: false })).rejects.toMatchObject({
-    code: expect.stringMatching(/^trust\//),
+  const strange = { ...plant.security, anchors: [plant.vendor.root] };
+  await expect(device.commission({ security: strange })).rejects.toMatchObject({
+    code: "trust/refused",
+    facts: { refusal: "trust/unknown-authority" },
+    fix: expect.stringContaining("--ca"),
+  });
+  // Who erases it has to know by something that it is this device: its serial number will do.
+  plant.policy = issueToAll;
+  expect(await device.commission({ erase: true })).toMatchObject({ start: "erased" });
+});
+
+test("a certificate that names neither address nor serial number erases nothing", async () => {
+  const takeSubject = { commonName: "anybody" };
+  plant.policy = { rules: [{ name: "no names", callers: ["birth"], action: "issue", takeSubject }] };
+  await using device = await fromBox();
+  await expect(device.commission()).rejects.toMatchObject({ facts: { refusal: "trust/name" } });
+  await expect(device.commission({ erase: true })).rejects.toMatchObject({
+    code: "trust/refused",
+    message: expect.stringContaining("neither"),
   });
 });
 
