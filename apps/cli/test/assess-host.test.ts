@@ -16,6 +16,12 @@ test("this machine is assessed, and the run holds", async () => {
   expect(told.results.find(({ requirement }) => requirement === "CR 7.3")?.verdict).toBe("inconclusive");
   const verify = await cipsec(["assess", "verify", told.run, "--json"], { data });
   expect([verify.code, document(verify)]).toEqual([0, expect.objectContaining({ holds: true })]);
+  const replay = await cipsec(["assess", "replay", told.run, "--json"], { data });
+  expect([replay.code, document(replay)]).toEqual([
+    0,
+    expect.objectContaining({ before: told.run, verdicts: [], observations: [], onlyNow: [] }),
+  ]);
+  expect(replay.err).toContain("1/2 C-1.14");
 });
 
 test.each([

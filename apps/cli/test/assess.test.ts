@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Target } from "@cipsec/target";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Process } from "./processes.ts";
 import { cipsec, document, startDevice, temporaryFolder, type Ran } from "./support.ts";
 
 const folder = temporaryFolder();
@@ -49,13 +51,41 @@ test("an assessment, its verification, its repetition and its reports", async ()
 
   const verify = await cipsec(["assess", "verify", told.run, "--json"], { data });
   expect([verify.code, document(verify)]).toEqual([0, expect.objectContaining({ holds: true, signature: "good" })]);
-  expect(document(await cipsec(["assess", "list", "--json"], { data }))).toMatchObject({ runs: [{ run: told.run }] });
+  expect(document(await cipsec(["assess", "list", "--json"], { data }))).toMatchObject({
+    runs: [{ run: told.run, finished: true, checks: { done: 3, of: 3 } }],
+  });
+  const shown = await cipsec(["assess", "show", told.run, "CR", "3.1", "RE(1)"], { data });
+  expect(shown.out).toMatch(/Met\n(.*\n)*\nB-3\.1R1 .*\n(.*\n)* {2}as expected.*\n +expected .*\n +observed /);
+  const [, file = ""] = /^B-3\.1R1\/\S+ +(\S+)$/m.exec(shown.out) ?? [];
+  expect(readFileSync(join(data, "assess", "runs", told.run, "evidence", file), "utf8")).toContain('"sent"');
+  expect((await cipsec(["assess", "show", told.run, "CR 9.9"], { data })).code).toBe(2);
 
   const replay = await cipsec(["assess", "replay", told.run, "--json"], { data });
   expect([replay.code, document(replay)]).toEqual([
     0,
     expect.objectContaining({ verdicts: [], observations: [], caveats: [] }),
   ]);
+
+  const compared = await cipsec(
+    ["assess", "endpoint", address, "--only", "E-7.8,B-1.14", "--compare", told.run, "--json"],
+    { data },
+  );
+  // What was met is open now: the check that showed it was left out.
+  expect([compared.code, document(compared)]).toEqual([
+    1,
+    expect.objectContaining({
+      comparison: expect.objectContaining({
+        regressions: 1,
+        onlyBefore: ["B-3.1R1"],
+        verdicts: [expect.objectContaining({ requirement: "CR 3.1 RE(1)", before: "met", isRegression: true })],
+      }),
+    }),
+  ]);
+  const backwards = await cipsec(["assess", "compare", toldOf(compared).run, told.run], { data });
+  expect(backwards).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/Better than before\n(.*\n)+CR 3\.1 RE\(1\)/),
+  });
 
   const out = join(folder.path, "out");
   const report = await cipsec(
@@ -90,11 +120,147 @@ test("a run that is interrupted is resumed", async () => {
   });
   expect(cut.code).toBe(130);
   const [, run = ""] = /^run (\S+):/m.exec(cut.err) ?? [];
+  expect(cut.err).toMatch(
+    new RegExp(`nothing is left changed\nfix: +Go on with: cipsec assess endpoint --resume ${run}`),
+  );
   expect((await cipsec(["assess", "verify", run], { data })).code).toBe(2);
-  const resumed = await cipsec(["assess", "endpoint", address, "--resume", run, "--json"], { data });
+  expect((await cipsec(["assess", "list"], { data })).out).toMatch(new RegExp(`${run}.* cut off after 1 of 3 checks`));
+  expect(await cipsec(["assess", "host", "--resume", run], { data })).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("is of a device"),
+  });
+  // The target, and all else, is that of the run.
+  const resumed = await cipsec(["assess", "endpoint", "--resume", run, "--json"], { data });
   expect(toldOf(resumed).run).toBe(run);
   expect(resumed.err).not.toContain("1/3");
   expect((await cipsec(["assess", "verify", run], { data })).code).toBe(0);
+  expect(await cipsec(["assess", "endpoint", "--resume", run], { data })).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("is finished"),
+  });
+});
+
+describe("what a check had changed on the device is put back", () => {
+  const attribute = "TcpIpInterface/1/encapsulationInactivityTimeout";
+  const timeout = async (): Promise<unknown> =>
+    (document(await cipsec(["get", address, attribute, "--json"], { data })) as Record<string, unknown>)[attribute];
+  const changing = ["assess", "endpoint", address, "--disruptive", "--only", "B-2.6"];
+  const isChanged = async (): Promise<void> => {
+    while ((await timeout()) !== 5) await sleep(50);
+  };
+
+  test("at once, on Ctrl-C", async () => {
+    const before = await timeout();
+    const stop = new AbortController();
+    const cut = cipsec(changing, { data, signal: stop.signal });
+    await isChanged();
+    stop.abort(new Error("Ctrl-C"));
+    expect(await cut).toMatchObject({ code: 130, err: expect.stringContaining("what B-2.6 had changed was put back") });
+    expect(await timeout()).toBe(before);
+  });
+
+  test("by --resume, after kill -9", async () => {
+    const before = await timeout();
+    await using killed = new Process(changing, data);
+    await killed.says(/^run (\S+):/m, "err");
+    await isChanged();
+    killed.child.kill("SIGKILL");
+    await killed.end();
+    expect(await timeout()).toBe(5);
+    const [, run = ""] = /^run (\S+):/m.exec(killed.err) ?? [];
+    const stop = new AbortController();
+    const resumed = await cipsec(["assess", "endpoint", "--resume", run], {
+      data,
+      signal: stop.signal,
+      onProgress: (text) => {
+        // The check is about to begin anew: what it had changed must be back by now.
+        if (text.startsWith("1/1")) stop.abort(new Error("Ctrl-C"));
+      },
+    });
+    expect([resumed.code, await timeout()]).toEqual([130, before]);
+    expect(resumed.err).toContain("nothing is left changed");
+  });
+});
+
+describe("all subjects of a plan", () => {
+  const late = "127.38.12.2";
+  const plan = join(folder.path, "plan.json");
+  const onlyFew = ["--only", "E-7.8,C-1.14"];
+  const runsOf = (ran: Ran): readonly string[] => (document(ran) as { runs: Told[] }).runs.map(({ run }) => run);
+
+  test("one that does not answer is named, and tried again with the rest", async () => {
+    writeFileSync(plan, JSON.stringify({ endpoints: [address, late], hosts: ["local"] }));
+    const first = await cipsec(["assess", "all", plan, ...onlyFew, "--json"], { data });
+    expect([first.code, document(first)]).toEqual([
+      3,
+      expect.objectContaining({ failures: [expect.objectContaining({ target: late, code: "transport/refused" })] }),
+    ]);
+    const { series } = document(first) as { series: string };
+    await using _late = await startDevice(folder.path, "late", late, "legacy");
+    const again = await cipsec(["assess", "all", "--resume", series, "--json"], { data });
+    expect([again.code, document(again)]).toEqual([1, expect.objectContaining({ failures: [] })]);
+    const [device, , host] = runsOf(again);
+    expect(runsOf(first)).toEqual([device, host]);
+    expect(again.err).not.toContain("1/3");
+
+    const compared = await cipsec(["assess", "all", plan, ...onlyFew, "--compare", series], { data });
+    expect(compared.code).toBe(0);
+    expect(compared.out.match(/Runs \S+ and \S+ agree/g)).toHaveLength(3);
+  });
+
+  test("an interrupted series goes on where it stopped", async () => {
+    writeFileSync(
+      plan,
+      JSON.stringify({
+        endpoints: [
+          { target: address, level: 1 },
+          { target: address, only: "B-1.14" },
+        ],
+      }),
+    );
+    const stop = new AbortController();
+    const cut = await cipsec(["assess", "all", plan, "--only", "E-7.8"], {
+      data,
+      signal: stop.signal,
+      onProgress: (text) => {
+        if (text.includes(": 1/1 B-1.14")) stop.abort(new Error("Ctrl-C"));
+      },
+    });
+    expect(cut.code).toBe(130);
+    const [, series = ""] = /fix: +Go on with: cipsec assess all --resume (\S+)/.exec(cut.err) ?? [];
+    const begun = Array.from(cut.err.matchAll(/^\d\/2 \S+: run (\S+):/gm), ([, run]) => run);
+    const whole = await cipsec(["assess", "all", "--resume", series, "--json"], { data });
+    expect([whole.code, runsOf(whole)]).toEqual([1, begun]);
+    expect((document(whole) as { runs: { level: number }[] }).runs.map(({ level }) => level)).toEqual([1, 2]);
+  });
+
+  test.each([
+    ["{", "is no JSON object"],
+    [{ hosts: [] }, "it names 0"],
+    [{ endpoints: [address], zones: [] }, "'zones'"],
+    [{ endpoints: [{ target: address, password: "x" }] }, "'password' in endpoints[0]"],
+    [{ endpoints: [{ level: 2 }] }, "endpoints[0].target"],
+    [{ hosts: "local" }, "'hosts' is no list"],
+  ])("refuses %j", async (content, said) => {
+    writeFileSync(plan, typeof content === "string" ? content : JSON.stringify(content));
+    expect(await cipsec(["assess", "all", plan], { data })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(said),
+    });
+  });
+
+  test("refuses checks that none of the subjects has", async () => {
+    writeFileSync(plan, JSON.stringify({ endpoints: [address], hosts: ["local"] }));
+    for (const [only, said] of [
+      ["C-1.14", "none of C-1.14 is a check of an endpoint"],
+      ["X-1", "no check X-1"],
+    ] as const)
+      expect(await cipsec(["assess", "all", plan, "--only", only], { data })).toMatchObject({
+        code: 2,
+        err: expect.stringContaining(said),
+      });
+    expect((await cipsec(["assess", "all", "--resume", "20260101-000000-000000"], { data })).code).toBe(2);
+  });
 });
 
 describe("wrong words are told", () => {
@@ -102,6 +268,7 @@ describe("wrong words are told", () => {
     [["assess", "endpoint", address, "--level", "5"], "--level"],
     [["assess", "endpoint", address, "--type", "toaster"], "--type"],
     [["assess", "endpoint", address, "--only", "B-0"], "no check B-0"],
+    [["assess", "endpoint"], "TARGET is missing"],
     [["assess", "verify", "../x"], "not the name of a run"],
     [["assess", "verify", "20260101-000000-000000"], "there is no run"],
     [["assess", "catalogue", "--fr", "8"], "--fr"],

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { systemClock } from "@cipsec/transport";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   capability,
@@ -126,6 +127,32 @@ describe("a finished run", () => {
   });
 });
 
+test("the estimate of the rest goes by the pace of what is done, without checks that cannot be run", async () => {
+  const clock = { ...systemClock, at: 0, now: () => clock.at };
+  const slow = (id: string, more: Partial<Check> = {}): Check =>
+    check(
+      id,
+      async () => {
+        clock.at += 20_000;
+        return { observations: [] };
+      },
+      { estimateMs: 10_000, ...more },
+    );
+  const checks = [slow("X-1"), slow("X-2"), slow("X-3", { needs: ["disruptive"] }), slow("X-4")];
+  const lacks: Subject["lacks"] = (need) => (need === "disruptive" ? "" : undefined);
+  const told: number[] = [];
+  await runChecks(
+    await createRun(join(folder, "runs"), plan(checks)),
+    checks,
+    { ...subject, lacks },
+    {
+      clock,
+      progress: ({ remainingMs }) => told.push(remainingMs),
+    },
+  );
+  expect(told).toEqual([30_000, 40_000, 20_000, 20_000]);
+});
+
 describe("a run that is cut off", () => {
   test("goes on where it stopped, after putting back what was changed", async () => {
     const told: string[] = [];
@@ -216,14 +243,27 @@ test("two runs are compared by verdicts and by what was observed", async () => {
   const now = await readAssessment(await finished([failing]));
   const { verdicts, observations, regressions } = compare(before, now);
   expect(verdicts).toEqual([
-    { requirement: "CR 7.8", before: "met", now: "not-met", isRegression: true, reason: expect.any(String) },
+    {
+      requirement: "CR 7.8",
+      title: expect.any(String),
+      before: "met",
+      now: "not-met",
+      isRegression: true,
+      isProgress: false,
+      reason: expect.any(String),
+    },
   ]);
   expect(observations).toContainEqual({
     check: "X-1",
     observation: "works",
     before: "as expected",
     now: "not as expected",
+    observed: "not",
   });
   expect(regressions).toBe(1);
+  expect(compare(now, before)).toMatchObject({ regressions: 0, verdicts: [{ isRegression: false, isProgress: true }] });
   expect(compare(before, before)).toMatchObject({ verdicts: [], observations: [], regressions: 0 });
+  // What one of them has not done differs in no observation, but it is told.
+  const other = await readAssessment(await finished([passing("X-9")]));
+  expect(compare(before, other)).toMatchObject({ observations: [], onlyBefore: ["X-1"], onlyNow: ["X-9"] });
 });

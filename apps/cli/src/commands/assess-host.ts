@@ -1,23 +1,11 @@
 import type { Command } from "commander";
-import {
-  createRun,
-  finishRun,
-  hostChecks,
-  makeRedactor,
-  newRunId,
-  openHost,
-  openRun,
-  runChecks,
-  runPath,
-  signingKey,
-  type Assessment,
-  type HostSubject,
-  type RunFolder,
-} from "@cipsec/assess";
+import { hostChecks, makeRedactor, openHost, type Assessment, type HostSubject } from "@cipsec/assess";
 import { UsageError } from "@cipsec/wire";
-import { assessFolder, attestationsOf, levelOf, operatorOf, toolFacts, typeOf, type Options } from "../assessment.ts";
+import type { Options } from "../assessment.ts";
+import { tellAssessment } from "../assessment-output.ts";
+import { assessSubject, type AssessExtras } from "../assessment-run.ts";
 import { addCommand, addNotes, textOption, type Context, type Shell } from "../command.ts";
-import { addAssessOptions, tellAssessment } from "./assess-endpoint.ts";
+import { addAssessOptions, resumedOptions } from "./assess-endpoint.ts";
 
 /** Words of the command line that a repetition needs. */
 const kept = ["ssh", "second", "through", "loginSamples", "only"] as const;
@@ -36,7 +24,10 @@ export function addAssessHost(assess: Command, shell: Shell): void {
         throw new UsageError("usage/argument", "--local and an SSH destination exclude each other", {
           fix: "Leave one of them out.",
         });
-      return await tellAssessment(context, options, await assessHost(context, chosen));
+      const resume = textOption(options, "resume");
+      const whole = await resumedOptions(context, chosen, resume);
+      const assessment = await assessHost(context, whole, resume === undefined ? {} : { resume });
+      return await tellAssessment(context, options, assessment);
     },
   )
     .argument("[destination]", "user@host, ssh://user@host:port or a Host of your SSH configuration")
@@ -59,71 +50,38 @@ export function addAssessHost(assess: Command, shell: Shell): void {
   });
 }
 
-/** Assesses a host: a new run, or the rest of one that was cut off. */
-async function assessHost(context: Context, options: Options): Promise<Assessment> {
-  const { folder, runs } = assessFolder(context);
-  const resumed = textOption(options, "resume");
-  const earlier = resumed === undefined ? undefined : await openRun(runPath(runs, resumed));
-  const disruptive = earlier?.plan.disruptive ?? options["disruptive"] === true;
-  const other = textOption(options, "second");
-  await using second =
-    other === undefined ? undefined : await openHost({ ssh: other, disruptive, signal: context.signal });
+/** Assesses the host that the option `ssh` names, or this machine. */
+export async function assessHost(context: Context, options: Options, extras: AssessExtras = {}): Promise<Assessment> {
   const ssh = textOption(options, "ssh");
+  const other = textOption(options, "second");
   const samples = samplesOf(textOption(options, "loginSamples"));
   const through = textOption(options, "through")?.split(/\s+/).filter(Boolean);
-  await using subject = await openHost({
-    disruptive,
-    signal: context.signal,
-    ...(ssh === undefined ? {} : { ssh }),
-    ...(second === undefined ? {} : { second }),
-    ...(through === undefined ? {} : { through }),
-    ...(samples === undefined ? {} : { loginSamples: samples }),
-  });
-  const run = earlier ?? (await newRun(context, options, subject));
-  if (run.plan.subject.component !== subject.facts.component)
-    throw new UsageError(
-      "usage/state",
-      `run ${run.plan.id} is of ${run.plan.subject.component}; this is ${subject.facts.component}`,
-      { fix: "Resume it on the host that it was begun on." },
-    );
-  context.output.notice(
-    `run ${run.plan.id}: ${run.plan.checks.length} checks of ${run.plan.subject.component}; --resume goes on with it if it is cut off`,
+  await using second =
+    other === undefined
+      ? undefined
+      : await openHost({ ssh: other, disruptive: options["disruptive"] === true, signal: context.signal });
+  return await assessSubject<HostSubject>(
+    context,
+    options,
+    {
+      kind: "host",
+      checks: hostChecks,
+      type: "host",
+      kept,
+      command: "host",
+      redactor: makeRedactor(),
+      open: async (disruptive, signal) =>
+        await openHost({
+          disruptive,
+          signal,
+          ...(ssh === undefined ? {} : { ssh }),
+          ...(second === undefined ? {} : { second }),
+          ...(through === undefined ? {} : { through }),
+          ...(samples === undefined ? {} : { loginSamples: samples }),
+        }),
+    },
+    extras,
   );
-  await runChecks(run, hostChecks, subject, {
-    redactor: makeRedactor(),
-    progress: ({ check, title, number, of, remainingMs }) =>
-      context.output.progress(`${number}/${of} ${check} ${title} (about ${Math.ceil(remainingMs / 1000)} s left)`),
-  });
-  return await finishRun(run, await signingKey(folder), new Date());
-}
-
-async function newRun(context: Context, options: Options, subject: HostSubject): Promise<RunFolder> {
-  const now = new Date();
-  const only = textOption(options, "only")?.split(",");
-  const unknown = only?.find((id) => !hostChecks.some((check) => check.id === id));
-  if (unknown !== undefined)
-    throw new UsageError("usage/argument", `--only: there is no check ${unknown}`, {
-      fix: `The checks are ${hostChecks.map(({ id }) => id).join(", ")}.`,
-    });
-  const checks = hostChecks.filter(({ id }) => only === undefined || only.includes(id));
-  const words = kept.flatMap((name) => {
-    const word = textOption(options, name);
-    return word === undefined ? [] : [[name, word]];
-  });
-  return await createRun(assessFolder(context).runs, {
-    id: newRunId(now),
-    kind: "host",
-    subject: subject.facts,
-    level: levelOf(options),
-    type: typeOf(options, "host"),
-    disruptive: subject.disruptive,
-    checks: checks.map(({ id, version }) => ({ id, version })),
-    startedAt: now.toISOString(),
-    tool: toolFacts(),
-    operator: operatorOf(options),
-    options: Object.fromEntries(words),
-    attestations: await attestationsOf(options),
-  });
 }
 
 /** More tries of each kind than this take a day. */

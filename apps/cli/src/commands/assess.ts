@@ -6,6 +6,7 @@ import {
   openRun,
   paperOpinion,
   partsOfId,
+  runPath,
   selectRequirements,
   typesOf,
   type FoundationalRequirement,
@@ -14,9 +15,12 @@ import {
 import { UsageError } from "@cipsec/wire";
 import { assessFolder, levelOf, typeOf, verified, type Options } from "../assessment.ts";
 import { addCommand, addNotes, argument, textOption, type Shell } from "../command.ts";
-import { ExitCode } from "../exit-codes.ts";
-import { addAssessAll, addAssessEndpoint, addAssessReplay } from "./assess-endpoint.ts";
+import { ExitCode, told } from "../exit-codes.ts";
+import { addAssessAll } from "./assess-all.ts";
+import { addAssessEndpoint } from "./assess-endpoint.ts";
 import { addAssessHost } from "./assess-host.ts";
+import { addAssessReplay } from "./assess-replay.ts";
+import { addAssessCompare, addAssessShow } from "./assess-show.ts";
 
 /** `assess`: IEC 62443-4-2, with evidence. */
 export function addAssess(program: Command, shell: Shell): void {
@@ -24,6 +28,8 @@ export function addAssess(program: Command, shell: Shell): void {
   addAssessEndpoint(assess, shell);
   addAssessHost(assess, shell);
   addAssessAll(assess, shell);
+  addAssessShow(assess, shell);
+  addAssessCompare(assess, shell);
   addAssessReplay(assess, shell);
   addVerify(assess, shell);
   addList(assess, shell);
@@ -80,27 +86,46 @@ function addList(assess: Command, shell: Shell): void {
     const { runs } = assessFolder(context);
     const found = [];
     for (const id of await listRuns(runs)) {
-      const { plan } = await openRun(`${runs}/${id}`);
-      found.push({
-        run: id,
-        kind: plan.kind,
-        component: plan.subject.component,
-        address: plan.subject.address,
-        level: plan.level,
-        type: plan.type,
-        startedAt: plan.startedAt,
-      });
+      try {
+        found.push(await facts(runPath(runs, id)));
+      } catch (error) {
+        // A damaged run must not hide the others.
+        context.output.notice(`${id}: ${told(error).message}`);
+      }
     }
     context.output.document({ runs: found });
     context.output.table(
-      ["run", "component", "address", "level"],
-      found.map((one) => [one.run, one.component, one.address, String(one.level)]),
+      ["run", "component", "address", "target", "state"],
+      found.map((one) => [
+        one.run,
+        one.component,
+        one.address,
+        `SL ${one.level}`,
+        one.finished ? "finished" : `cut off after ${one.checks.done} of ${one.checks.of} checks`,
+      ]),
     );
   });
   addNotes(command, {
-    json: "{runs: [{run, kind, component, address, level, type, startedAt}]}",
+    json: "{runs: [{run, kind, component, address, level, type, startedAt, finished, checks: {done, of}}]}",
     examples: [["cipsec assess list", "names the runs, oldest first"]],
   });
+}
+
+/** What the list says of a run. */
+async function facts(path: string) {
+  const run = await openRun(path);
+  const { id, kind, subject, level, type, startedAt, checks } = run.plan;
+  return {
+    run: id,
+    kind,
+    component: subject.component,
+    address: subject.address,
+    level,
+    type,
+    startedAt,
+    finished: await run.isFinished(),
+    checks: { done: (await run.records()).length, of: checks.length },
+  };
 }
 
 function addCatalogue(assess: Command, shell: Shell): void {

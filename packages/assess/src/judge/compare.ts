@@ -1,15 +1,19 @@
 import type { Assessment } from "../run/assessment.ts";
 import type { RequirementId } from "../catalogue/catalogue.ts";
 import type { Observation } from "../observation.ts";
-import { isFulfilled, type VerdictWord } from "./verdict.ts";
+import { decidingReason } from "../report/words.ts";
+import { isFulfilled, worst, type VerdictWord } from "./verdict.ts";
 
 /** A verdict that differs between two runs. */
 export interface VerdictChange {
   readonly requirement: RequirementId;
+  readonly title: string;
   readonly before: VerdictWord;
   readonly now: VerdictWord;
-  /** What was met, or left out, and is not any more. */
+  /** Nearer to not met than it was; `false` too where it is another way of being fulfilled. */
   readonly isRegression: boolean;
+  /** Nearer to being fulfilled than it was. */
+  readonly isProgress: boolean;
   readonly reason: string;
 }
 
@@ -19,6 +23,8 @@ export interface ObservationChange {
   readonly observation: string;
   readonly before: string | null;
   readonly now: string | null;
+  /** What the later run saw; of the earlier one where the later has no such observation. */
+  readonly observed: string;
 }
 
 /** What differs between an earlier run and a later one. */
@@ -28,7 +34,11 @@ export interface Comparison {
   /** Why the runs can be compared in part only: another component, level, type, tool or check version. */
   readonly caveats: readonly string[];
   readonly verdicts: readonly VerdictChange[];
+  /** Of checks that both runs have done. */
   readonly observations: readonly ObservationChange[];
+  /** Ids of checks that only one of the runs has done: their observations cannot differ. */
+  readonly onlyBefore: readonly string[];
+  readonly onlyNow: readonly string[];
   readonly regressions: number;
 }
 
@@ -38,18 +48,40 @@ export function compare(before: Assessment, now: Assessment): Comparison {
   const verdicts = now.verdicts.flatMap((verdict): VerdictChange[] => {
     const old = earlier.get(verdict.requirement);
     if (old === undefined || old.verdict === verdict.verdict) return [];
-    const isRegression = isFulfilled(old) && !isFulfilled(verdict);
-    const { requirement, reason } = verdict;
-    return [{ requirement, before: old.verdict, now: verdict.verdict, isRegression, reason }];
+    const isSettled = isFulfilled(old) && isFulfilled(verdict);
+    const isWorse = worst(old, verdict) === verdict;
+    const { requirement, title } = verdict;
+    const [isRegression, isProgress] = [!isSettled && isWorse, !isSettled && !isWorse];
+    return [
+      {
+        requirement,
+        title,
+        before: old.verdict,
+        now: verdict.verdict,
+        isRegression,
+        isProgress,
+        reason: decidingReason(verdict),
+      },
+    ];
   });
   return {
     before: before.plan.id,
     now: now.plan.id,
     caveats: caveats(before, now),
     verdicts,
-    observations: observationChanges(before, now),
+    observations: observationChanges(before, now).filter(({ check }) => done(before, check) && done(now, check)),
+    onlyBefore: checksOf(before).filter((check) => !done(now, check)),
+    onlyNow: checksOf(now).filter((check) => !done(before, check)),
     regressions: verdicts.filter(({ isRegression }) => isRegression).length,
   };
+}
+
+function checksOf({ records }: Assessment): readonly string[] {
+  return records.filter(({ findings }) => findings !== undefined).map(({ id }) => id);
+}
+
+function done(assessment: Assessment, check: string): boolean {
+  return checksOf(assessment).includes(check);
 }
 
 function caveats(before: Assessment, now: Assessment): readonly string[] {
@@ -80,6 +112,7 @@ function observationChanges(before: Assessment, now: Assessment): readonly Obser
         observation,
         before: old === undefined ? null : stateOf(old),
         now: next === undefined ? null : stateOf(next),
+        observed: (next ?? old)?.observed ?? "",
       },
     ];
   });

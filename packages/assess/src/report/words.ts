@@ -76,3 +76,9 @@ export const factWords: Readonly<Record<string, string>> = {
   kernel: "Kernel",
   machineId: "Machine id",
 };
+
+/** Why a verdict is no better: of several parts the reason of the one that decides. */
+export function decidingReason({ verdict, parts, reason }: Pick<Verdict, "verdict" | "parts" | "reason">): string {
+  const decides = parts.find((part) => part.verdict === verdict);
+  return parts.length < 2 || decides === undefined ? reason : `${decides.part} part: ${decides.reason}`;
+}

@@ -92,6 +92,12 @@ export async function sealRun(folder: string, run: string, key: KeyObject, now: 
   await writeFileAtomic(join(folder, signatureName), `${signature}\n`);
 }
 
+/** Whether a run's folder has its manifest and signature: the last files that are written. */
+export async function isSealed(folder: string): Promise<boolean> {
+  const names: readonly string[] = await readdir(folder).catch(() => []);
+  return names.includes(manifestName) && names.includes(signatureName);
+}
+
 /**
  * Compares a run's folder with its manifest, and the manifest with its signature. Any file that was changed, taken away or added
  * is named.

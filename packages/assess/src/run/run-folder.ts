@@ -6,7 +6,7 @@ import { StateError, UsageError } from "@cipsec/wire";
 import { evidenceStore, type EvidenceStore } from "../evidence/store.ts";
 import type { CheckRecord } from "../judge/check-result.ts";
 import { isCheckRecord } from "./check-file.ts";
-import { parseJson } from "./manifest.ts";
+import { isSealed, parseJson } from "./manifest.ts";
 import { isRunPlan, type RunPlan } from "./plan.ts";
 
 /** A run on disk: its plan, its evidence, one file for each check that is done, and what must still be put back. */
@@ -14,6 +14,8 @@ export interface RunFolder {
   readonly path: string;
   readonly plan: RunPlan;
   readonly store: EvidenceStore;
+  /** Whether it was judged and sealed. */
+  isFinished(): Promise<boolean>;
   /** Records of the checks that are done. */
   records(): Promise<readonly CheckRecord[]>;
   /** @param text JSON of a {@link CheckRecord}, secrets taken out. */
@@ -78,6 +80,7 @@ function openFolder(path: string, plan: RunPlan): RunFolder {
     path,
     plan,
     store: evidenceStore(join(path, "evidence")),
+    isFinished: async () => await isSealed(path),
     async records() {
       const found: CheckRecord[] = [];
       for (const { id } of plan.checks) {

@@ -9,11 +9,12 @@ import type { RunFolder } from "./run-folder.ts";
 
 /** What a run tells while it works. */
 export interface RunProgress {
-  /** A check begins; `remainingMs` is a rough estimate of the rest, this check included. */
+  /** A check begins. */
   readonly check: string;
   readonly title: string;
   readonly number: number;
   readonly of: number;
+  /** A rough estimate of the rest, this check included: what the checks say, by the pace of those that are done. */
   readonly remainingMs: number;
 }
 
@@ -51,19 +52,64 @@ export async function runChecks<S extends Subject>(
     );
   });
   const done = new Set((await folder.records()).map(({ id }) => id));
-  for (const check of planned) await putBack(folder, check, subject, redactor);
+  await putBackChanges(folder, planned, subject, redactor);
+  const pace = { spentMs: 0, estimatedMs: 0 };
   for (const [at, check] of planned.entries()) {
     if (done.has(check.id)) continue;
     subject.signal.throwIfAborted();
     const rest = planned.slice(at).filter(({ id }) => !done.has(id));
-    const remainingMs = rest.reduce((sum, { estimateMs }) => sum + estimateMs, 0);
+    const remainingMs = estimate(rest, subject) * paceOf(pace);
     options.progress?.({ check: check.id, title: check.title, number: at + 1, of: planned.length, remainingMs });
     const record = await runOne(folder, check, subject, clock, redactor);
     subject.signal.throwIfAborted();
     // The words of an answer may quote what was sent.
     await folder.writeRecord(check.id, redactor.text(`${JSON.stringify(record, undefined, 1)}\n`).text);
+    if (record.notRun === undefined) {
+      pace.spentMs += record.durationMs;
+      pace.estimatedMs += check.estimateMs;
+    }
   }
   return await folder.records();
+}
+
+/**
+ * Puts back on the subject what checks had changed when they were cut off. Harmless when there is nothing to put back.
+ *
+ * @returns Ids of the checks whose change was put back.
+ * @throws what the subject answers when it cannot be put back; it is tried again when the run is resumed.
+ */
+export async function putBackChanges<S extends Subject>(
+  folder: RunFolder,
+  checks: readonly Check<S>[],
+  subject: S,
+  redactor: Redactor = makeRedactor(),
+): Promise<readonly string[]> {
+  const back: string[] = [];
+  for (const check of checks) {
+    const saved = await folder.pending(check.id);
+    if (saved === undefined || check.restore === undefined) continue;
+    const recorder = makeRecorder({ store: folder.store, check: `${check.id}-restore`, redactor });
+    await check.restore(subject, saved.value, recorder);
+    await folder.writePending(check.id, undefined);
+    back.push(check.id);
+  }
+  return back;
+}
+
+/** What the checks expect to take, without those that will not be run. */
+function estimate<S extends Subject>(checks: readonly Check<S>[], subject: S): number {
+  return checks
+    .filter(({ needs }) => needs.every((need) => subject.lacks(need) === undefined))
+    .reduce((sum, { estimateMs }) => sum + estimateMs, 0);
+}
+
+/** One slow or quick check at the beginning must not make minutes of seconds. */
+const paceLimits = { least: 0.2, most: 5, knownAfterMs: 5000 } as const;
+
+/** How much longer checks take here than they say, once enough of them are done to tell. */
+function paceOf({ spentMs, estimatedMs }: { readonly spentMs: number; readonly estimatedMs: number }): number {
+  if (estimatedMs < paceLimits.knownAfterMs) return 1;
+  return Math.min(paceLimits.most, Math.max(paceLimits.least, spentMs / estimatedMs));
 }
 
 async function runOne<S extends Subject>(
@@ -116,19 +162,6 @@ async function attempt<S extends Subject>(
     if (isStackError(error)) return { notRun: `it could not be finished: ${error.code}: ${error.message}` };
     return { notRun: `it failed by a fault of its own: ${error instanceof Error ? error.message : String(error)}` };
   }
-}
-
-async function putBack<S extends Subject>(
-  folder: RunFolder,
-  check: Check<S>,
-  subject: S,
-  redactor: Redactor,
-): Promise<void> {
-  const saved = await folder.pending(check.id);
-  if (saved === undefined || check.restore === undefined) return;
-  const recorder = makeRecorder({ store: folder.store, check: `${check.id}-restore`, redactor });
-  await check.restore(subject, saved.value, recorder);
-  await folder.writePending(check.id, undefined);
 }
 
 /** The wall clock in ISO 8601. A machine without one says so by the year 1970. */

@@ -50,7 +50,8 @@ export const inactivityTimeout: Check<EndpointSubject> = {
       const end: { ms?: number } = {};
       void silent.channel.closed.then(() => (end.ms = clock.now() - start));
       let kept = true;
-      while (end.ms === undefined && clock.now() - start < (timeoutS + slackS) * 1000) {
+      const isLate = (): boolean => clock.now() - start >= (timeoutS + slackS) * 1000;
+      while (end.ms === undefined && !isLate() && !subject.signal.aborted) {
         await new Promise<void>((resolve) => void clock.after(1000, resolve, true));
         const answer = await talking.ask(readSerial(other.kind === "frame" ? other.frame.session : 0), patienceMs);
         kept = kept && answer.kind === "frame" && answer.frame.status === 0;

@@ -1,0 +1,196 @@
+import {
+  createRun,
+  finishRun,
+  newRunId,
+  openRun,
+  putBackChanges,
+  runChecks,
+  runPath,
+  signingKey,
+  type Assessment,
+  type Attestation,
+  type Check,
+  type ComponentType,
+  type Redactor,
+  type RunFolder,
+  type RunPlan,
+  type Subject,
+} from "@cipsec/assess";
+import { isStackError, UsageError } from "@cipsec/wire";
+import { assessFolder, attestationsOf, levelOf, operatorOf, toolFacts, typeOf, type Options } from "./assessment.ts";
+import { textOption, type Context } from "./command.ts";
+
+/** A subject of an assessment, as its package opens it. */
+interface Assessed extends Subject, Partial<AsyncDisposable> {
+  readonly facts: RunPlan["subject"];
+}
+
+/** What differs between kinds of assessments. */
+export interface Kind<S extends Assessed> {
+  readonly kind: RunPlan["kind"];
+  readonly checks: readonly Check<S>[];
+  /** Type of component unless something else was asked for. */
+  readonly type: ComponentType;
+  /** Words of the command line that a repetition needs. Secrets are in files; their names are no secrets. */
+  readonly kept: readonly string[];
+  /** The command that does it, for people who are to go on with it. */
+  readonly command: string;
+  readonly redactor: Redactor;
+  /** Reaches the subject; done again to put things back after Ctrl-C. */
+  open(disruptive: boolean, signal: AbortSignal): Promise<S>;
+}
+
+/** What a caller of several assessments adds. */
+export interface AssessExtras {
+  /** Statements of people, in place of those of `--attestations`. */
+  readonly attestations?: readonly Attestation[];
+  /** Told as soon as the run is on disk. */
+  readonly begun?: (run: string) => Promise<void>;
+  /** Goes on with this run. */
+  readonly resume?: string;
+  /** Stands before each line of progress. */
+  readonly prefix?: string;
+}
+
+/** How long putting things back may take after Ctrl-C. A second Ctrl-C ends it at once. */
+const putBackMs = 20_000;
+
+/**
+ * Assesses one subject: a new run, or the rest of one that was cut off.
+ *
+ * @throws {UsageError} `usage/interrupted` on Ctrl-C, after what had been changed on the subject was put back.
+ */
+export async function assessSubject<S extends Assessed>(
+  context: Context,
+  options: Options,
+  kind: Kind<S>,
+  extras: AssessExtras = {},
+): Promise<Assessment> {
+  const { output } = context;
+  const { folder } = assessFolder(context);
+  const earlier = extras.resume === undefined ? undefined : await resumable(context, extras.resume, kind.kind);
+  const disruptive = earlier?.plan.disruptive ?? options["disruptive"] === true;
+  const checks = earlier === undefined ? wantedChecks(options, kind) : kind.checks;
+  const subject = await kind.open(disruptive, context.signal);
+  try {
+    const run = earlier ?? (await newRun(context, options, kind, checks, subject.facts, disruptive, extras));
+    const { id, subject: begunAt } = run.plan;
+    if (begunAt.component !== subject.facts.component)
+      throw new UsageError("usage/state", `run ${id} is of ${begunAt.component}; this is ${subject.facts.component}`, {
+        fix: "Resume it at the component that it was begun at.",
+      });
+    await extras.begun?.(id);
+    output.notice(
+      `${extras.prefix ?? ""}run ${id}: ${run.plan.checks.length} checks of ${begunAt.component}; --resume ${id} goes on with it if it is cut off`,
+    );
+    try {
+      await runChecks(run, kind.checks, subject, {
+        redactor: kind.redactor,
+        progress: ({ check, title, number, of, remainingMs }) =>
+          output.progress(
+            `${extras.prefix ?? ""}${number}/${of} ${check} ${title} (about ${durationText(remainingMs)} left)`,
+          ),
+      });
+    } catch (error) {
+      if (!context.signal.aborted) throw error;
+      throw await interruption(run, kind, disruptive, error);
+    }
+    return await finishRun(run, await signingKey(folder), new Date());
+  } finally {
+    await subject[Symbol.asyncDispose]?.();
+  }
+}
+
+/** A run of this kind that can be gone on with. @throws {UsageError} `usage/state` for one that is finished or of another kind. */
+async function resumable(context: Context, id: string, kind: RunPlan["kind"]): Promise<RunFolder> {
+  const run = await openRun(runPath(assessFolder(context).runs, id));
+  if (run.plan.kind !== kind)
+    throw new UsageError("usage/argument", `run ${id} is of ${kind === "host" ? "a device" : "a host"}`, {
+      fix: `Go on with it by 'cipsec assess ${run.plan.kind} --resume ${id}'.`,
+    });
+  if (await run.isFinished())
+    throw new UsageError("usage/state", `run ${id} is finished: there is nothing to go on with`, {
+      fix: `Repeat it with 'cipsec assess replay ${id}', or write it with 'cipsec report ${id}'.`,
+    });
+  return run;
+}
+
+/** What Ctrl-C is told as, after everything that was changed was put back, where that was possible. */
+async function interruption<S extends Assessed>(
+  run: RunFolder,
+  kind: Kind<S>,
+  disruptive: boolean,
+  cause: unknown,
+): Promise<UsageError> {
+  const { id } = run.plan;
+  const fix = `Go on with: cipsec assess ${kind.command} --resume ${id}`;
+  const changed: string[] = [];
+  for (const check of run.plan.checks) if ((await run.pending(check.id)) !== undefined) changed.push(check.id);
+  const of = (state: string): UsageError =>
+    new UsageError("usage/interrupted", `interrupted; ${state}`, { fix, cause, facts: { run: id } });
+  if (changed.length === 0) return of("nothing is left changed");
+  try {
+    const subject = await kind.open(disruptive, AbortSignal.timeout(putBackMs));
+    try {
+      await putBackChanges(run, kind.checks, subject, kind.redactor);
+    } finally {
+      await subject[Symbol.asyncDispose]?.();
+    }
+    return of(`what ${changed.join(", ")} had changed was put back`);
+  } catch (error) {
+    const why = isStackError(error) ? error.message : String(error);
+    return of(`what ${changed.join(", ")} had changed could NOT be put back (${why}); --resume does it first`);
+  }
+}
+
+function wantedChecks<S extends Assessed>(options: Options, kind: Kind<S>): readonly Check<S>[] {
+  const only = textOption(options, "only")?.split(",");
+  const unknown = only?.find((id) => !kind.checks.some((check) => check.id === id));
+  if (unknown !== undefined)
+    throw new UsageError("usage/argument", `--only: there is no check ${unknown}`, {
+      fix: `The checks are ${kind.checks.map(({ id }) => id).join(", ")}.`,
+    });
+  return kind.checks.filter(({ id }) => only === undefined || only.includes(id));
+}
+
+async function newRun<S extends Assessed>(
+  context: Context,
+  options: Options,
+  kind: Kind<S>,
+  checks: readonly Check<S>[],
+  subject: RunPlan["subject"],
+  disruptive: boolean,
+  { attestations }: AssessExtras,
+): Promise<RunFolder> {
+  const now = new Date();
+  const words = kind.kept.flatMap((name) => {
+    const word = options[name];
+    return typeof word === "string" || word === true ? [[name, String(word)]] : [];
+  });
+  return await createRun(assessFolder(context).runs, {
+    id: newRunId(now),
+    kind: kind.kind,
+    subject,
+    level: levelOf(options),
+    type: typeOf(options, kind.type),
+    disruptive,
+    checks: checks.map(({ id, version }) => ({ id, version })),
+    startedAt: now.toISOString(),
+    tool: toolFacts(),
+    operator: operatorOf(options),
+    options: Object.fromEntries(words),
+    attestations: attestations ?? (await attestationsOf(options)),
+  });
+}
+
+/** The words of the command line that a run was begun with, as options again; what is given now goes before. */
+export function optionsOfRun({ options, level, type, disruptive }: RunPlan, given: Options): Options {
+  const flag = (name: string): Options => (options[name] === "true" ? { [name]: true } : {});
+  return { ...options, ...flag("insecureAcceptAny"), level: String(level), type, disruptive, ...given };
+}
+
+/** A duration for people: `40 s`, `3 min`. */
+export function durationText(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
