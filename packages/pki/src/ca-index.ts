@@ -1,4 +1,4 @@
-import { revocationReasons, type RevocationReason } from "./crl.ts";
+import { revocationReasons, type RevocationReason } from "./crl-entry.ts";
 import type { Certificate } from "./certificate.ts";
 import { UsageError } from "./errors.ts";
 

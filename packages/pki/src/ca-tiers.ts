@@ -13,6 +13,8 @@ export interface TierPair {
 
 /** The authorities of a plant at one time: those that issue, and during a change the others beside them. */
 export interface AuthorityCertificates extends TierPair {
+  /** Numbers of the keys that issue. */
+  readonly tiers: Tiers;
   readonly change: TierChange | undefined;
   /** While a change is prepared the new pair, then the old one. */
   readonly other: TierPair | undefined;
@@ -24,7 +26,6 @@ export interface AuthorityCertificates extends TierPair {
 
 /** The authorities with the key that issues. */
 export interface OpenTiers extends AuthorityCertificates {
-  readonly tiers: Tiers;
   readonly issuingKey: KeyObject;
 }
 

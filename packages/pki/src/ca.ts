@@ -24,7 +24,8 @@ import {
   type Tier,
 } from "./ca-store.ts";
 import { anchorsOf, bundleOf, chainAbove, openTiers, publishedOf, type AuthorityCertificates } from "./ca-tiers.ts";
-import { createCrl, type Crl, type RevocationReason } from "./crl.ts";
+import { createCrl, type Crl } from "./crl.ts";
+import type { RevocationReason } from "./crl-entry.ts";
 import type { CertificateRequest } from "./csr.ts";
 import { TrustError, UsageError } from "./errors.ts";
 import { makeKeyPair, samePublicKey } from "./keys.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFileAtomic } from "./atomic-file.ts";
 import { parseCertificates, toPem, type Certificate } from "./certificate.ts";
-import { revocationReasons, type RevocationReason } from "./crl.ts";
+import { revocationReasons, type RevocationReason } from "./crl-entry.ts";
 import type { CertificateRequest } from "./csr.ts";
 import { PeerError, systemCode, TransportError, TrustError, UsageError } from "./errors.ts";
 import { issuedFor, type EnrolAnswer, type EstClientOptions } from "./est/client.ts";

@@ -1,8 +1,10 @@
-import { createHash, type KeyObject } from "node:crypto";
+import { createHash } from "node:crypto";
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { Name as AsnName } from "@peculiar/asn1-x509";
-import { AuthorityKeyIdentifierExtension, Extension, Name, X509CrlGenerator, provider } from "./x509.ts";
+import { Name } from "./x509.ts";
 import type { Certificate } from "./certificate.ts";
+import { revocationReasons, type CrlEntry, type RevocationReason } from "./crl-entry.ts";
+import { writeCrl, type CrlContent } from "./crl-write.ts";
 import {
   readAlgorithm,
   readElement,
@@ -12,7 +14,6 @@ import {
   readSigned,
   readTime,
   Tag,
-  writeElement,
   type DerElement,
   type Signed,
 } from "./der.ts";
@@ -21,33 +22,7 @@ import { extensionIds, readAuthorityKeyId, readExtensions, type ExtensionMap } f
 import { printable } from "./names.ts";
 import { readBlocks, writePem, type PemBlock } from "./pem.ts";
 import { readPkcs7 } from "./pkcs7.ts";
-import { signingAlgorithm, signingKey } from "./signing.ts";
 import { verifySigned } from "./strength.ts";
-
-/** Reasons for revocation and their numbers (RFC 5280 5.3.1). */
-export const revocationReasons = {
-  unspecified: 0,
-  keyCompromise: 1,
-  cACompromise: 2,
-  affiliationChanged: 3,
-  superseded: 4,
-  cessationOfOperation: 5,
-  certificateHold: 6,
-  removeFromCRL: 8,
-  privilegeWithdrawn: 9,
-  aACompromise: 10,
-} as const;
-
-/** One of the names of {@link revocationReasons}. */
-export type RevocationReason = keyof typeof revocationReasons;
-
-/** One revoked certificate. */
-export interface CrlEntry {
-  /** Lower-case hex, without leading zero octets. */
-  readonly serialHex: string;
-  readonly revokedAt: Date;
-  readonly reason: RevocationReason;
-}
 
 /** A parsed revocation list; who signed it is for {@link isCrlSignedBy} to say. */
 export interface Crl {
@@ -65,53 +40,15 @@ export interface Crl {
   readonly signed: Signed;
 }
 
-/** What a revocation list is made of. */
-export interface CrlContent {
-  readonly issuer: Certificate;
-  readonly issuerKey: KeyObject;
-  /** Grows with every list of the issuer. */
-  readonly number: number;
-  readonly thisUpdate: Date;
-  readonly nextUpdate: Date;
-  readonly entries: readonly CrlEntry[];
-}
-
-/** A list of ten thousand entries has about 400 KiB. */
-export const maxCrlOctets = 1024 * 1024;
+/** A list of 100,000 entries has about 5 MiB, in PEM 7. */
+export const maxCrlOctets = 16 * 1024 * 1024;
 
 /** A plant's authority revokes a handful a year; a corporate one comes this far. */
-export const maxCrlEntries = 20_000;
+export const maxCrlEntries = 200_000;
 
 /** Makes and signs a revocation list. */
-export async function createCrl({
-  issuer,
-  issuerKey,
-  number,
-  thisUpdate,
-  nextUpdate,
-  entries,
-}: CrlContent): Promise<Crl> {
-  const keyId = issuer.constraints.subjectKeyId;
-  const made = await X509CrlGenerator.create(
-    {
-      issuer: new Name(Buffer.from(issuer.constraints.subjectHex, "hex")),
-      thisUpdate,
-      nextUpdate,
-      signingAlgorithm: signingAlgorithm(issuerKey),
-      signingKey: signingKey(issuerKey),
-      entries: entries.map(({ serialHex, revokedAt, reason }) => ({
-        serialNumber: serialHex,
-        revocationDate: revokedAt,
-        reason: revocationReasons[reason],
-      })),
-      extensions: [
-        ...(keyId === undefined ? [] : [new AuthorityKeyIdentifierExtension(keyId)]),
-        new Extension(extensionIds.crlNumber, false, positive(number)),
-      ],
-    },
-    provider,
-  );
-  return parseCrl(new Uint8Array(made.rawData));
+export function createCrl(content: CrlContent): Promise<Crl> {
+  return Promise.resolve(crlFromDer(Uint8Array.from(writeCrl(content))));
 }
 
 /**
@@ -191,33 +128,57 @@ function crlFromDer(der: Uint8Array): Crl {
     thisUpdate,
     nextUpdate: next === undefined ? undefined : readTime(next, "nextUpdate"),
     entries: new Map(
-      (revoked === undefined ? [] : readElements(revoked.content, maxCrlEntries, "revocation list")).map(readEntry),
+      (revoked === undefined ? [] : readElements(revoked.content, maxCrlEntries, "revocation list")).map(entryReader()),
     ),
     sha256: createHash("sha256").update(der).digest("hex"),
     signed,
   };
 }
 
-function readEntry({ content }: DerElement): [string, CrlEntry] {
-  const [serial, date, extensions, ...more] = readElements(content, 4, "revoked certificate");
-  if (serial?.tag !== Tag.integer || date === undefined || more.length > 0)
-    throw new UsageError("usage/crl", "an entry of the revocation list is malformed");
-  const serialHex = readPositive(serial.content, "revoked serial number");
-  const code = understood(extensions).get(extensionIds.crlReason)?.value;
-  const value = code === undefined ? 0 : readElement(code, "revocation reason").content[0];
-  return [serialHex, { serialHex, revokedAt: readTime(date, "revocation date"), reason: reasonOf(value) }];
+/** Reads entries. A large list says the same reason, and the same day, thousands of times. */
+function entryReader(): (element: DerElement) => [string, CrlEntry] {
+  const readReason = remembered((raw) => {
+    const code = understood(readOnly(raw, Tag.sequence, "extensions")).get(extensionIds.crlReason)?.value;
+    return reasonOf(code === undefined ? 0 : readElement(code, "revocation reason").content[0]);
+  });
+  const readDate = remembered((raw) => readTime(readElement(raw, "revocation date"), "revocation date"));
+  return ({ content }) => {
+    const [serial, date, extensions, ...more] = readElements(content, 4, "revoked certificate");
+    if (serial?.tag !== Tag.integer || date === undefined || more.length > 0)
+      throw new UsageError("usage/crl", "an entry of the revocation list is malformed");
+    const serialHex = readPositive(serial.content, "revoked serial number");
+    const reason = extensions === undefined ? "unspecified" : readReason(extensions.raw);
+    return [serialHex, { serialHex, revokedAt: readDate(date.raw), reason }];
+  };
 }
 
+/** Values kept of one list; a hostile one has others in each entry. */
+const maxRemembered = 1000;
+
+function remembered<T>(read: (raw: Uint8Array) => T): (raw: Uint8Array) => T {
+  const known = new Map<string, T>();
+  return (raw) => {
+    const key = Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString("latin1");
+    const found = known.get(key) ?? read(raw);
+    if (known.size < maxRemembered) known.set(key, found);
+    return found;
+  };
+}
+
+const names = Object.keys(revocationReasons).filter((name): name is RevocationReason => name in revocationReasons);
+
 function reasonOf(code: number | undefined): RevocationReason {
-  const names = Object.keys(revocationReasons).filter((name): name is RevocationReason => name in revocationReasons);
   // A reason of the future still revokes.
   return names.find((name) => revocationReasons[name] === code) ?? "unspecified";
 }
 
+const known = new Set<string>([extensionIds.crlNumber, extensionIds.crlReason, extensionIds.authorityKeyId]);
+const none: ExtensionMap = new Map();
+
 /** Extensions of a list or an entry. A critical one that is not understood (delta, indirect list) makes the list unusable. */
 function understood(list: DerElement | undefined): ExtensionMap {
+  if (list === undefined) return none;
   const map = readExtensions(list);
-  const known = new Set<string>([extensionIds.crlNumber, extensionIds.crlReason, extensionIds.authorityKeyId]);
   for (const [id, { critical }] of map) {
     if (critical && !known.has(id)) {
       throw new UsageError("usage/crl", `the revocation list has critical extension ${id}, which is not understood`, {
@@ -226,14 +187,6 @@ function understood(list: DerElement | undefined): ExtensionMap {
     }
   }
   return map;
-}
-
-function positive(value: number): Uint8Array<ArrayBuffer> {
-  const hex = value.toString(16);
-  // A leading zero octet keeps the number positive.
-  const octets = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, "hex");
-  const padded = (octets[0] ?? 0) > 0x7f ? Buffer.concat([Uint8Array.of(0), octets]) : octets;
-  return Uint8Array.from(writeElement(Tag.integer, padded));
 }
 
 function crlsIn({ label, der }: PemBlock): readonly Uint8Array[] {

@@ -36,9 +36,13 @@ export {
   maxCrlOctets,
   parseCrl,
   parseCrls,
-  revocationReasons,
 } from "./crl.ts";
-export type { Crl, CrlContent, CrlEntry, RevocationReason } from "./crl.ts";
+export { revocationReasons } from "./crl-entry.ts";
+export type { CrlEntry, RevocationReason } from "./crl-entry.ts";
+export type { Crl } from "./crl.ts";
+export { crlOf, publishedCrls } from "./crl-publish.ts";
+export type { PublishedCrls, PublishOptions } from "./crl-publish.ts";
+export type { CrlContent } from "./crl-write.ts";
 export { createCsr, maxRequestOctets, parseCsr } from "./csr.ts";
 export type { CertificateRequest, DecryptKey, RequestWish } from "./csr.ts";
 export { errorCodes, PeerError, PkiError, StateError, TransportError, TrustError, UsageError } from "./errors.ts";

@@ -24,6 +24,5 @@ export {
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
-  X509CrlGenerator,
 } from "@peculiar/x509";
 export type { JsonGeneralName } from "@peculiar/x509";

@@ -3,16 +3,8 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { toPem } from "../src/certificate.ts";
-import {
-  createCrl,
-  crlFreshness,
-  crlToPem,
-  findRevoked,
-  isCrlSignedBy,
-  parseCrl,
-  parseCrls,
-  type CrlEntry,
-} from "../src/crl.ts";
+import { createCrl, crlFreshness, crlToPem, findRevoked, isCrlSignedBy, parseCrl, parseCrls } from "../src/crl.ts";
+import type { CrlEntry } from "../src/crl-entry.ts";
 import { writeElement } from "../src/der.ts";
 import { UsageError } from "../src/errors.ts";
 import { privateKeyToPem } from "../src/keys.ts";

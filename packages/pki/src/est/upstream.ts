@@ -8,7 +8,8 @@ import { createLedger, openLedger } from "../ca-ledger.ts";
 import { makeCaFolders, readIssued, writeIssued } from "../ca-store.ts";
 import { readChecked, writeChecked, writeFileAtomic } from "../atomic-file.ts";
 import { parseCertificates, toPem, type Certificate } from "../certificate.ts";
-import { parseCrls, type Crl, type RevocationReason } from "../crl.ts";
+import { parseCrls, type Crl } from "../crl.ts";
+import type { RevocationReason } from "../crl-entry.ts";
 import type { CertificateRequest } from "../csr.ts";
 import { PeerError, UsageError } from "../errors.ts";
 import { objectOf, textOf } from "../json-shape.ts";
@@ -208,7 +209,15 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
     authorities,
     canRevoke: client.revoke !== undefined,
     recovered,
-    inService: { root, issuing, change: undefined, other: undefined, oldWithNew: undefined, newWithOld: undefined },
+    inService: {
+      tiers: firstTiers,
+      root,
+      issuing,
+      change: undefined,
+      other: undefined,
+      oldWithNew: undefined,
+      newWithOld: undefined,
+    },
     anchors: authorities,
     bundle: [...intermediates, ...anchors],
     refresh: () => Promise.resolve(),
