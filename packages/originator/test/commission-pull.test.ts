@@ -2,7 +2,16 @@ import { CipSecurity, EtherNetIpSecurity, PullModelStatus } from "@cipsec/object
 import { approveHeld } from "@cipsec/pki";
 import { EtherNetIpSecurityState } from "@cipsec/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { commission, commissionByPull, connect, isPlaintext, type PullOptions } from "../src/index.ts";
+import {
+  commission,
+  commissionByPull,
+  connect,
+  identify,
+  isPlaintext,
+  judgeVendorIdentity,
+  verifyVendorIdentity,
+  type PullOptions,
+} from "../src/index.ts";
 import { isBetweenAttempts, phaseOf, pullError, pullWords, type PullPhase } from "../src/commission-pull-status.ts";
 import { certificatePlan } from "./real-target.ts";
 import {
@@ -276,6 +285,12 @@ describe("counterfeits: nothing is written to them, by pull or by push", () => {
       code: "trust/counterfeit",
       says: "'Safety relay' in its birth certificate, but 'Under test'",
     },
+    {
+      name: "a certificate that could be any device's",
+      wish: { birth: { serialNumber: null, commonName: "Under test" } },
+      code: "trust/refused",
+      says: "has no serial number",
+    },
     { name: "a maker nobody named", wish: {}, stranger: true, code: "trust/refused", says: "no named vendor" },
     { name: "a certificate of its own", wish: { birth: null }, code: "trust/refused", says: "self-signed" },
   ])("$name", async ({ wish, stranger, code, says }) => {
@@ -300,6 +315,20 @@ describe("counterfeits: nothing is written to them, by pull or by push", () => {
     plant.policy = issueToAll;
     await using device = await fromBox({ serialNumber: 0xab, birth: { serialNumber: "0xab", commonName: "D-7" } });
     expect(await device.commission()).toMatchObject({ vendorIdentity: { verified: true, serialNumber: "0xab" } });
+  });
+
+  test("what discovery says has to be the same device", async () => {
+    await using device = await fromBox({ serialNumber: 0xab });
+    const announced = await identify(device.at.host);
+    if (announced === undefined) throw new RangeError("the device does not answer ListIdentity");
+    await using session = await connect({ ...device.plain, scheme: "eips" }, { security: { acceptAny: true } });
+    const asked = { anchors: [plant.vendor.root], announced };
+    expect(await verifyVendorIdentity(session, asked)).toMatchObject({ verified: true, serialNumber: "000000AB" });
+    const other = { ...announced, identity: { ...announced.identity, serialNumber: 0xac } };
+    expect(await judgeVendorIdentity(session, { ...asked, announced: other })).toMatchObject({
+      identity: { verified: false, vendor: null, reason: expect.stringContaining("'000000AC' in its discovery reply") },
+      refusal: { code: "trust/counterfeit" },
+    });
   });
 
   test("over a plain channel nothing is proven", async () => {

@@ -114,7 +114,7 @@ export interface PullDeviceWish {
   /** Default 0x0000ABCD. */
   readonly serialNumber?: number;
   /** What stands in the birth certificate; default the device's own. `null`: it has none of its maker. */
-  readonly birth?: { readonly serialNumber?: string; readonly commonName?: string } | null;
+  readonly birth?: { readonly serialNumber?: string | null; readonly commonName?: string } | null;
   /** More of `security.pull`; `null`: without the pull model. */
   readonly pull?: Readonly<Record<string, unknown>> | null;
   readonly ports?: unknown;
@@ -142,8 +142,14 @@ export async function startPullDevice(
   const serial = serialNumber.toString(16).toUpperCase().padStart(8, "0");
   if (birth !== null) {
     const { privateKey, publicKey } = await makeKeyPair();
-    const subject = { organization: "Vendor", commonName: `Under test ${serial}`, serialNumber: serial, ...birth };
-    const { chainPem } = await maker.issue({ profile: "vendor-device", publicKey, subject });
+    const { commonName = `Under test ${serial}`, serialNumber: named = serial } = birth;
+    const names = { organization: "Vendor", commonName };
+    // A sound maker's authority does not issue the second: another one's might.
+    const wish =
+      named === null
+        ? ({ profile: "device", subject: names } as const)
+        : ({ profile: "vendor-device", subject: { ...names, serialNumber: named } } as const);
+    const { chainPem } = await maker.issue({ ...wish, publicKey });
     await writeFile(file("birth.pem"), chainPem);
     await writeFile(file("birth.key"), privateKeyToPem(privateKey), { mode: 0o600 });
   }

@@ -3,6 +3,7 @@ import { parseCertificates } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import { textOption, type Context } from "../command.ts";
 import { readInput } from "../data-folder.ts";
+import { printable } from "../output.ts";
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -20,11 +21,10 @@ export async function vendorOf(options: Options): Promise<Pick<FirstContact, "ve
 
 /** Says what is known of the maker's word for a device. */
 export function sayVendor({ output }: Context, { verified, serialNumber, vendor, reason }: VendorIdentity): void {
-  output.say(
-    verified
-      ? `Its maker vouches for it: ${vendor ?? ""}, serial number ${serialNumber ?? ""}.`
-      : `The vendor's identity was not verified: ${reason ?? ""}.`,
-  );
+  const words = verified
+    ? `Its maker vouches for it: ${vendor ?? ""}, serial number ${serialNumber ?? ""}.`
+    : `The vendor's identity was not verified: ${reason ?? ""}.`;
+  output.say(printable(words));
 }
 
 /** Options of connections without what commissioning sets itself. */

@@ -2,6 +2,7 @@ import { commissionByPull, isPlaintext, type PullResult, type TargetAddress } fr
 import { UsageError } from "@cipsec/wire";
 import type { Context } from "../command.ts";
 import { announcing, connectOptions, securityOf } from "../credentials.ts";
+import { printable } from "../output.ts";
 import { sayVendor, vendorOf, withoutSecurity } from "./commission-options.ts";
 
 /** Options that say how this command would configure a device: a device that enrols by itself is not configured by it. */
@@ -45,7 +46,7 @@ export async function commissionPulling(
     signal: context.signal,
   });
   context.output.document(result);
-  say(context, result);
+  tell(context, result);
 }
 
 const starts: Readonly<Record<PullResult["start"], string>> = {
@@ -55,19 +56,19 @@ const starts: Readonly<Record<PullResult["start"], string>> = {
   "already-enrolled": "had enrolled already",
 };
 
-function say(context: Context, result: PullResult): void {
+function tell(context: Context, result: PullResult): void {
   const { address, identity, channel, deviceCertificate, posture } = result;
   const { output } = context;
+  // Names come from the device, and from the certificate that it asked for.
+  const say = (text: string): void => output.say(printable(text));
   const how = `${channel.version ?? ""} ${channel.suite ?? ""}`;
-  output.say(`${address}: ${identity.name} ${starts[result.start]}; proven over ${how}.`);
+  say(`${address}: ${identity.name} ${starts[result.start]}; proven over ${how}.`);
   const { subject, issuer, notAfter, sha256 } = deviceCertificate;
-  output.say(`Certificate: ${subject}, from ${issuer}, until ${notAfter.slice(0, 10)}, SHA-256 ${sha256}.`);
+  say(`Certificate: ${subject}, from ${issuer}, until ${notAfter.slice(0, 10)}, SHA-256 ${sha256}.`);
   sayVendor(context, result.vendorIdentity);
   const open = posture.ports.filter(isPlaintext).map(({ port, protocol }) => `${port}/${protocol}`);
   if (open.length > 0)
-    output.say(
-      `Still open without protection: ${open.join(", ")}; 'cipsec commission ${address}' sets the rest by push.`,
-    );
+    say(`Still open without protection: ${open.join(", ")}; 'cipsec commission ${address}' sets the rest by push.`);
   const high = posture.findings.filter(({ severity }) => severity === "high").length;
-  if (high > 0) output.say(`Grave findings: ${high}; see 'cipsec posture ${address}'.`);
+  if (high > 0) say(`Grave findings: ${high}; see 'cipsec posture ${address}'.`);
 }
