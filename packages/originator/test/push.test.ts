@@ -284,3 +284,30 @@ test("where nobody has proven who they are, a transfer ends with its connection 
   expect(back).toEqual(content);
   expect(read.filter((done) => done === read[0])).toHaveLength(2);
 });
+
+test("a device of an early edition gets key and revocation lists in its own layouts", async () => {
+  const address = `${net}.63`;
+  const stateDir = join(plant.folder, "early");
+  await using _ = await startDevice({ address, stateDir, security: { earlyLayouts: true } });
+  const psk = { identity: Buffer.from("cell"), key: new Uint8Array(32).fill(5) };
+  const result = await commission(
+    { host: address },
+    {
+      plan: {
+        ...certificatePlan,
+        suites: [0xc02b, 0xccac],
+        psks: [psk],
+        crlPem: crlToPem([await plant.ca.crl(), await plant.ca.rootCrl()]),
+      },
+      issue: (csr, context) => plant.issue(csr, context),
+      security,
+      acceptAny: true,
+    },
+  );
+  expect(result).toMatchObject({ after: { cipState: "configured" }, skipped: [] });
+  await using session = await connect({ host: address }, { security: { psk, suites: [0xccac] } });
+  const posture = await readPosture(session);
+  expect(posture.crl).toHaveLength(2);
+  expect(posture.preSharedKeys).toEqual([{ identity: "cell", usage: 2 }]);
+  expect(posture.unread.map(({ what }) => what)).toEqual(["checkSubjectAlternativeName"]);
+});

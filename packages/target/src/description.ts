@@ -38,6 +38,8 @@ export interface SecurityDescription {
     | { readonly kind: "vendor"; readonly certificate: string; readonly key: string }
     | { readonly kind: "self-signed" };
   readonly csrKey: "P-256" | "P-384" | "RSA-2048" | "RSA-3072";
+  /** Whether EtherNet/IP Security has the layouts of early editions: pre-shared keys without usage, one revocation list. */
+  readonly earlyLayouts?: boolean;
   /** Whether the device has the suites for RSA certificates too, which edition 1.13 made optional. */
   readonly rsa?: boolean;
   /** Seconds that a configuration session lives without Kick_Timer. */
@@ -207,6 +209,7 @@ function readSecurity(json: unknown): SecurityDescription | null {
     defaultCertificate: readDefaultCertificate(at.raw("defaultCertificate")),
     csrKey: at.choice("csrKey", ["P-256", "P-384", "RSA-2048", "RSA-3072"], "P-256"),
     ...(at.flag("rsa", false) ? { rsa: true } : {}),
+    ...(at.flag("earlyLayouts", false) ? { earlyLayouts: true } : {}),
     configTimerS: at.number("configTimerS", 1, 3600, 10),
     samePort: at.flag("samePort", false),
     startDtls: at.flag("startDtls", true),

@@ -62,6 +62,7 @@ export async function factorySecurity(
     hasClock: description.clock,
     configTimerMs: security.configTimerS * 1000,
     csrKeyType: keyKinds[security.csrKey],
+    ...(security.earlyLayouts === true ? { earlyLayouts: true } : {}),
     defaultCertificate: await readDefaultCertificate(security.defaultCertificate),
     ports: factoryPorts(description),
     ...(security.pull === undefined ? {} : { pull: await readPull(security.pull) }),

@@ -226,6 +226,64 @@ describe("a download", () => {
     await must(send(device, id, first));
   });
 
+  test("goes on over another channel of a peer that has proven who it is, and of nobody else", async () => {
+    const device = await startDevice();
+    device.channel = channels.certificate;
+    await begin(device);
+    const id = await download(device, "file", bytes(10));
+    await must(device.call(FileObject, id, "initiateDownload", plan(720)));
+    await must(send(device, id, first));
+    device.channel = from(channels.psk, 50_002);
+    expect(await send(device, id, middle)).toBe("0x0C/6");
+    device.channel = from(channels.certificate, 50_003);
+    // The reply may have got lost with the connection: the packet comes again.
+    await must(send(device, id, first));
+    await must(send(device, id, middle));
+    device.security.channelEnded(device.channel);
+    expect(await device.get(FileObject, id, "state")).toBe(6);
+    device.channel = from(channels.certificate, 50_004);
+    await must(send(device, id, last));
+    expect(await take(device, id)).toEqual(bytes(720));
+  });
+
+  test("whose channel has ended is anybody's to begin anew, and takes no room twice", async () => {
+    const device = await startDevice(undefined, { maxFileOctets: 800, maxAllFilesOctets: 800 });
+    device.channel = channels.certificate;
+    await begin(device);
+    const id = await download(device, "file", bytes(10));
+    await must(device.call(FileObject, id, "initiateDownload", plan(720)));
+    await must(send(device, id, first));
+    device.security.channelEnded(channels.certificate);
+    device.channel = from(channels.psk, 50_005);
+    await must(device.call(FileObject, id, "initiateDownload", plan(720)));
+    device.channel = channels.certificate;
+    expect(await send(device, id, middle)).toBe("0x0C/4");
+    device.channel = from(channels.psk, 50_005);
+    for (const packet of [first, middle, last]) await must(send(device, id, packet));
+    expect(await take(device, id)).toEqual(bytes(720));
+  });
+
+  test("of somebody without proof ends with its channel; the next one gets the file as it was", async () => {
+    const { device, id } = await started(720);
+    await must(send(device, id, first));
+    device.security.channelEnded(channels.plain);
+    expect(await device.get(FileObject, id, "state")).toBe(2);
+    device.channel = from(channels.plain, 50_001);
+    expect(await send(device, id, middle)).toBe("0x0C/2");
+    expect(await take(device, id)).toEqual(bytes(10));
+  });
+
+  test("two at once go into two files, packet by packet in turns", async () => {
+    const { device, id } = await started(720);
+    const other = await download(device, "other", bytes(20));
+    await must(device.call(FileObject, other, "initiateDownload", plan(720)));
+    for (const packet of [first, middle, last]) {
+      await must(send(device, id, packet));
+      await must(send(device, other, packet));
+    }
+    expect([await take(device, id), await take(device, other)]).toEqual([bytes(720), bytes(720)]);
+  });
+
   test("ends with its session", async () => {
     const { device, id } = await started(720);
     await device.clock.pass(10_000);

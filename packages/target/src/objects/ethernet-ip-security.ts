@@ -1,5 +1,15 @@
 import { CertificateManagement, EtherNetIpSecurity, FileObject, PullModelStatus } from "@cipsec/objects";
-import { ApplyFlag, EtherNetIpSecurityState, Status, noOctets, type PreSharedKey, type Segment } from "@cipsec/wire";
+import {
+  ApplyFlag,
+  CrlPathOld,
+  EtherNetIpSecurityState,
+  PskListOld,
+  Status,
+  noOctets,
+  type PreSharedKey,
+  type Segment,
+} from "@cipsec/wire";
+import type { InstanceHandlers } from "../hosting.ts";
 import type { Router } from "../router.ts";
 import { refuse } from "../refusal.ts";
 import { askerOf } from "../security/access.ts";
@@ -9,6 +19,17 @@ import type { SecurityServices } from "../security/services.ts";
 
 /** Certificates that can be active at the same time: one for each key type, and room to change them. */
 const maxActiveCertificates = 4;
+
+/** The class as early editions have it: pre-shared keys without usage, one revocation list. */
+const earlyEtherNetIpSecurity = {
+  ...EtherNetIpSecurity,
+  attributes: {
+    ...EtherNetIpSecurity.attributes,
+    preSharedKeys: { ...EtherNetIpSecurity.attributes.preSharedKeys, type: PskListOld },
+    certificateRevocationList: { ...EtherNetIpSecurity.attributes.certificateRevocationList, type: CrlPathOld },
+  },
+  all: EtherNetIpSecurity.all.filter((name) => name !== "checkSubjectAlternativeName"),
+};
 
 /** Hosts EtherNet/IP Security (0x5E): what TLS offers, presents and trusts. @see reference cip-security.md 3.2 */
 export function hostEtherNetIpSecurity(router: Router, services: SecurityServices): void {
@@ -22,7 +43,7 @@ export function hostEtherNetIpSecurity(router: Router, services: SecurityService
   const references = (paths: readonly (readonly Segment[])[], classes: readonly number[]): readonly Reference[] =>
     paths.map((path) => checkedReference(path, classes, services));
 
-  router.host(EtherNetIpSecurity, 1, {
+  router.host(device.earlyLayouts === true ? earlyEtherNetIpSecurity : EtherNetIpSecurity, 1, {
     state: { get: () => cycle.ethernetIpState },
     capabilityFlags: { get: () => 0 },
     availableCipherSuites: { get: () => device.availableSuites },
@@ -87,10 +108,7 @@ export function hostEtherNetIpSecurity(router: Router, services: SecurityService
       get: () => values().udpOnlyPolicy,
       set: (udpOnlyPolicy) => set({ udpOnlyPolicy: onlyZero(udpOnlyPolicy) }),
     },
-    checkSubjectAlternativeName: {
-      get: () => values().checkSubjectAlternativeName,
-      set: (checkSubjectAlternativeName) => set({ checkSubjectAlternativeName }),
-    },
+    ...(device.earlyLayouts === true ? {} : laterAttributes(values, set)),
     reset: async (pullModel, context) => {
       await cycle.resetEthernetIp(pullModel ?? true, askerOf(context));
       services.portsApplied(context);
@@ -114,6 +132,24 @@ export function hostEtherNetIpSecurity(router: Router, services: SecurityService
     // Bit n stands for usage n: server, client, any.
     pskUsagesSupported: { get: () => 0b101 },
   });
+}
+
+/** Attributes that came with later editions. The device opens no EtherNet/IP connection of its own, so it has no suites for one. */
+function laterAttributes(
+  values: () => SecuritySettings,
+  set: (changed: Partial<SecuritySettings>) => void,
+): Partial<InstanceHandlers<typeof EtherNetIpSecurity>> {
+  return {
+    checkSubjectAlternativeName: {
+      get: () => values().checkSubjectAlternativeName,
+      set: (checkSubjectAlternativeName) => set({ checkSubjectAlternativeName }),
+    },
+    availableOriginatorCipherSuites: { get: () => [] },
+    allowedOriginatorCipherSuites: {
+      get: () => values().allowedOriginatorCipherSuites,
+      set: (suites) => set({ allowedOriginatorCipherSuites: checkedSuites(suites, []) }),
+    },
+  };
 }
 
 function checkedSuites(suites: readonly number[], available: readonly number[]): readonly number[] {

@@ -22,6 +22,8 @@ export interface SecuritySettingsOfDevice {
   readonly maxPsks: number;
   /** Octets that a pre-shared key must have. */
   readonly minPskOctets: number;
+  /** Whether attributes of 0x5E have the layouts of early editions, and what came later is not there. */
+  readonly earlyLayouts?: boolean;
   /** The key that Create_CSR makes, unless only the other type of key fits the allowed suites. */
   readonly csrKeyType: KeyKind;
   /** Certificate Management instances that Create can make. */
