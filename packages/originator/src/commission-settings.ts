@@ -162,7 +162,8 @@ async function setKeys(session: Session, object: Object, plan: CommissionPlan): 
   }
 }
 
-async function setCrl(session: Session, object: Object, paths: readonly (readonly Segment[])[]): Promise<void> {
+/** Sets attribute 8, in the layout that the device knows. */
+export async function setCrl(session: Session, object: Object, paths: readonly (readonly Segment[])[]): Promise<void> {
   try {
     await object.set("certificateRevocationList", paths);
   } catch (error) {

@@ -41,7 +41,7 @@ export interface Crl {
 }
 
 /** A list of 100,000 entries has about 5 MiB, in PEM 7. */
-export const maxCrlOctets = 16 * 1024 * 1024;
+export const maxCrlOctets = 8 * 1024 * 1024;
 
 /** A plant's authority revokes a handful a year; a corporate one comes this far. */
 export const maxCrlEntries = 200_000;
