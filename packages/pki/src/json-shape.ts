@@ -43,6 +43,12 @@ export function wholeOf({ path, value }: Shape, min: number, max: number): numbe
   return value;
 }
 
+/** True or false. */
+export function flagOf({ path, value }: Shape): boolean {
+  if (typeof value !== "boolean") throw wrong(path, "true or false");
+  return value;
+}
+
 /** One of the given words. */
 export function wordOf<const W extends string>({ path, value }: Shape, words: readonly W[]): W {
   const found = words.find((word) => word === value);

@@ -169,6 +169,7 @@ test.each([
     name: "a network that is none",
     text: '{"rules":[{"name":"r","callers":["birth"],"action":"issue","takeNames":{"ip":["10.1/16"]}}]}',
   },
+  { name: "a switch that is none", text: '{"rules":[],"templates":"yes"}' },
   { name: "a replacement that is none", text: '{"rules":[],"replacements":[]}' },
 ])("no rules: $name", ({ text }) => {
   expect(() => readEnrolPolicy(text)).toThrow(expect.objectContaining({ code: "usage/est" }));
@@ -189,7 +190,8 @@ test("every field of a rule is read", () => {
     takeNames: { dns: ["a"] },
     keyKind: "rsa-2048",
   };
-  expect(readEnrolPolicy(JSON.stringify({ rules: [rule] }))).toEqual({
+  expect(readEnrolPolicy(JSON.stringify({ rules: [rule], templates: true }))).toEqual({
+    templates: true,
     rules: [{ ...rule, takeNames: { ip: [], dns: ["a"], uri: [] } }],
   });
 });

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readElements } from "../src/der.ts";
+import { readCsrAttributes } from "../src/est/attributes.ts";
 import { makePasswordRecord } from "../src/est/auth.ts";
 import { keyUsageFlags, parseCertificate, parseCertificates } from "../src/certificate.ts";
 import { createCsr } from "../src/csr.ts";
@@ -76,6 +77,14 @@ test("wishes follow the rule of who asks", async () => {
       "attributes",
     )[0]?.content.length;
   expect(await ask({ chain })).toBeGreaterThan((await ask({})) ?? 0);
+  const plain = await wishing.service.handle(request({ method: "GET", path: "/.well-known/est/csrattrs", chain }));
+  wishing.policy = { rules, templates: true };
+  const both = await wishing.service.handle(request({ method: "GET", path: "/.well-known/est/csrattrs", chain }));
+  expect(bodyText(both).length).toBeGreaterThan(bodyText(plain).length + 300);
+  expect(readCsrAttributes(readBody(octets(bodyText(both))).der)).toMatchObject({
+    wantsChallenge: true,
+    keyKind: "rsa-2048",
+  });
 });
 
 test("labels lead to their own authorities", async () => {

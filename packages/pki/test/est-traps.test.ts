@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { toPem, type Certificate } from "../src/certificate.ts";
 import { createCsr, parseCsr } from "../src/csr.ts";
-import { writeElement, writeOid } from "../src/der.ts";
+import { readElement, readElements, writeElement, writeOid } from "../src/der.ts";
 import { readCsrAttributes, writeCsrAttributes } from "../src/est/attributes.ts";
 import { bootstrapEst, estClient } from "../src/est/client.ts";
 import { maxBodyOctets, readBody, writeBody } from "../src/est/encoding.ts";
@@ -245,6 +245,37 @@ test("csrattrs: a template of a whole request (RFC 9908 3.4)", () => {
   expect(() => readCsrAttributes(seq(Uint8Array.of(2, 1, 0)))).toThrow(
     expect.objectContaining({ code: "usage/encoding" }),
   );
+});
+
+test.each(["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072"] as const)(
+  "csrattrs: a template is written beside the attributes of RFC 7030, and it alone counts, %s",
+  (keyKind) => {
+    const san = { ip: [], dns: ["pump.example"], uri: [] };
+    const der = writeCsrAttributes({ keyKind, san, challenge: true, template: true }) ?? new Uint8Array();
+    const wanted = { wantsChallenge: true, keyKind, san };
+    expect(readCsrAttributes(der)).toMatchObject(wanted);
+    const items = readElements(readElement(der, "attributes").content, 16, "attributes");
+    const plain = writeElement(0x30, ...items.slice(0, -1).map(({ raw }) => raw));
+    expect(readCsrAttributes(plain)).toMatchObject(wanted);
+    const alone = writeElement(0x30, ...items.slice(-1).map(({ raw }) => raw));
+    expect(readCsrAttributes(alone)).toMatchObject({ ...wanted, oids: ["1.2.840.113549.1.9.16.2.61"] });
+    const other = writeCsrAttributes({ keyKind: "ecdsa-p256" }) ?? new Uint8Array();
+    const [stale] = readElements(readElement(other, "attributes").content, 16, "attributes");
+    const both = writeElement(0x30, stale?.raw ?? new Uint8Array(), ...items.slice(-1).map(({ raw }) => raw));
+    expect(readCsrAttributes(both).keyKind).toBe(keyKind);
+  },
+);
+
+test.each([
+  { name: "no modulus", key: writeElement(0x30) },
+  { name: "a modulus of nought", key: writeElement(0x30, Uint8Array.of(2, 1, 0)) },
+  { name: "a modulus of 4096 bits", key: writeElement(0x30, writeElement(2, new Uint8Array(512).fill(0x80))) },
+])("csrattrs: a template for RSA with $name asks for no key that is made here", ({ key }) => {
+  const algorithm = writeElement(0x30, writeOid("1.2.840.113549.1.1.1"), Uint8Array.of(5, 0));
+  const spki = writeElement(0xa0, algorithm, writeElement(3, Uint8Array.of(0), key));
+  const template = writeElement(0x30, Uint8Array.of(2, 1, 0), spki, writeElement(0xa1));
+  const one = writeElement(0x30, writeOid("1.2.840.113549.1.9.16.2.61"), writeElement(0x31, template));
+  expect(readCsrAttributes(writeElement(0x30, one)).keyKind).toBeUndefined();
 });
 
 test("csrattrs: the example of RFC 7030 4.5.2, whose extensions are none", () => {

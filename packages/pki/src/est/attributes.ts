@@ -27,6 +27,8 @@ export interface AttributesWish {
   readonly challenge?: boolean;
   readonly keyKind?: KeyKind;
   readonly san?: AlternativeNames;
+  /** Says it once more as a template of a whole request, which newer clients read in place of the rest (RFC 9908 3.4). */
+  readonly template?: boolean;
 }
 
 const ids = {
@@ -54,13 +56,16 @@ export function readCsrAttributes(der: Uint8Array): CsrAttributes {
   return parsing("usage/encoding", "CSR attributes", () => {
     const items = readElements(readOnly(der, Tag.sequence, "CSR attributes").content, maxAttributes, "CSR attributes");
     const plain = items.map(readItem);
-    const read = [...plain, ...plain.filter(({ oid }) => oid === ids.requestTemplate).flatMap(templateItems)];
-    const oids = read.map(({ oid }) => oid);
+    const templates = plain.filter(({ oid }) => oid === ids.requestTemplate);
+    const inside = templates.flatMap(templateItems);
+    // Where there is a template, it alone counts (RFC 9908 4).
+    const counting = templates.length > 0 ? inside : plain;
     const of = (id: string): readonly DerElement[] =>
-      read.filter(({ oid }) => oid === id).flatMap(({ values }) => values);
+      counting.filter(({ oid }) => oid === id).flatMap(({ values }) => values);
     return {
       oids: plain.map(({ oid }) => oid),
-      wantsChallenge: oids.includes(requestAttributeIds.challengePassword),
+      // A request that is linked unasked does no harm.
+      wantsChallenge: [...plain, ...inside].some(({ oid }) => oid === requestAttributeIds.challengePassword),
       keyKind: keyKindOf(of),
       san: of(ids.extensionRequest)
         .map(sanOf)
@@ -70,13 +75,55 @@ export function readCsrAttributes(der: Uint8Array): CsrAttributes {
 }
 
 /** Writes a CsrAttrs value; nothing when there is nothing to ask for. */
-export function writeCsrAttributes({ challenge = false, keyKind, san }: AttributesWish): Uint8Array | undefined {
+export function writeCsrAttributes(wish: AttributesWish): Uint8Array | undefined {
+  const { challenge = false, keyKind, san, template = false } = wish;
   const parts = [
     ...(challenge ? [writeOid(requestAttributeIds.challengePassword)] : []),
     ...(keyKind === undefined ? [] : keyParts(keyKind)),
     ...(san === undefined ? [] : sanParts(san)),
   ];
-  return parts.length === 0 ? undefined : writeElement(Tag.sequence, ...parts);
+  if (parts.length === 0) return undefined;
+  return writeElement(
+    Tag.sequence,
+    ...parts,
+    ...(template ? [attribute(ids.requestTemplate, writeTemplate(wish))] : []),
+  );
+}
+
+/** A request of which only what is wished for is filled in: version, key, attributes; the subject is left to the client. */
+function writeTemplate({ challenge = false, keyKind, san }: AttributesWish): Uint8Array {
+  return writeElement(
+    Tag.sequence,
+    writeElement(Tag.integer, Uint8Array.of(0)),
+    ...(keyKind === undefined ? [] : [writeElement(Tag.context0, ...templateKey(keyKind))]),
+    writeElement(
+      Tag.context1,
+      ...(challenge ? [attribute(requestAttributeIds.challengePassword)] : []),
+      ...(san === undefined ? [] : sanParts(san)),
+    ),
+  );
+}
+
+/** The algorithm with its parameter; of RSA, whose parameter says nothing, also a modulus of the right length in place of one. */
+function templateKey(kind: KeyKind): readonly Uint8Array[] {
+  switch (kind) {
+    case "ecdsa-p256":
+    case "ecdsa-p384":
+      return [
+        writeElement(Tag.sequence, writeOid(ids.ecPublicKey), writeOid(kind === "ecdsa-p256" ? ids.p256 : ids.p384)),
+      ];
+    case "rsa-2048":
+    case "rsa-3072": {
+      const modulus = new Uint8Array(1 + (kind === "rsa-2048" ? 256 : 384));
+      modulus[1] = 0x80;
+      const exponent = Uint8Array.of(1, 0, 1);
+      const key = writeElement(Tag.sequence, writeElement(Tag.integer, modulus), writeElement(Tag.integer, exponent));
+      return [
+        writeElement(Tag.sequence, writeOid(ids.rsaEncryption), writeElement(Tag.null)),
+        writeElement(Tag.bitString, Uint8Array.of(0), key),
+      ];
+    }
+  }
 }
 
 interface Item {
@@ -100,11 +147,12 @@ function readItem(element: DerElement): Item {
 function templateItems({ values }: Item): readonly Item[] {
   return values.flatMap((value) => {
     const parts = readElements(readOnly(value.raw, Tag.sequence, "request template").content, 5, "request template");
-    const [algorithm] = parts
+    const [algorithm, key] = parts
       .filter(({ tag }) => tag === Tag.context0)
       .flatMap(({ content }) => readElements(content, 2, "key template"));
     const attributes = parts.find(({ tag }) => tag === Tag.context1);
-    const [type, parameter] = algorithm === undefined ? [] : readElements(algorithm.content, 2, "key template");
+    const [type, given] = algorithm === undefined ? [] : readElements(algorithm.content, 2, "key template");
+    const parameter = key === undefined ? given : modulusLength(key);
     return [
       ...(type === undefined || parameter === undefined ? [] : [{ oid: readOid(type), values: [parameter] }]),
       ...(attributes === undefined
@@ -112,6 +160,16 @@ function templateItems({ values }: Item): readonly Item[] {
         : readElements(attributes.content, maxAttributes, "request template").map(readItem)),
     ];
   });
+}
+
+/** Of a placeholder for an RSA key, what an attribute of RFC 7030 says with a number: the bits of its modulus. */
+function modulusLength({ content }: DerElement): DerElement {
+  const key = readOnly(content.subarray(1), Tag.sequence, "key template");
+  const [modulus] = readElements(key.content, 2, "key template");
+  const octets = [...(modulus?.content ?? [])];
+  const start = octets.findIndex((octet) => octet !== 0);
+  const bits = start < 0 ? 0 : (octets.length - start) * 8 - (Math.clz32(octets[start] ?? 0) - 24);
+  return readElement(writeElement(Tag.integer, Uint8Array.of((bits >> 8) & 0x7f, bits & 0xff)), "key template");
 }
 
 function keyKindOf(of: (id: string) => readonly DerElement[]): KeyKind | undefined {

@@ -58,6 +58,8 @@ export interface EnrolPolicy {
   readonly changedNames?: "refuse" | "hold" | "issue";
   /** Days of renewed certificates; default those of the authority. */
   readonly renewDays?: number;
+  /** In csrattrs, beside the attributes of RFC 7030, a template of a whole request (RFC 9908 3.4); default false. */
+  readonly templates?: boolean;
   /** New device's identity to the identity of the one that it replaces: it gets that one's subject and names. */
   readonly replacements?: Readonly<Record<string, string>>;
 }

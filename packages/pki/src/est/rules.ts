@@ -1,5 +1,16 @@
 import { UsageError } from "../errors.ts";
-import { listOf, mapOf, objectOf, optional, textOf, wholeOf, wordOf, wrong, type Shape } from "../json-shape.ts";
+import {
+  flagOf,
+  listOf,
+  mapOf,
+  objectOf,
+  optional,
+  textOf,
+  wholeOf,
+  wordOf,
+  wrong,
+  type Shape,
+} from "../json-shape.ts";
 import type { KeyKind } from "../keys.ts";
 import type { AlternativeNames, Subject } from "../names.ts";
 import { isAddressPattern } from "./patterns.ts";
@@ -30,15 +41,17 @@ export function readEnrolPolicy(text: string): EnrolPolicy {
   } catch (error) {
     throw new UsageError("usage/est", "the rules are not JSON", { cause: error });
   }
-  const field = objectOf({ path: "rules", value }, ["rules", "changedNames", "renewDays", "replacements"]);
+  const field = objectOf({ path: "rules", value }, ["rules", "changedNames", "renewDays", "replacements", "templates"]);
   const changedNames = optional(field("changedNames"), (s) => wordOf(s, ["refuse", "hold", "issue"]));
   const renewDays = optional(field("renewDays"), days);
   const replacements = optional(field("replacements"), mapOf);
+  const templates = optional(field("templates"), flagOf);
   return {
     rules: listOf(field("rules"), readRule),
     ...(changedNames === undefined ? {} : { changedNames }),
     ...(renewDays === undefined ? {} : { renewDays }),
     ...(replacements === undefined ? {} : { replacements }),
+    ...(templates === undefined ? {} : { templates }),
   };
 }
 

@@ -143,6 +143,7 @@ export function makeEstService(options: EstServiceOptions): EstService {
           const keyKind = rule?.keyKind;
           const wish = writeCsrAttributes({
             challenge: linking === "required",
+            template: options.policy().templates === true,
             ...(keyKind === undefined ? {} : { keyKind }),
           });
           return wish === undefined
