@@ -23,6 +23,8 @@ const peers = [
   { program: "stunnel", debian: "stunnel4" },
   { program: "tshark", debian: "tshark" },
   { program: "nmap", debian: "nmap" },
+  { program: "chromium", debian: "chromium" },
+  { program: "pdftotext", debian: "poppler-utils" },
   { program: "ip", debian: "iproute2" },
   { program: "dbus-daemon", debian: "dbus-daemon" },
   { program: "avahi-daemon", debian: "avahi-daemon", serves: true },

@@ -35,7 +35,7 @@ footer{margin-top:2.5rem;border-top:1px solid #d7dde5;font-size:.8rem;color:#4a5
 ${verdictStyle}
 @media screen and (max-width:42rem){
 body{margin:1rem auto;padding:0 .8rem}h1{font-size:1.4rem}.charts,article dl{grid-template-columns:minmax(0,1fr)}article dd{grid-column:1;margin-left:1rem}
-thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
+thead{display:none}
 table,tbody,tr,td{display:block;min-width:0}tr{border:1px solid #d7dde5;margin-bottom:.6rem;padding:.3rem .5rem}
 td,td:first-child{border:0;padding:.1rem 0;min-width:0;overflow-wrap:anywhere}
 td::before{content:attr(data-head) ": ";color:#4a5566}td:empty{display:none}
