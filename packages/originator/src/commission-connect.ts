@@ -73,7 +73,7 @@ export async function firstContact(
 export async function checkVendor(
   session: Session,
   { host }: TargetAddress,
-  { vendorAnchors, requireVendor = false }: FirstContact,
+  { vendorAnchors, requireVendor = false, security: { crls } }: FirstContact & { readonly security: SecurityOptions },
   identity: IdentityReport,
   signal?: AbortSignal,
 ): Promise<VendorIdentity> {
@@ -83,6 +83,7 @@ export async function checkVendor(
     anchors: vendorAnchors,
     identity,
     ...(announced === undefined ? {} : { announced }),
+    ...(crls === undefined ? {} : { crls }),
   });
   const { refusal } = verdict;
   if (refusal !== undefined && (requireVendor || refusal.code === "trust/counterfeit")) throw refusal;

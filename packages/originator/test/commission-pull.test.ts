@@ -317,6 +317,17 @@ describe("counterfeits: nothing is written to them, by pull or by push", () => {
     expect(await device.commission()).toMatchObject({ vendorIdentity: { verified: true, serialNumber: "0xab" } });
   });
 
+  test("a birth certificate that its maker has revoked", async () => {
+    await using device = await fromBox();
+    const [row] = (await plant.vendor.list()).slice(-1);
+    await plant.vendor.revoke(row?.serial ?? "", "keyCompromise");
+    const security = { ...plant.security, crls: [await plant.vendor.crl()] };
+    await expect(device.commission({ security })).rejects.toMatchObject({
+      code: "trust/refused",
+      facts: { refusal: "trust/revoked" },
+    });
+  });
+
   test("what discovery says has to be the same device", async () => {
     await using device = await fromBox({ serialNumber: 0xab });
     const announced = await identify(device.at.host);
