@@ -127,6 +127,10 @@ export { canonicalIp, checkAlternativeNames, isDnsName, maxAlternativeNames } fr
 export type { AlternativeNames, AlternativeNamesInput, Subject } from "./names.ts";
 export { pkcs7ToPem, readPkcs7, writePkcs7 } from "./pkcs7.ts";
 export type { Pkcs7 } from "./pkcs7.ts";
+export { clockDoubts, forecast } from "./forecast.ts";
+export type { ForecastDevice, ForecastFacts, ForecastRow } from "./forecast.ts";
+export { rehearseRollover, renewsAt } from "./rehearsal.ts";
+export type { RehearsalPlan, RehearsedDevice, RehearsedLoss } from "./rehearsal.ts";
 export { linkRoots } from "./rollover.ts";
 export type { Rollover, RootPair } from "./rollover.ts";
 export { selfSigned } from "./self-signed.ts";
