@@ -6,6 +6,7 @@ export const needs = {
   administrator: "it needs the rights to change the device's settings",
   "pre-shared-key": "it needs the pre-shared key of the device (--psk-identity and --psk-file)",
   "second-unit": "it needs a second unit of the same product to compare with (--second)",
+  "io-connection": "it needs an I/O connection of the device with outputs (--eds, or --o-to-t and --t-to-o)",
   users: "it needs user authentication, roles or audit, which this version does not assess yet",
   root: "it needs root on the host",
   "probe-object": "it needs a harmless writable attribute to probe with (--probe)",

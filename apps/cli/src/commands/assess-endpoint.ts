@@ -9,14 +9,16 @@ import {
   type ComponentType,
   type EndpointSubject,
 } from "@cipsec/assess";
-import { parseTarget, type SecurityOptions } from "@cipsec/originator";
-import { hasUpstream } from "@cipsec/pki";
+import { parseTarget, type IoRequest, type SecurityOptions } from "@cipsec/originator";
+import { hasUpstream, parseCertificates } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import { assessFolder, type Options } from "../assessment.ts";
 import { tellAssessment } from "../assessment-output.ts";
 import { assessSubject, optionsOfRun, type AssessExtras } from "../assessment-run.ts";
 import { addCommand, addNotes, targetHelp, textOption, type Context, type Shell } from "../command.ts";
+import { ioRequestFrom } from "../connection-options.ts";
 import { addCredentials, securityOf } from "../credentials.ts";
+import { readInput } from "../data-folder.ts";
 
 /** Words of the command line that a repetition needs. Secrets are in files; their names are no secrets. */
 const kept = [
@@ -31,6 +33,12 @@ const kept = [
   "insecureAcceptAny",
   "authority",
   "second",
+  "supplierRoot",
+  "eds",
+  "connection",
+  "oToT",
+  "tToO",
+  "config",
   "ports",
   "only",
 ] as const;
@@ -75,6 +83,12 @@ export function addAssessEndpoint(assess: Command, shell: Shell): void {
       "authority that the device trusts, to make good and bad certificates with (default: that of the data folder)",
     )
     .option("--second <target>", "a second unit of the same product, to compare identities")
+    .option("--supplier-root <file>", "roots of the product's supplier, PEM, to judge the factory's certificate by")
+    .option("--eds <file>", "the device's EDS: an I/O connection with outputs that may be moved and lost")
+    .option("--connection <name>", "name or number of the EDS's connection (default: its exclusive owner)")
+    .option("--o-to-t <words>", "the same without an EDS: outputs as 'cipsec io' has them, POINT:OCTETS")
+    .option("--t-to-o <words>", "inputs, in the same words")
+    .option("--config <instance>", "configuration assembly of that connection")
     .option("--ports <list>", "further TCP ports to look at, with commas");
   addCredentials(command, true);
   addNotes(command, {
@@ -87,6 +101,10 @@ export function addAssessEndpoint(assess: Command, shell: Shell): void {
         "assesses a device of the plant at SL 2; exits with 1 while anything is open",
       ],
       ["cipsec assess endpoint 192.0.2.7 --disruptive --level 3", "in a laboratory: with checks that change and flood"],
+      [
+        "cipsec assess endpoint 192.0.2.7 --disruptive --eds drive.eds --supplier-root maker.pem",
+        "also tries the fault state of the outputs, and who vouches for the factory's certificate",
+      ],
       ["cipsec assess endpoint 192.0.2.7 --compare 20261121-101502-3f9a2c", "after an update: what got worse?"],
     ],
   });
@@ -114,6 +132,9 @@ export async function assessEndpoint(
   const security = quietly(await securityOf(context, options));
   const authority = authorityOf(context, options);
   const second = textOption(options, "second");
+  const io = await ioOf(context, options);
+  const supplier = textOption(options, "supplierRoot");
+  const supplierRoots = supplier === undefined ? undefined : parseCertificates(await readInput(supplier));
   const redactor = makeRedactor();
   if (security?.psk !== undefined) redactor.add(security.psk.key);
   return await assessSubject<EndpointSubject>(
@@ -136,10 +157,22 @@ export async function assessEndpoint(
           ...(security === undefined ? {} : { security }),
           ...(authority === undefined ? {} : { authority }),
           ...(second === undefined ? {} : { second: parseTarget(second) }),
+          ...(io === undefined ? {} : { io }),
+          ...(supplierRoots === undefined ? {} : { supplierRoots }),
         }),
     },
     extras,
   );
+}
+
+/** The I/O connection that checks may open: out of an EDS, or in the words of `io`. */
+async function ioOf(context: Context, options: Options): Promise<IoRequest | undefined> {
+  if (!["eds", "oToT", "tToO"].some((name) => textOption(options, name) !== undefined)) return undefined;
+  const instance = textOption(options, "config");
+  const config = instance === undefined ? undefined : Number(instance);
+  if (config !== undefined && !(Number.isInteger(config) && config > 0 && config <= 0xffff))
+    throw new UsageError("usage/argument", `--config: '${instance}' is no instance`, { fix: "Write 1 to 65535." });
+  return await ioRequestFrom(context, { ...options, config });
 }
 
 /** Says once of each certificate that only `--insecure-accept-any` let in; an assessment connects a hundred times. */

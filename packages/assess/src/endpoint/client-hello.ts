@@ -92,13 +92,14 @@ function clientHello({ version, suites, compressions = [] }: HelloWish): Uint8Ar
     vector8(randomBytes(32)),
     vector16(Buffer.concat(suites.map(u16))),
     vector8(Buffer.from([...compressions, 0])),
-    ...(version === 0x0300 ? [] : [vector16(extensions(version))]),
+    ...(version === 0x0300 ? [] : [vector16(helloExtensions(version))]),
   ]);
   const message = Buffer.concat([Buffer.from([1, 0]), u16(body.length), body]);
   return Buffer.concat([Buffer.from([contentType.handshake]), u16(Math.min(version, 0x0301)), vector16(message)]);
 }
 
-function extensions(version: number): Buffer {
+/** What a hello says beside its suites. */
+export function helloExtensions(version: number): Buffer {
   const list = [
     extension(10, vector16(Buffer.concat(groups.map(u16)))),
     extension(11, vector8(Buffer.from([0]))),
@@ -114,14 +115,17 @@ function extension(type: number, body: Buffer): Buffer {
   return Buffer.concat([u16(type), vector16(body)]);
 }
 
-function u16(value: number): Buffer {
+/** Two octets, big-endian. */
+export function u16(value: number): Buffer {
   return Buffer.from([(value >> 8) & 0xff, value & 0xff]);
 }
 
-function vector8(body: Buffer): Buffer {
+/** Octets with their count before them, in one octet. */
+export function vector8(body: Buffer): Buffer {
   return Buffer.concat([Buffer.from([body.length]), body]);
 }
 
-function vector16(body: Buffer): Buffer {
+/** The same, in two octets. */
+export function vector16(body: Buffer): Buffer {
   return Buffer.concat([u16(body.length), body]);
 }

@@ -1,10 +1,10 @@
-import type { FlawedSigner } from "@cipsec/pki";
-import { flawedSigner } from "@cipsec/pki";
+import { flawedSigner, type Certificate, type FlawedSigner } from "@cipsec/pki";
 import {
   connect,
   identify,
   readPosture,
   type IdentityReport,
+  type IoRequest,
   type Posture,
   type SecurityOptions,
   type Session,
@@ -27,6 +27,12 @@ export interface EndpointOptions {
   readonly authority?: string;
   /** A second unit of the same product. */
   readonly second?: TargetAddress;
+  /** Roots of the product's supplier, as published. */
+  readonly supplierRoots?: readonly Certificate[];
+  /** Session handles that are collected to judge whether they can be foretold; each takes a handshake. Default 1000. */
+  readonly handles?: number;
+  /** An I/O connection with outputs that may be moved, and lost. */
+  readonly io?: IoRequest;
   readonly disruptive: boolean;
   readonly timeoutMs: number;
   /** TCP ports to look at beside those of EtherNet/IP. */
@@ -137,6 +143,8 @@ function lack(
       return options.security?.psk === undefined ? "" : undefined;
     case "second-unit":
       return options.second === undefined ? "" : undefined;
+    case "io-connection":
+      return options.io === undefined ? "" : undefined;
     case "users":
     case "root":
     case "probe-object":

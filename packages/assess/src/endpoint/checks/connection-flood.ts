@@ -109,10 +109,10 @@ export const connectionFlood: Check<EndpointSubject> = {
       }),
       capability({
         name: "other budgets",
-        expected: "memory, queues and handshakes have limits that refuse cleanly",
-        observed: "not shown: only connections were exhausted",
-        holds: false,
-        otherwise: "partial",
+        expected: "memory, queues and the processor have limits that refuse cleanly",
+        observed: "not shown: from outside only connections and sessions can be exhausted",
+        holds: undefined,
+        askedOf: "the maker: the budgets of memory, queues and the processor, and what happens at each",
         requirements: ["CR 7.2"],
       }),
       capability({

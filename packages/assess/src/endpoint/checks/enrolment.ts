@@ -6,12 +6,12 @@ import {
   FileObject,
   VerifyTarget,
 } from "@cipsec/objects";
-import { cipStatusOf, listFiles, putFile, readFile, type Session } from "@cipsec/originator";
+import { cipStatusOf, putFile, readFile, type Session } from "@cipsec/originator";
 import { makeKeyPair, parseCsr, toPem, type Certificate } from "@cipsec/pki";
 import { CertificateState, isStackError, objectPath } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
-import type { Recorder } from "../../evidence/recorder.ts";
-import { capability, control, negative, type Observation } from "../../observation.ts";
+import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
+import { abandon, mustRefuseRequest, quietly, removeFiles } from "../configuration.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
 
@@ -36,7 +36,7 @@ const csrWish = {
 /** B-1.8, push: the device makes a key, asks for its certificate, and takes only one that fits. Nothing of it is made active. */
 export const enrolment: Check<EndpointSubject> = {
   id: "B-1.8",
-  version: "1.0",
+  version: "1.1",
   title: "The device enrols by push, and takes only its own certificate",
   requirements: ["CR 1.8"],
   part: "whole",
@@ -79,11 +79,20 @@ export const enrolment: Check<EndpointSubject> = {
           holds: true,
           evidence,
         }),
-        await refused(
-          recorder,
-          "a request on the factory's own instance",
-          async () => await session.object(CertificateManagement, 1).call("createCsr", csrWish, { timeoutMs: keyMs }),
-        ),
+        negative({
+          name: "a request on the factory's own instance",
+          expected: "refused",
+          ...(await repeated(
+            async (run) =>
+              await mustRefuseRequest(
+                recorder,
+                `factory-instance-${run}`,
+                "Create_CSR on instance 1",
+                async () =>
+                  await session.object(CertificateManagement, 1).call("createCsr", csrWish, { timeoutMs: keyMs }),
+              ),
+          )),
+        }),
       );
       if (signer !== undefined) {
         const other = await signer.sign((await makeKeyPair()).publicKey, now);
@@ -123,8 +132,9 @@ export const enrolment: Check<EndpointSubject> = {
           capability({
             name: "pull",
             expected: "enrols at an EST server by itself, as it claims to",
-            observed: "not tried by this check",
+            observed: "not tried: that needs an EST server in the device's own network",
             holds: undefined,
+            askedOf: "the owner: the device's entry in the log of the plant's EST server",
           }),
         );
     } finally {
@@ -188,34 +198,13 @@ async function tryCertificate(
   }
 }
 
-async function refused(recorder: Recorder, what: string, attempt: () => Promise<unknown>): Promise<Observation> {
-  let answer = "it was done";
-  let holds = false;
-  try {
-    await attempt();
-  } catch (error) {
-    if (!isStackError(error) || cipStatusOf(error) === undefined) throw error;
-    answer = error.message;
-    holds = true;
-  }
-  const evidence = [await recorder.exchange(what.replaceAll(/[^a-z]+/g, "-"), { sent: what, answer })];
-  return negative({ name: what, expected: "refused", observed: answer, holds, evidence });
-}
-
 /** Removes what the check has made, and ends the configuration session without making anything active. */
 async function remove(session: Session): Promise<void> {
-  const quiet = async (work: Promise<unknown>): Promise<void> => {
-    await work.catch((error: unknown) => {
-      if (!isStackError(error)) throw error;
-    });
-  };
   for (const entry of await session.class(CertificateManagement).get("certificateList")) {
     const at = entry.path.findLast(({ kind }) => kind === "instance");
     if (entry.name === name && at?.kind === "instance")
-      await quiet(session.object(CertificateManagement, at.value).call("delete"));
+      await quietly(session.object(CertificateManagement, at.value).call("delete"));
   }
-  for (const { instance, instanceName } of await listFiles(session))
-    if (instanceName.startsWith(`${name}-`)) await quiet(session.object(FileObject, instance).call("delete"));
-  await quiet(session.object(EtherNetIpSecurity, 1).call("abortConfig"));
-  await quiet(session.object(CipSecurity, 1).call("endConfig"));
+  await removeFiles(session, (file) => file.startsWith(`${name}-`));
+  await abandon(session);
 }

@@ -1,6 +1,7 @@
-import { flaws, strangerIdentity, type Flaw } from "@cipsec/pki";
+import { flaws, strangerIdentity, type Flaw, type FlawedIdentity } from "@cipsec/pki";
 import type { SecurityOptions } from "@cipsec/originator";
 import type { Check } from "../../check.ts";
+import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
 import { servesDtls, withoutCertificates } from "../allowed.ts";
@@ -33,7 +34,7 @@ const timed: ReadonlySet<Flaw> = new Set(["expired", "future"]);
 /** B-1.9: certificates with one flaw each, against one made in the same way without a flaw. */
 export const publicKeyStrength: Check<EndpointSubject> = {
   id: "B-1.9",
-  version: "1.0",
+  version: "1.1",
   title: "Certificates with one flaw each are refused",
   requirements: ["CR 1.9"],
   part: "protocol",
@@ -87,6 +88,7 @@ export const publicKeyStrength: Check<EndpointSubject> = {
         }),
       );
     }
+    observations.push(...(await missingIntermediate(subject, recorder, now, limits)));
     const stranger = await strangerIdentity(now);
     observations.push(
       negative({
@@ -130,3 +132,39 @@ export const publicKeyStrength: Check<EndpointSubject> = {
     };
   },
 };
+
+/** A certificate below an authority that only the chain brings along: with it, and without. */
+async function missingIntermediate(
+  subject: EndpointSubject,
+  recorder: Recorder,
+  now: Date,
+  limits: string[],
+): Promise<readonly Observation[]> {
+  const { posture, signer } = subject;
+  const trustsRoot = posture?.trustedAuthorities.some(({ sha256 }) => sha256 === signer?.root.facts.sha256) ?? false;
+  const below = trustsRoot ? await signer?.makeBelow(now) : undefined;
+  if (below === undefined) {
+    limits.push(
+      trustsRoot
+        ? "a missing intermediate was not tried: the root's key is not at hand"
+        : "a missing intermediate was not tried: the device trusts the issuing authority itself",
+    );
+    return [];
+  }
+  const attempt = async (name: string, sent: string, certificate: FlawedIdentity) =>
+    await tryIn(subject, recorder, name, { sent, security: { acceptAny: true, certificate } });
+  return [
+    control({
+      name: "b chain: with its intermediate",
+      expected: "let in",
+      ...mustAccept(await attempt("below-whole", "a chain of three, root left out", below.whole)),
+    }),
+    negative({
+      name: "b chain: without its intermediate",
+      expected: "refused",
+      ...(await repeated(async (run) =>
+        mustRefuse(await attempt(`below-alone-${run}`, "the same leaf alone", below.leafAlone)),
+      )),
+    }),
+  ];
+}

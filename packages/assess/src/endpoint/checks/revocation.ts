@@ -1,29 +1,27 @@
-import { CipSecurity, EtherNetIpSecurity, FileEncoding, FileObject } from "@cipsec/objects";
-import { listFiles, putFile, type SecurityOptions, type Session } from "@cipsec/originator";
+import { EtherNetIpSecurity, FileEncoding } from "@cipsec/objects";
+import type { SecurityOptions, Session } from "@cipsec/originator";
 import { crlToPem } from "@cipsec/pki";
-import { decode, encode, isStackError, objectPath, CrlPaths } from "@cipsec/wire";
+import { decode, encode, CrlPaths } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import { control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
 import { withoutCertificates } from "../allowed.ts";
+import { bring, configure, removeFiles } from "../configuration.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
 
 /** Above any number that a plant's own lists have reached; small enough for every reader. */
 const listNumber = 1_000_000;
 
-/** Name of the file that brings the list; nobody else's is called so. */
+/** Names of the files that bring lists begin so; nobody else's do. */
 const listName = "assessment-crl";
-
-/** Connections of ours that end with the change get this long. */
-const closeDelayMs = 0;
 
 type Paths = Awaited<ReturnType<typeof readPaths>>;
 
 /** B-1.9, case c: a certificate that is on the device's list is refused, one that is not is let in. */
 export const revocation: Check<EndpointSubject> = {
   id: "B-1.9c",
-  version: "1.0",
+  version: "1.1",
   title: "Revoked certificates are refused",
   requirements: ["CR 1.9"],
   part: "protocol",
@@ -53,9 +51,10 @@ export const revocation: Check<EndpointSubject> = {
         ...mustAccept(await tryIn(subject, recorder, "before", { sent: "a good certificate", security: as(revoked) })),
       }),
     ];
+    let withOldList = "a list whose next issue is overdue was not tried";
     await recorder.willChange({ crlPathsHex: Buffer.from(encode(CrlPaths, before)).toString("hex") });
     try {
-      if (list !== undefined) await install(session, new TextEncoder().encode(crlToPem(list)));
+      if (list !== undefined) await install(session, crlToPem(list));
       observations.push(
         control({
           name: "a certificate that is not on the list",
@@ -72,8 +71,30 @@ export const revocation: Check<EndpointSubject> = {
           )),
         }),
       );
+      const outdated = leaf === undefined ? undefined : await signer?.revoke([leaf], listNumber + 1, now, true);
+      if (outdated !== undefined) await install(session, crlToPem(outdated), `${listName}-overdue`);
+      const stale = await tryIn(subject, recorder, "good-stale", {
+        sent: "a good certificate, where the list's next issue is overdue",
+        security: as(good),
+      });
+      withOldList = `with a list whose next issue is overdue, a good certificate is ${stale.result}`;
+      observations.push(
+        negative({
+          name: "c revocation: a certificate on a list that is overdue",
+          expected: "refused",
+          ...(await repeated(async (run) =>
+            mustRefuse(
+              await tryIn(subject, recorder, `revoked-stale-${run}`, {
+                sent: "the revoked certificate, where the list's next issue is overdue",
+                security: as(revoked),
+              }),
+            ),
+          )),
+        }),
+      );
     } finally {
-      await setPaths(subject, before);
+      // A device may let nobody in while its list is overdue: the session that is open is the way back.
+      await setPaths(session, before).catch(async () => await setAnew(subject, before));
       await recorder.restored();
     }
     await using later = await subject.open();
@@ -90,12 +111,12 @@ export const revocation: Check<EndpointSubject> = {
       observations,
       howMet: "The device looks each caller's certificate up in its revocation list.",
       conditions: ["a current revocation list is installed (EtherNet/IP Security attribute 8)"],
-      limits: ["what the device does when its list is out of date was not tried"],
+      limits: [withOldList],
     };
   },
   async restore(subject, saved) {
     const hex = typeof saved === "object" && saved !== null && "crlPathsHex" in saved ? String(saved.crlPathsHex) : "";
-    if (hex !== "") await setPaths(subject, decode(CrlPaths, Buffer.from(hex, "hex")));
+    if (hex !== "") await setAnew(subject, decode(CrlPaths, Buffer.from(hex, "hex")));
   },
 };
 
@@ -108,46 +129,23 @@ function same(a: Paths, b: Paths): boolean {
 }
 
 /** Brings a list into the device and makes it the only one. */
-async function install(session: Session, pem: Uint8Array): Promise<void> {
+async function install(session: Session, pem: string, name = listName): Promise<void> {
   await configure(session, async () => {
-    const file = await putFile(session, listName, FileEncoding.pemCrl, pem);
-    await session
-      .object(EtherNetIpSecurity, 1)
-      .set("certificateRevocationList", [objectPath(FileObject.classId, file)]);
+    const path = await bring(session, name, FileEncoding.pemCrl, pem);
+    await session.object(EtherNetIpSecurity, 1).set("certificateRevocationList", [path]);
   });
 }
 
-/** Puts the old lists back; the files of ours, to which nothing refers any more, are deleted by name. */
-async function setPaths(subject: EndpointSubject, paths: Paths): Promise<void> {
-  await using session = await subject.open();
-  const removeOurs = async (): Promise<void> => {
-    for (const { instance, instanceName } of await listFiles(session))
-      if (instanceName === listName) await session.object(FileObject, instance).call("delete");
-  };
-  const setBack = async (): Promise<void> =>
-    await session.object(EtherNetIpSecurity, 1).set("certificateRevocationList", paths);
-  await configure(session, setBack, removeOurs);
+/** Puts the old lists back, and removes ours. */
+async function setPaths(session: Session, paths: Paths): Promise<void> {
+  await configure(
+    session,
+    async () => await session.object(EtherNetIpSecurity, 1).set("certificateRevocationList", paths),
+    async () => await removeFiles(session, (name) => name.startsWith(listName)),
+  );
 }
 
-/** One configuration session around a change; ended by an abort when the change fails, so that nothing of it stays. */
-async function configure(
-  session: Session,
-  change: () => Promise<void>,
-  afterwards: () => Promise<void> = async () => undefined,
-): Promise<void> {
-  const cip = session.object(CipSecurity, 1);
-  const ethernetIp = session.object(EtherNetIpSecurity, 1);
-  await cip.call("beginConfig");
-  try {
-    await ethernetIp.call("beginConfig");
-    await change();
-    await ethernetIp.call("applyConfig", { flags: 0, closeDelayMs });
-  } catch (error) {
-    if (!isStackError(error)) throw error;
-    await ethernetIp.call("abortConfig").catch(() => undefined);
-    await cip.call("endConfig").catch(() => undefined);
-    throw error;
-  }
-  await afterwards();
-  await cip.call("endConfig");
+async function setAnew(subject: EndpointSubject, paths: Paths): Promise<void> {
+  await using session = await subject.open();
+  await setPaths(session, paths);
 }

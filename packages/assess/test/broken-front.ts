@@ -1,0 +1,213 @@
+import { connect, createServer as createPlainServer, type Server, type Socket } from "node:net";
+import { createServer, type TLSSocket } from "node:tls";
+import { originatorTrust } from "@cipsec/originator";
+import { makeKeyPair, parseCertificate, privateKeyToPem } from "@cipsec/pki";
+import { dial, type Channel } from "@cipsec/transport";
+import {
+  Command,
+  decode,
+  encode,
+  frame,
+  FrameStream,
+  isStackError,
+  ItemType,
+  MessageRouterReply,
+  MessageRouterRequest,
+  noOctets,
+  SendData,
+  type Frame,
+  type Request,
+} from "@cipsec/wire";
+import type { Plant } from "./plant.ts";
+
+/** What is wrong with an endpoint that stands in for a device; everything else goes to a real one behind it. */
+export interface FrontWish {
+  readonly address: string;
+  /** Address of the device behind. */
+  readonly device: string;
+  /** Whom it lets in: whoever shows a certificate of the plant's name, or the plant's own root and issuing authority vouch for. */
+  readonly admits?: "any-name" | "plant";
+  /** Answers a request itself: with data and success, or a status. */
+  readonly lie?: (request: LiedRequest) => { readonly status?: number; readonly data?: Uint8Array } | undefined;
+  /** Keeps its connections when the device ends them. */
+  readonly keepsConnections?: boolean;
+  /** Keeps 44818/tcp open whatever the device says. */
+  readonly keepsPlainPort?: boolean;
+  /** Ends the oldest of more connections than this. */
+  readonly most?: number;
+}
+
+/** A request by its numbers. */
+export interface LiedRequest {
+  readonly service: number;
+  readonly classId: number;
+  readonly instance: number;
+  readonly attribute: number;
+}
+
+/** A TLS endpoint on port 2221 that does one thing wrong. For tests of the assessor only. */
+export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDisposable> {
+  const pair = await makeKeyPair();
+  const san = { ip: [wish.address, wish.device] };
+  const subject = { commonName: "front" };
+  const issued = await plant.ca.issue({ profile: "device", publicKey: pair.publicKey, subject, san });
+  const open = new Set<{ destroy(): void }>();
+  const policy = originatorTrust({ ...plant.security, checkName: false }).policy;
+  const join = async (near: TLSSocket): Promise<void> => {
+    near.on("error", () => undefined);
+    if (!admits(plant, wish, near)) return void near.destroy();
+    open.add(near);
+    const waiting: Buffer[] = [];
+    near.on("data", (octets: Buffer) => void waiting.push(octets));
+    let far: Channel;
+    try {
+      far = await dial({ protocol: "tls", host: wish.device, port: 2221, timeoutMs: 10_000, tls: policy });
+    } catch {
+      return void near.destroy();
+    }
+    open.add(far);
+    const frames = new FrameStream();
+    const pass = (octets: Uint8Array): void => {
+      try {
+        for (const event of frames.push(Uint8Array.from(octets))) {
+          if (event.type !== "frame") continue;
+          const reply = answer(event.frame, wish);
+          if (reply === undefined) far.send(frame(event.frame.command, event.frame));
+          else near.write(reply);
+        }
+      } catch (error) {
+        if (!isStackError(error)) throw error;
+        near.destroy();
+      }
+    };
+    far.receive((octets) => void near.write(Buffer.from(octets)));
+    near.removeAllListeners("data");
+    for (const octets of waiting) pass(octets);
+    near.on("data", pass);
+    near.on("close", () => far.destroy());
+    void far.closed.then(() => (wish.keepsConnections === true ? undefined : near.destroy()));
+  };
+  const server = createServer(
+    {
+      key: privateKeyToPem(pair.privateKey),
+      cert: issued.chainPem,
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: "TLSv1.2",
+      maxVersion: "TLSv1.2",
+    },
+    (near) => void join(near),
+  );
+  server.on("tlsClientError", () => undefined);
+  const sockets: Socket[] = [];
+  server.on("connection", (socket) => {
+    sockets.push(socket);
+    if (sockets.length > (wish.most ?? Number.POSITIVE_INFINITY)) sockets.shift()?.destroy();
+  });
+  await listening(server, 2221, wish.address);
+  const plain = createPlainServer((socket) => void socket.on("error", () => undefined).resume());
+  if (wish.keepsPlainPort === true) await listening(plain, 44_818, wish.address);
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const one of open) one.destroy();
+      await Promise.all([server, plain].map(async (one) => await closed(one)));
+    },
+  };
+}
+
+function admits(plant: Plant, { admits: whom = "plant" }: FrontWish, near: TLSSocket): boolean {
+  const { raw } = near.getPeerCertificate();
+  if (raw === undefined) return false;
+  const { facts, x509 } = parseCertificate(Uint8Array.from(raw));
+  if (whom === "any-name") return facts.issuer.includes(plant.ca.name) || facts.issuer.startsWith("CN=assessment");
+  return x509.verify(plant.issuing.publicKey);
+}
+
+/** The lie told in place of the device's answer, if there is one for this request. */
+function answer({ command, session, context, data }: Frame, { lie }: FrontWish): Uint8Array | undefined {
+  if (command !== Command.sendRRData || lie === undefined) return undefined;
+  const request = requestIn(data);
+  const lied = request === undefined ? undefined : lie(numbersOf(request));
+  if (request === undefined || lied === undefined) return undefined;
+  const message = encode(MessageRouterReply, {
+    service: request.service,
+    status: lied.status ?? 0,
+    extended: [],
+    data: lied.data ?? noOctets,
+  });
+  const told = [
+    { type: ItemType.nullAddress, data: noOctets },
+    { type: ItemType.unconnectedData, data: message },
+  ];
+  return frame(command, { session, context, data: encode(SendData, { interfaceHandle: 0, timeoutS: 0, items: told }) });
+}
+
+/** The request in a message, where it is one: the assessor also sends what is none. */
+function requestIn(data: Uint8Array): Request | undefined {
+  try {
+    const item = decode(SendData, data).items.find(({ type }) => type === ItemType.unconnectedData);
+    return item === undefined ? undefined : decode(MessageRouterRequest, item.data);
+  } catch (error) {
+    if (isStackError(error)) return undefined;
+    throw error;
+  }
+}
+
+function numbersOf({ service, path }: Request): LiedRequest {
+  const at = (kind: "class" | "instance" | "attribute"): number => {
+    const segment = path.find((one) => one.kind === kind);
+    return segment !== undefined && "value" in segment ? segment.value : 0;
+  };
+  return { service, classId: at("class"), instance: at("instance"), attribute: at("attribute") };
+}
+
+async function listening(server: Server, port: number, host: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => resolve());
+  });
+}
+
+async function closed(server: Server): Promise<void> {
+  if (server.listening) await new Promise((resolve) => void server.close(resolve));
+}
+
+/** A wire to a device that drops each TLS record that went over it before: a replayed one has no effect, and is not noticed. */
+export async function startForgivingWire(address: string, device: string): Promise<AsyncDisposable> {
+  const open = new Set<Socket>();
+  const server = createPlainServer((near) => {
+    const far = connect(2221, device);
+    const seen = new Set<string>();
+    let rest = Buffer.alloc(0);
+    for (const one of [near, far]) {
+      open.add(one);
+      one.on("error", () => undefined);
+    }
+    near.on("data", (octets: Buffer) => {
+      rest = Buffer.concat([rest, octets]);
+      while (rest.length >= 5 && rest.length >= 5 + rest.readUInt16BE(3)) {
+        const record = rest.subarray(0, 5 + rest.readUInt16BE(3));
+        if (!seen.has(record.toString("hex"))) far.write(record);
+        seen.add(record.toString("hex"));
+        rest = rest.subarray(record.length);
+      }
+    });
+    far.on("data", (octets) => void near.write(octets));
+    far.on("close", () => near.destroy());
+    near.on("close", () => far.destroy());
+  });
+  await listening(server, 2221, address);
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const one of open) one.destroy();
+      await closed(server);
+    },
+  };
+}
+
+/** Something that listens where nothing should. */
+export async function startListener(address: string, port: number): Promise<AsyncDisposable> {
+  const server = createPlainServer((socket) => socket.destroy());
+  await listening(server, port, address);
+  return { [Symbol.asyncDispose]: async () => await closed(server) };
+}
