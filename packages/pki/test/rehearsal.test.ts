@@ -185,7 +185,7 @@ describe("a forecast", () => {
       due: true,
       note: expect.stringContaining("should have renewed on 2026-08-07"),
     });
-    expect(then.find(({ subject }) => subject === "CN=pulled")).toMatchObject({ days: -61, due: true });
+    expect(then.find(({ subject }) => subject === "CN=pulled")).toMatchObject({ days: -60, due: true });
     time = start;
   });
 
