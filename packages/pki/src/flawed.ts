@@ -4,7 +4,8 @@ import { firstTiers } from "./ca-index.ts";
 import { openLedger } from "./ca-ledger.ts";
 import { readTierCertificate, readTierKey } from "./ca-store.ts";
 import { createCrl, type Crl } from "./crl.ts";
-import { makeKeyPair } from "./keys.ts";
+import { UsageError } from "./errors.ts";
+import { makeKeyPair, type KeyPair } from "./keys.ts";
 import { dayMs, makeCertificate, randomSerial } from "./make-certificate.ts";
 
 /** What is wrong with a certificate that an assessor tries a device with; one thing each, so that it alone is the reason. */
@@ -45,8 +46,17 @@ export interface FlawedSigner {
    * list on the device only while an assessment runs.
    *
    * @param number Above that of the list it stands in for, as a device may refuse an older one.
+   * @param isOutdated Whether its next issue was due an hour ago.
    */
-  revoke(certificates: readonly Certificate[], number: number, now: Date): Promise<Crl>;
+  revoke(certificates: readonly Certificate[], number: number, now: Date, isOutdated?: boolean): Promise<Crl>;
+  /**
+   * Makes a good certificate below an authority that only its chain brings along: the whole chain, and the leaf alone.
+   *
+   * @returns Nothing where the root's key is not in the folder.
+   */
+  makeBelow(now: Date): Promise<{ readonly whole: FlawedIdentity; readonly leafAlone: FlawedIdentity } | undefined>;
+  /** Makes an authority that nobody trusts yet, and a good certificate of it, for an hour, in memory. */
+  makeOther(now: Date): Promise<{ readonly authority: Certificate; readonly identity: FlawedIdentity }>;
 }
 
 /**
@@ -64,13 +74,13 @@ export async function flawedSigner(folder: string, passphrase?: string): Promise
   return {
     root,
     issuing,
-    revoke: async (certificates, number, now) =>
+    revoke: async (certificates, number, now, isOutdated = false) =>
       await createCrl({
         issuer: issuing,
         issuerKey: authorityKey,
         number,
-        thisUpdate: new Date(Math.floor(now.getTime() / 1000) * 1000),
-        nextUpdate: new Date(Math.floor((now.getTime() + hourMs) / 1000) * 1000),
+        thisUpdate: wholeSecond(now.getTime() - (isOutdated ? 2 * hourMs : 0)),
+        nextUpdate: wholeSecond(now.getTime() + (isOutdated ? -hourMs : hourMs)),
         entries: certificates.map(({ facts }) => ({
           serialHex: facts.serialHex,
           revokedAt: now,
@@ -88,6 +98,24 @@ export async function flawedSigner(folder: string, passphrase?: string): Promise
         issuer: issuing,
         issuerKey: authorityKey,
       }),
+    async makeBelow(now) {
+      const rootKey = await readTierKey(folder, "root", tiers.root, passphrase).catch((error: unknown) => {
+        if (error instanceof UsageError) return undefined;
+        throw error;
+      });
+      if (rootKey === undefined) return undefined;
+      const { authority, authorityKeys } = await makeAuthority("assessment intermediate", now, {
+        issuer: root,
+        rootKey,
+      });
+      const { leaf, key } = await makeClient("assessment below", now, authority, authorityKeys.privateKey);
+      return { whole: { chain: [leaf, authority], key }, leafAlone: { chain: [leaf], key } };
+    },
+    async makeOther(now) {
+      const { authority, authorityKeys } = await makeAuthority("assessment other authority", now);
+      const { leaf, key } = await makeClient("assessment of the other", now, authority, authorityKeys.privateKey);
+      return { authority, identity: { chain: [leaf, authority], key } };
+    },
     async make(flaw, now) {
       const pair =
         flaw === "weak-key" ? generateKeyPairSync("rsa", { modulusLength: 1024 }) : await makeKeyPair("ecdsa-p256");
@@ -111,37 +139,62 @@ export async function flawedSigner(folder: string, passphrase?: string): Promise
 
 /** A certificate of an authority that nobody knows: everything is right with it but who vouches. */
 export async function strangerIdentity(now: Date): Promise<FlawedIdentity> {
-  const [authority, own] = await Promise.all([makeKeyPair("ecdsa-p256"), makeKeyPair("ecdsa-p256")]);
-  const days = daysOf("none", now);
-  const root = await makeCertificate({
+  const { authority, authorityKeys } = await makeAuthority("assessment unknown authority", now);
+  const { leaf, key } = await makeClient("assessment stranger", now, authority, authorityKeys.privateKey);
+  return { chain: [leaf, authority], key };
+}
+
+async function makeAuthority(
+  commonName: string,
+  now: Date,
+  above?: { readonly issuer: Certificate; readonly rootKey: KeyObject },
+): Promise<{ readonly authority: Certificate; readonly authorityKeys: KeyPair }> {
+  const authorityKeys = await makeKeyPair("ecdsa-p256");
+  const authority = await makeCertificate({
     serialHex: randomSerial(),
-    subject: { commonName: "assessment unknown authority" },
+    subject: { commonName: `${commonName} ${randomBytes(4).toString("hex")}` },
     san: {},
-    publicKey: authority.publicKey,
-    ...days,
+    publicKey: authorityKeys.publicKey,
+    ...daysOf("none", now),
     usage: { pathLength: 0, server: false, client: false },
-    issuerKey: authority.privateKey,
+    ...(above === undefined ? {} : { issuer: above.issuer }),
+    issuerKey: above?.rootKey ?? authorityKeys.privateKey,
   });
+  return { authority, authorityKeys };
+}
+
+async function makeClient(
+  commonName: string,
+  now: Date,
+  issuer: Certificate,
+  issuerKey: KeyObject,
+): Promise<{ readonly leaf: Certificate; readonly key: KeyObject }> {
+  const own = await makeKeyPair("ecdsa-p256");
   const leaf = await makeCertificate({
     serialHex: randomSerial(),
-    subject: { commonName: "assessment stranger" },
+    subject: { commonName },
     san: {},
     publicKey: own.publicKey,
-    ...days,
+    ...daysOf("none", now),
     usage: { server: false, client: true },
-    issuer: root,
-    issuerKey: authority.privateKey,
+    issuer,
+    issuerKey,
   });
-  return { chain: [leaf, root], key: own.privateKey };
+  return { leaf, key: own.privateKey };
 }
 
 const hourMs = 3600 * 1000;
 
 function daysOf(flaw: Flaw, now: Date): { readonly notBefore: Date; readonly notAfter: Date } {
-  const at = (ms: number): Date => new Date(Math.floor((now.getTime() + ms) / 1000) * 1000);
+  const at = (ms: number): Date => wholeSecond(now.getTime() + ms);
   if (flaw === "expired") return { notBefore: at(-3 * dayMs), notAfter: at(-2 * dayMs) };
   if (flaw === "future") return { notBefore: at(2 * dayMs), notAfter: at(2 * dayMs + hourMs) };
   return { notBefore: at(-hourMs), notAfter: at(hourMs) };
+}
+
+/** Certificates and lists tell whole seconds. */
+function wholeSecond(ms: number): Date {
+  return new Date(Math.floor(ms / 1000) * 1000);
 }
 
 /** The last octet of a certificate belongs to its signature's second number; the encoding stays sound. */
