@@ -6,9 +6,12 @@ import { stateNames } from "./device-report.ts";
 import type { Session } from "./session.ts";
 import { bestEffort } from "./settings.ts";
 
+const applied: readonly number[] = [EtherNetIpSecurityState.configured, EtherNetIpSecurityState.pullCompleted];
+
 /**
- * Changes a device that is configured already, in a configuration session of its own: opens it, keeps it alive while `work` runs,
- * makes what it did active, and ends it. When `work` fails, the device goes back to what it was.
+ * Changes a device that is configured already, by a tool or by itself, in a configuration session of its own: opens it, keeps it
+ * alive while `work` runs, makes what it did active, and ends it. When `work` fails, the settings stay what they were. A device
+ * whose last configuration was applied and not ended is ended with it.
  *
  * @param work Gets a signal that fires when the configuration session is lost.
  * @throws {UsageError} `usage/state` for a device that is not configured, or that another tool is configuring.
@@ -21,8 +24,8 @@ export async function configure<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   const states = await readStates(session);
-  if (states.cipState !== CipSecurityState.configured || states.ethernetIpState !== EtherNetIpSecurityState.configured)
-    throw notConfigured(session.peer, states);
+  const isReady = applied.includes(states.ethernetIpState) && states.cipState !== CipSecurityState.inProgress;
+  if (!isReady) throw notConfigured(session.peer, states);
   const cip = session.object(CipSecurity, 1);
   const ethernetIp = session.object(EtherNetIpSecurity, 1);
   await cip.call("beginConfig");
@@ -35,9 +38,9 @@ export async function configure<T>(
     await cip.call("endConfig");
     return result;
   } catch (error) {
-    // What was not applied is dropped; the end of the outer session then saves the values of before.
+    // What was not applied is dropped; the end of the outer session then saves the values of before. What was incomplete stays so.
     await bestEffort(ethernetIp.call("abortConfig"));
-    await bestEffort(cip.call("endConfig"));
+    if (states.cipState !== CipSecurityState.incomplete) await bestEffort(cip.call("endConfig"));
     throw error;
   } finally {
     keeper.stop();

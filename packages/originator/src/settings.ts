@@ -1,5 +1,5 @@
 import { CertificateManagement, EtherNetIpSecurity, FileObject, TcpIpInterface } from "@cipsec/objects";
-import { maxCrlOctets, parseCertificates, parseCrls, type Certificate, type Crl } from "@cipsec/pki";
+import { parseCertificates, parseCrls, type Certificate, type Crl } from "@cipsec/pki";
 import { isStackError, type Segment } from "@cipsec/wire";
 import { readFile } from "./file.ts";
 import { cipStatusOf, type Requester } from "./replies.ts";
@@ -107,8 +107,8 @@ export function hasStatus(error: unknown, ...statuses: readonly number[]): boole
   return status !== undefined && statuses.includes(status);
 }
 
-/** Revocation lists are the largest of what paths lead to; as text they take 1.4 times as much. */
-const maxListOctets = 2 * maxCrlOctets;
+/** Revocation lists are the largest of what paths lead to: 100,000 entries as text. */
+const maxListOctets = 8 * 1024 * 1024;
 
 async function readReferenced(
   requester: Requester,

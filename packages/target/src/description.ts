@@ -40,6 +40,8 @@ export interface SecurityDescription {
   readonly csrKey: "P-256" | "P-384" | "RSA-2048" | "RSA-3072";
   /** Whether EtherNet/IP Security has the layouts of early editions: pre-shared keys without usage, one revocation list. */
   readonly earlyLayouts?: boolean;
+  /** Octets of one file; four times as many of all together. */
+  readonly fileOctets?: number;
   /** Whether the device has the suites for RSA certificates too, which edition 1.13 made optional. */
   readonly rsa?: boolean;
   /** Seconds that a configuration session lives without Kick_Timer. */
@@ -208,6 +210,7 @@ function readSecurity(json: unknown): SecurityDescription | null {
     maxVersion: at.choice("maxVersion", ["TLSv1.2", "TLSv1.3"], "TLSv1.2"),
     defaultCertificate: readDefaultCertificate(at.raw("defaultCertificate")),
     csrKey: at.choice("csrKey", ["P-256", "P-384", "RSA-2048", "RSA-3072"], "P-256"),
+    ...readFileOctets(at),
     ...(at.flag("rsa", false) ? { rsa: true } : {}),
     ...(at.flag("earlyLayouts", false) ? { earlyLayouts: true } : {}),
     configTimerS: at.number("configTimerS", 1, 3600, 10),
@@ -219,6 +222,12 @@ function readSecurity(json: unknown): SecurityDescription | null {
   };
   at.end();
   return security;
+}
+
+/** A few certificates, to a revocation list of more than 100,000 entries. */
+function readFileOctets(at: Fields): Pick<SecurityDescription, "fileOctets"> {
+  if (at.raw("fileOctets") === undefined) return {};
+  return { fileOctets: at.number("fileOctets", 16 * 1024, 8 * 1024 * 1024) };
 }
 
 function readPull(json: unknown): Pick<SecurityDescription, "pull"> {

@@ -62,6 +62,9 @@ export async function factorySecurity(
     hasClock: description.clock,
     configTimerMs: security.configTimerS * 1000,
     csrKeyType: keyKinds[security.csrKey],
+    ...(security.fileOctets === undefined
+      ? {}
+      : { maxFileOctets: security.fileOctets, maxAllFilesOctets: 4 * security.fileOctets }),
     ...(security.earlyLayouts === true ? { earlyLayouts: true } : {}),
     defaultCertificate: await readDefaultCertificate(security.defaultCertificate),
     ports: factoryPorts(description),

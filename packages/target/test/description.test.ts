@@ -117,6 +117,9 @@ describe("each entry takes", () => {
     { path: "security.maxVersion", values: ["TLSv1.2", "TLSv1.3"] },
     { path: "security.csrKey", values: ["P-256", "P-384", "RSA-2048", "RSA-3072"] },
     { path: "security.configTimerS", values: [1, 3600] },
+    { path: "security.fileOctets", values: [16_384, 8_388_608] },
+    { path: "security.rsa", values: [true] },
+    { path: "security.earlyLayouts", values: [true] },
     {
       path: "security.defaultCertificate",
       values: [
@@ -179,6 +182,9 @@ describe("each entry refuses, and says which", () => {
     { path: "security.generation", values: [null, "old", 1] },
     { path: "security.maxVersion", values: ["TLSv1.1", 1.2] },
     { path: "security.csrKey", values: ["P-521"] },
+    { path: "security.fileOctets", values: [0, 16_383, 8_388_609, "1"] },
+    { path: "security.rsa", values: ["yes"] },
+    { path: "security.earlyLayouts", values: [1] },
     { path: "security.configTimerS", values: [0, 3601, "10"] },
     { path: "security.samePort", values: [null, "yes", 1] },
     { path: "security.startDtls", values: [null, "yes", 1] },
