@@ -29,6 +29,7 @@ const scripts = {
   "kill-campaign": { steps: [{ name: "kill campaign", args: [...source, "tools/kill-campaign.ts"] }] },
   "io-faults": { steps: [{ name: "I/O faults", args: [...source, "tools/io-faults.ts"] }] },
   "dtls-io-soak": { steps: [{ name: "soak of I/O over DTLS", args: [...source, "tools/dtls-io-soak.ts"] }] },
+  "ten-years": { steps: [{ name: "ten years", args: [...source, "tools/ten-years.ts"] }] },
   fix: {
     steps: [
       { name: "lint", args: ["node_modules/oxlint/bin/oxlint", "--type-aware", "--fix"] },

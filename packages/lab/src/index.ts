@@ -8,5 +8,6 @@ export { runDemo } from "./demo/demo.ts";
 export { runPullDemo } from "./demo/pull.ts";
 export type { DemoDevice, DemoOptions, DemoResult, DemoTelling } from "./demo/stage.ts";
 export type { Proof } from "./demo/proofs.ts";
-export type { Birth } from "./vendor.ts";
+export { openFactory } from "./vendor.ts";
+export type { Birth, Factory } from "./vendor.ts";
 export { vouchByIdentity } from "./vouch.ts";
