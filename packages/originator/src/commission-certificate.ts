@@ -16,6 +16,7 @@ import {
   UsageError,
 } from "@cipsec/wire";
 import { certificateFile, chooseEncoding, crlFile, type PushEncoding, type PushedFile } from "./commission-files.ts";
+import type { CommissionPlan } from "./commission-plan.ts";
 import type { Undo } from "./commission-run.ts";
 import type { CommissionOptions, IssueContext } from "./commission.ts";
 import { putFile, readFile } from "./file.ts";
@@ -33,9 +34,14 @@ interface Making {
   authorities?: readonly Certificate[];
 }
 
+/** What certificates are made from: the part of a commissioning's options that says so. */
+export interface CertificateWish extends Pick<CommissionOptions, "issue"> {
+  readonly plan: Pick<CommissionPlan, "label" | "keyTypes" | "encoding" | "crlPem" | "trustedIdentities">;
+}
+
 /** The part of a commissioning that makes and brings certificates: what is made lives in the pending configuration. */
 export class CertificateWork {
-  readonly #options: CommissionOptions;
+  readonly #options: CertificateWish;
   readonly #host: string;
   /** Files of different attempts must not have the same name. */
   readonly #suffix = randomBytes(3).toString("hex");
@@ -44,7 +50,7 @@ export class CertificateWork {
   #crlFile: number | undefined;
   readonly #identityFiles: number[] = [];
 
-  constructor(options: CommissionOptions, host: string) {
+  constructor(options: CertificateWish, host: string) {
     this.#options = options;
     this.#host = host;
   }

@@ -13,8 +13,8 @@ import { bestEffort, readCertificates, readCrls } from "./settings.ts";
 export interface TrustDelivery {
   /** Authorities to trust as well. */
   readonly add?: readonly Certificate[];
-  /** Authorities to trust no more: SHA-256 fingerprints, hex. */
-  readonly drop?: readonly string[];
+  /** Says of an authority that it is to be trusted no more. */
+  readonly drop?: (authority: Certificate) => boolean;
   /** Revocation lists, in place of those of the same authorities. */
   readonly crls?: readonly Crl[];
 }
@@ -108,16 +108,14 @@ export interface HeldTrust {
 }
 
 /** Which paths stay and which files are made; pure. */
-export function planDelivery(held: HeldTrust, { add = [], drop = [], crls = [] }: TrustDelivery): DeliveryPlan {
-  const dropped = new Set(drop);
-  const isDropped = ({ facts }: Certificate): boolean => dropped.has(facts.sha256);
+export function planDelivery(held: HeldTrust, { add = [], drop = keepAll, crls = [] }: TrustDelivery): DeliveryPlan {
   const isReplaced = (crl: Crl): boolean => crls.some((next) => sameIssuer(next, crl) && next.sha256 !== crl.sha256);
   const known = held.authorities.flatMap(({ items }) => items);
   const missing = add.filter(({ facts }) => !known.some((one) => one.facts.sha256 === facts.sha256));
   const lists = held.crls.flatMap(({ items }) => items);
   const newLists = crls.filter((next) => !lists.some((one) => one.sha256 === next.sha256));
   return {
-    authorities: rewrite(held.authorities, isDropped, missing),
+    authorities: rewrite(held.authorities, drop, missing),
     crls: rewrite(held.crls, isReplaced, newLists),
   };
 }
@@ -135,6 +133,8 @@ function rewrite<T>(
     added: [...touched.flatMap(({ items }) => items.filter((item) => !isGone(item))), ...added],
   };
 }
+
+const keepAll = (): boolean => false;
 
 function sameIssuer(a: Crl, b: Crl): boolean {
   if (a.issuerHex !== b.issuerHex) return false;
@@ -174,12 +174,15 @@ function requireOwn({ authorities }: DeliveryPlan, before: HeldTrust, own: reado
   });
 }
 
-function requireTaken(after: Omit<DeliveryResult, "outcome">, { add = [], drop = [], crls = [] }: TrustDelivery): void {
+function requireTaken(
+  after: Omit<DeliveryResult, "outcome">,
+  { add = [], drop = keepAll, crls = [] }: TrustDelivery,
+): void {
   const has = new Set(after.authorities.map(({ facts }) => facts.sha256));
   const lists = new Set(after.crls.map(({ sha256 }) => sha256));
   const isTaken =
     add.every(({ facts }) => has.has(facts.sha256)) &&
-    !drop.some((sha256) => has.has(sha256)) &&
+    !after.authorities.some(drop) &&
     crls.every(({ sha256 }) => lists.has(sha256));
   if (!isTaken)
     throw new PeerError("cip/mismatch", "the device does not hold what was brought to it", {

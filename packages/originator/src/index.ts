@@ -22,6 +22,8 @@ export type { IdentityReply, SecurityAnnouncement } from "./identity-reply.ts";
 export { isPlaintext, readIdentity, readPosture } from "./posture.ts";
 export type { CertificateReport, ChannelReport, CrlReport, PortState, Posture, PostureOptions } from "./posture.ts";
 export { isPortOpen } from "./probe.ts";
+export { reissueCertificate } from "./reissue.ts";
+export type { ReissueOptions } from "./reissue.ts";
 export { parseRange } from "./range.ts";
 export type { HostRange } from "./range.ts";
 export { cipStatusOf, statusError, succeed } from "./replies.ts";

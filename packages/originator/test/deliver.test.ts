@@ -6,12 +6,24 @@ import {
   openCa,
   publishedCrls,
   switchRollover,
+  toPem,
   withdrawRollover,
+  type Certificate,
   type CertificateAuthority,
 } from "@cipsec/pki";
 import type { Target } from "@cipsec/target";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { commission, connect, deliverTrust, readPosture, type SecurityOptions, type Session } from "../src/index.ts";
+import {
+  commission,
+  connect,
+  deliverTrust,
+  readPosture,
+  reissueCertificate,
+  type IssueContext,
+  type IssuedPem,
+  type SecurityOptions,
+  type Session,
+} from "../src/index.ts";
 import { net } from "./addresses.ts";
 import { certificatePlan, makePlant, startDevice, type Plant } from "./real-target.ts";
 
@@ -91,25 +103,32 @@ test("the new root is trusted beside the old one; who has a certificate of eithe
 test("reissued by the new one, the device lets go of the old one; not with a certificate that it would then refuse", async () => {
   const tool = await newTool();
   const old = ca.inService.other;
-  const drop = [old?.root, old?.issuing].flatMap((one) => (one === undefined ? [] : [one.facts.sha256]));
+  const gone = [old?.root, old?.issuing].map((one) => one?.facts.sha256);
+  const drop = ({ facts }: Certificate): boolean => gone.includes(facts.sha256);
   await using asOld = await open();
   await expect(deliverTrust(asOld, { drop }, { own: plant.tool.chain })).rejects.toMatchObject({ code: "usage/state" });
-  await commission(
-    { host },
-    {
-      plan: { ...certificatePlan, crlPem: crlToPem((await publishedCrls(ca, { now })).lists) },
-      issue: async (csr, context) => {
-        const { certificatePem } = await plant.issue(csr, context);
-        return { certificatePem, caChainPem: ca.bundle.map((one) => one.x509.toString()).join("") };
-      },
-      security: tool,
-    },
-  );
+  const issue = async (csr: string, context: IssueContext): Promise<IssuedPem> => ({
+    certificatePem: (await plant.issue(csr, context)).certificatePem,
+    caChainPem: toPem(ca.bundle),
+  });
+  const before = await readPosture(asOld);
+  const [certificate] = await reissueCertificate(asOld, { issue });
+  expect(certificate?.facts.issuer).toContain("Issuing CA 2");
+  const after = await readPosture(asOld);
+  expect(after.deviceCertificate).toMatchObject({ sha256: certificate?.facts.sha256 });
+  // Nothing else has changed.
+  expect({ ...after, deviceCertificate: 0, deviceCertificates: 0, trustedAuthorities: 0, findings: 0 }).toEqual({
+    ...before,
+    deviceCertificate: 0,
+    deviceCertificates: 0,
+    trustedAuthorities: 0,
+    findings: 0,
+  });
   // Who knows only the old root still finds the way to the device, by the link in its chain.
   await (await open({ ...tool, anchors: security.anchors ?? [] })).close();
   await using session = await open(tool);
   const result = await deliverTrust(session, { drop }, { own: tool.certificate.chain });
-  expect(result.authorities.some(({ facts }) => drop.includes(facts.sha256))).toBe(false);
+  expect(result.authorities.some(drop)).toBe(false);
   await (await open(tool)).close();
   await expect(open()).rejects.toMatchObject({ code: expect.stringMatching(/^(tls|trust|transport)\//) });
   await withdrawRollover(ca.folder, { now, force: true });
