@@ -28,6 +28,7 @@ const scripts = {
   fuzz: { steps: [{ name: "fuzz", args: [...source, "tools/fuzz.ts"] }] },
   "kill-campaign": { steps: [{ name: "kill campaign", args: [...source, "tools/kill-campaign.ts"] }] },
   "io-faults": { steps: [{ name: "I/O faults", args: [...source, "tools/io-faults.ts"] }] },
+  "host-campaign": { steps: [{ name: "host campaign", args: [...source, "tools/host-campaign.ts"] }] },
   "dtls-io-soak": { steps: [{ name: "soak of I/O over DTLS", args: [...source, "tools/dtls-io-soak.ts"] }] },
   "ten-years": { steps: [{ name: "ten years", args: [...source, "tools/ten-years.ts"] }] },
   fix: {

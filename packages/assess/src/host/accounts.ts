@@ -76,6 +76,20 @@ export async function setPassword({ runner }: Bench, { name, password }: TestAcc
     throw new UsageError("usage/state", `the password of ${name} could not be set: ${stderr.trim().slice(0, 200)}`);
 }
 
+/**
+ * Clears what was counted against an account: the next try is then refused for its own reason, not because wrong ones came before
+ * it. The count lies in the private view.
+ */
+export async function forgetFailures({ subject, runner }: Bench, user: string): Promise<void> {
+  if (await subject.has("faillock")) await runner.run(["faillock", "--user", user, "--reset"]);
+}
+
+/** Takes the delays out that modules add after a refusal, in the private view; locks stay. */
+export async function withoutDelays(bench: Bench): Promise<void> {
+  const edit = "s/pam_(unix|faillock)\\.so/& nodelay/; /pam_faildelay/d";
+  await bench.see("without-delays", ["sh", "-c", 'sed -i -E "$1" /etc/pam.d/*', "sh", edit]);
+}
+
 /** A password that any policy should take: 24 characters of all four classes, random; secret from now on. */
 export function newPassword(recorder: Recorder): string {
   const password = `Vg7-${randomBytes(15).toString("base64url")}`;

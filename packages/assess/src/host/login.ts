@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { repeated, type Observation, type Try } from "../observation.ts";
-import { loggedIn, type AccountBench, type TestAccount } from "./accounts.ts";
-import type { Talked } from "./bench.ts";
+import { forgetFailures, loggedIn, type AccountBench, type TestAccount } from "./accounts.ts";
+import type { Bench, Seen, Talked } from "./bench.ts";
 import { parseSshd } from "./parse/settings.ts";
 
 /** A way for a person to log in that can be tried on this host. */
@@ -109,7 +109,7 @@ export async function openSshDoor(bench: AccountBench): Promise<SshDoor | undefi
   if (!(await bench.subject.has("sshd"))) return undefined;
   const port = 20_000 + (randomBytes(2).readUInt16BE() % 20_000);
   const kept = await bench.view.keep(["sh", "-c", sshKeeper, "sh", String(port)]);
-  const settings = parseSshd((await bench.see("sshd-settings", ["sshd", "-T"])).stdout);
+  const settings = parseSshd((await seeSshd(bench, "sshd-settings")).stdout);
   const fixed = [
     "UserKnownHostsFile=/tmp/ssh/known_hosts",
     "StrictHostKeyChecking=yes",
@@ -133,6 +133,11 @@ export async function openSshDoor(bench: AccountBench): Promise<SshDoor | undefi
     },
     [Symbol.asyncDispose]: async () => await kept.close(),
   };
+}
+
+/** The SSH server's settings as they are in effect. It reads none without its folder, which the service makes when it starts. */
+export async function seeSshd(bench: Bench, name: string): Promise<Seen> {
+  return await bench.see(name, ["sh", "-c", "mkdir -p /run/sshd && exec sshd -T"]);
 }
 
 /** Whether an SSH server takes passwords. */
@@ -161,6 +166,7 @@ export async function mustLogIn(
   name: string,
   { name: user, password }: TestAccount,
 ): Promise<Try> {
+  await forgetFailures(bench, user);
   const result = await path.attempt(bench, name, user, password);
   return {
     holds: result.isIn,
@@ -169,7 +175,7 @@ export async function mustLogIn(
   };
 }
 
-/** A try that must be refused, three times. The words that a refusal comes with are those of the first. */
+/** A try that must be refused, three times, for its own reason and not for those before it. The words that a refusal comes with are those of the first. */
 export async function mustBeRefused(
   bench: AccountBench,
   path: LoginPath,
@@ -178,6 +184,7 @@ export async function mustBeRefused(
   secret: string,
 ): Promise<Pick<Observation, "observed" | "holds" | "runs" | "agrees" | "evidence">> {
   return await repeated(async (run) => {
+    await forgetFailures(bench, user);
     const result = await path.attempt(bench, `${name}-${run}`, user, secret);
     return { holds: !result.isIn, observed: result.isIn ? "logged in" : "refused", evidence: result.evidence };
   });

@@ -99,7 +99,12 @@ export async function converseWith(
         isEnding = true;
         child.stdin.end();
         // A program that asks again, whatever its input says; the last words are let through before.
-        clock.after(lastWordsMs, () => void child.kill("SIGTERM"));
+        clock.after(lastWordsMs, () => {
+          child.kill("SIGTERM");
+          // What stands between, such as nsenter into other processes, may leave a child of its own that holds the stream open.
+          child.stdout.destroy();
+          child.stderr.destroy();
+        });
       }
       return;
     }

@@ -1,7 +1,7 @@
 import type { Check } from "../../check.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
-import { newPassword, openAccounts, type AccountBench } from "../accounts.ts";
-import { makeBench, type Bench } from "../bench.ts";
+import { forgetFailures, newPassword, openAccounts, withoutDelays, type AccountBench } from "../accounts.ts";
+import { makeBench, type Bench, type Talked } from "../bench.ts";
 import { hashType, parsePasswd, parseShadow } from "../parse/accounts.ts";
 import { parseSockets } from "../parse/sockets.ts";
 import { changePassword } from "../password-change.ts";
@@ -233,29 +233,31 @@ async function delivered(bench: AccountBench): Promise<readonly Observation[]> {
         holds: true,
       }),
     ];
+  await withoutDelays(bench);
   // The one who tries must not be asked for a change itself.
   await bench.see("no-forced-change", ["chage", "--lastday", "-1", bench.second.name]);
   const observations: Observation[] = [];
   for (const { name } of open) {
-    const tries = await Promise.all(
-      [name, ...defaults].map(async (secret, at) => ({
-        at,
-        result: await bench.talk(
+    const tries: Talked[] = [];
+    for (const [at, secret] of [name, ...defaults].entries()) {
+      await forgetFailures(bench, name);
+      tries.push(
+        await bench.talk(
           `default-${observations.length + 1}-${at + 1}`,
           ["su", name, "-c", "echo cipsec-in"],
           [{ until: /assword: ?$/, send: secret }],
           { as: bench.second.name, timeoutMs: 30_000, endAt: /failure|new password/i },
         ),
-      })),
-    );
-    const lets = tries.filter(({ result }) => result.transcript.includes("cipsec-in"));
+      );
+    }
+    const lets = tries.filter(({ transcript }) => transcript.includes("cipsec-in"));
     observations.push(
       capability({
         name: `passwords of the delivery for ${name}`,
         expected: "dead, or to be changed at once",
         observed: lets.length === 0 ? `${tries.length} refused` : `${lets.length} let in`,
         holds: lets.length === 0,
-        evidence: lets.flatMap(({ result }) => result.evidence),
+        evidence: lets.flatMap(({ evidence }) => evidence),
       }),
     );
   }

@@ -1,6 +1,7 @@
 import type { Check } from "../../check.ts";
 import { capability, type Observation } from "../../observation.ts";
 import { makeBench, type Bench } from "../bench.ts";
+import { seeSshd } from "../login.ts";
 import { numberOf, parseSshd } from "../parse/settings.ts";
 import type { HostSubject } from "../subject.ts";
 
@@ -59,7 +60,7 @@ export const floodLimits: Check<HostSubject> = {
 
 async function sshLimits(bench: Bench): Promise<readonly Observation[]> {
   if (!(await bench.subject.has("sshd"))) return [];
-  const seen = await bench.see("sshd", ["sshd", "-T"]);
+  const seen = await seeSshd(bench, "sshd");
   const [start] = parseSshd(seen.stdout).get("maxstartups")?.[0]?.split(":") ?? [];
   return [
     capability({

@@ -175,7 +175,14 @@ async function keyControl(bench: AccountBench): Promise<readonly Observation[]> 
     inPki(
       "sh",
       "-c",
-      `openssl s_server -accept 127.0.0.1:0 -cert leaf.pem -key ${key} -www </dev/null 2>&1 & child=$!; sleep 0.5; kill $child 2>/dev/null; wait $child`,
+      `openssl s_server -accept 127.0.0.1:0 -cert leaf.pem -key ${key} -www </dev/null >served 2>&1 & child=$!
+for turn in $(seq 100); do
+  if grep -q ACCEPT served || ! kill -0 $child 2>/dev/null; then break; fi
+  sleep 0.1
+done
+kill $child 2>/dev/null
+wait $child
+cat served`,
     );
   const matching = await bench.see("matching-key", serve("leaf.key"));
   return [

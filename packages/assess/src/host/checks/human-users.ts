@@ -1,8 +1,8 @@
 import type { Check } from "../../check.ts";
 import { capability, control, negative, type Observation } from "../../observation.ts";
-import { newPassword, openAccounts } from "../accounts.ts";
+import { forgetFailures, newPassword, openAccounts, withoutDelays } from "../accounts.ts";
 import { makeBench } from "../bench.ts";
-import { mustBeRefused, mustLogIn, openPaths } from "../login.ts";
+import { mustBeRefused, mustLogIn, openPaths, seeSshd, type LoginResult } from "../login.ts";
 import { parsePasswd, parseShadow } from "../parse/accounts.ts";
 import { parseSshd } from "../parse/settings.ts";
 import type { HostSubject } from "../subject.ts";
@@ -49,7 +49,7 @@ export const humanUsers: Check<HostSubject> = {
       }),
     ];
     if (await subject.has("sshd")) {
-      const seen = await host.see("sshd", ["sshd", "-T"]);
+      const seen = await seeSshd(host, "sshd");
       const settings = parseSshd(seen.stdout);
       const allows = settings.get("permitemptypasswords")?.[0];
       observations.push(
@@ -63,39 +63,36 @@ export const humanUsers: Check<HostSubject> = {
       );
     }
     await using bench = await openAccounts(subject, recorder);
+    await withoutDelays(bench);
     const { paths, door, limits } = await openPaths(bench);
     await using _door = door;
     const wrong = newPassword(recorder);
-    const tried = await Promise.all(
-      paths.map(async (path): Promise<readonly Observation[]> => {
-        const { name } = path;
-        const right = await mustLogIn(bench, path, `${name}-right`, bench.first);
-        const refused = async (what: string, user: string, secret: string): Promise<Observation> =>
-          negative({
-            name: `${what} on ${name}`,
-            expected: "refused",
-            ...(await mustBeRefused(bench, path, `${name}-${what.replaceAll(" ", "-")}`, user, secret)),
-          });
-        return [
-          control({ name: `right password on ${name}`, expected: "logged in", ...right }),
-          ...(await Promise.all([
-            refused("wrong password", bench.first.name, wrong),
-            refused("empty password", bench.first.name, ""),
-            refused("unknown user", "iec_nobody", wrong),
-          ])),
-        ];
-      }),
-    );
+    // One after the other: wrong tries at the same time would lock the account for each other.
+    for (const path of paths) {
+      const { name } = path;
+      const right = await mustLogIn(bench, path, `${name}-right`, bench.first);
+      const refused = async (what: string, user: string, secret: string): Promise<Observation> =>
+        negative({
+          name: `${what} on ${name}`,
+          expected: "refused",
+          ...(await mustBeRefused(bench, path, `${name}-${what.replaceAll(" ", "-")}`, user, secret)),
+        });
+      observations.push(
+        control({ name: `right password on ${name}`, expected: "logged in", ...right }),
+        await refused("wrong password", bench.first.name, wrong),
+        await refused("empty password", bench.first.name, ""),
+        await refused("unknown user", "iec_nobody", wrong),
+      );
+    }
     await bench.see("passwd-delete", ["passwd", "--delete", bench.first.name]);
-    const bare = await Promise.all(
-      paths.map(async (path) => ({
-        path: path.name,
-        result: await path.attempt(bench, `${path.name}-no-password`, bench.first.name, ""),
-      })),
-    );
+    const bare: { path: string; result: LoginResult }[] = [];
+    for (const path of paths) {
+      await forgetFailures(bench, bench.first.name);
+      const result = await path.attempt(bench, `${path.name}-no-password`, bench.first.name, "");
+      bare.push({ path: path.name, result });
+    }
     const open = bare.filter(({ result }) => result.isIn).map(({ path }) => path);
     observations.push(
-      ...tried.flat(),
       capability({
         name: "an account whose password was deleted",
         expected: "cannot log in",

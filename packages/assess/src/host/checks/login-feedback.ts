@@ -1,6 +1,13 @@
 import type { Check } from "../../check.ts";
 import { capability, control, type Observation } from "../../observation.ts";
-import { makeAccount, newPassword, openAccounts, type AccountBench } from "../accounts.ts";
+import {
+  forgetFailures,
+  makeAccount,
+  newPassword,
+  openAccounts,
+  withoutDelays,
+  type AccountBench,
+} from "../accounts.ts";
 import { localPaths, openPaths, type LoginPath, type LoginResult } from "../login.ts";
 import { readPam } from "../read-pam.ts";
 import { compareSamples, median } from "../statistics.ts";
@@ -31,6 +38,7 @@ export const loginFeedback: Check<HostSubject> = {
     const observations: Observation[] = [];
     for (const path of paths) {
       const { first } = bench;
+      await forgetFailures(bench, first.name);
       const right = await path.attempt(bench, `${path.name}-right`, first.name, first.password);
       const refused: readonly LoginResult[] = await Promise.all(
         // Who uses su is logged in already and can list the users: su may say that one is unknown.
@@ -69,7 +77,10 @@ export const loginFeedback: Check<HostSubject> = {
     const delays = paths.map(({ name }) => {
       const stack = pam.stack(name === "console" ? "login" : name === "ssh" ? "sshd" : "su", "auth");
       const declared = stack.filter(
-        ({ module, args }) => module === "pam_faildelay" || (module === "pam_unix" && !args.includes("nodelay")),
+        ({ module, args }) =>
+          module === "pam_faildelay" ||
+          (module === "pam_faillock" && args.includes("authfail") && !args.includes("nodelay")) ||
+          (module === "pam_unix" && !args.includes("nodelay")),
       );
       return `${name}: ${declared.map(({ module }) => module).join(", ") || "none"}`;
     });
@@ -119,11 +130,7 @@ async function timed(
         holds: undefined,
       }),
     ];
-  await bench.see("without-delays", [
-    "sh",
-    "-c",
-    "sed -i -E 's/pam_unix\\.so/pam_unix.so nodelay/; /pam_faildelay|pam_faillock|pam_tally2/d' /etc/pam.d/*",
-  ]);
+  await withoutDelays(bench);
   const kinds = {
     "right password": { user: first.name, secret: first.password },
     "wrong password": { user: first.name, secret: wrong },
@@ -174,6 +181,7 @@ async function measure(
   user: string,
   secret: string,
 ): Promise<number | undefined> {
+  await forgetFailures(bench, user);
   const silent = { ...bench, talk: bench.talkUnrecorded };
   const { replyMs } = await path.attempt(silent, "timed", user, secret);
   return replyMs[0];

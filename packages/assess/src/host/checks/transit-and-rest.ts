@@ -1,6 +1,7 @@
 import type { Check } from "../../check.ts";
 import { capability, type Observation } from "../../observation.ts";
 import { makeBench, type Bench } from "../bench.ts";
+import { seeSshd } from "../login.ts";
 import { parseBlockDevices } from "../parse/block-devices.ts";
 import { parseSshd } from "../parse/settings.ts";
 import { parseSockets } from "../parse/sockets.ts";
@@ -100,7 +101,7 @@ async function transit(bench: Bench): Promise<readonly Observation[]> {
     }),
   ];
   if (!(await bench.subject.has("sshd"))) return observations;
-  const sshd = await bench.see("sshd", ["sshd", "-T"]);
+  const sshd = await seeSshd(bench, "sshd");
   const weak = weakAlgorithms(parseSshd(sshd.stdout));
   observations.push(
     capability({
