@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { Process, survivors } from "./processes.ts";
-import { temporaryFolder } from "./support.ts";
+import { cipsec, temporaryFolder } from "./support.ts";
 
 /*
  * One device: the whole plant is what `npm start` runs. The demonstration's addresses are its own, so all its tests stand
@@ -32,16 +32,27 @@ test("takes a device from the factory to proven, for people; an output folder th
   expect(await demo.end()).toBe(0);
   for (const name of proofNames) expect(demo.out).toMatch(new RegExp(`127\\.10\\.0\\.1 +${name} +holds`));
   expect(demo.out).toContain("Everything holds.");
+  // It ends with an assessment that the commands of the same data folder read.
+  const [, run = ""] = /cipsec assess show (\S+) CR 1\.2/.exec(demo.out) ?? [];
+  expect((await cipsec(["assess", "verify", run], { data })).code).toBe(0);
+  expect((await cipsec(["assess", "show", run, "CR 1.2"], { data })).out).toMatch(/^CR 1\.2 .*: Met\n/);
+  const summary: unknown = JSON.parse(readFileSync(join(out, "plant.json"), "utf8"));
+  expect(summary).toMatchObject({ assessment: { address: "127.10.0.1", run, level: 2, counts: { "not-met": 0 } } });
+  expect(readdirSync(out)).toEqual(
+    expect.arrayContaining(
+      ["html", "json", "junit.xml", "md", "oscal.json", "sarif.json"].map((end) => `assessment.${end}`),
+    ),
+  );
   expect(Math.max(...demo.out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(140);
   expect(statSync(out).mode & 0o777).toBe(0o755);
   const secrets = readFileSync(keyLog, "latin1").trim().split("\n");
   for (const line of secrets) expect(line).toMatch(/^[A-Z_\d]+ [\da-f]{64} [\da-f]{64,96}$/u);
   expect(secrets.filter((line) => line.startsWith("CLIENT_RANDOM")).length).toBeGreaterThan(2);
   expect(statSync(keyLog).mode & 0o077).toBe(0);
-});
+}, 120_000);
 
 test("runs a second time on what the first left; --json prints what plant.json holds, and nothing else", async () => {
-  await using demo = new Process(["demo", "--devices", "1", "--out", out, "--json"], data);
+  await using demo = new Process(["demo", "--devices", "1", "--out", out, "--no-assess", "--json"], data);
   expect(await demo.end()).toBe(0);
   const result: unknown = JSON.parse(demo.out);
   expect(JSON.parse(readFileSync(join(out, "plant.json"), "utf8"))).toEqual(result);

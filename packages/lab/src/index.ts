@@ -4,6 +4,7 @@ export { startLab } from "./lab.ts";
 export type { Lab, LabDevice, LabOptions } from "./lab.ts";
 export { deviceAddress, estAddress, maxDevices, mixedPlant, pulling } from "./plant.ts";
 export type { DeviceKind, PlannedDevice } from "./plant.ts";
+export type { DemoAssessing, DemoAssessment } from "./demo/assessment.ts";
 export { runDemo } from "./demo/demo.ts";
 export { runPullDemo } from "./demo/pull.ts";
 export type { DemoDevice, DemoOptions, DemoResult, DemoTelling } from "./demo/stage.ts";

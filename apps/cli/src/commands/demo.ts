@@ -1,11 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeFileAtomic } from "@cipsec/pki";
+import type { Assessment } from "@cipsec/assess";
 import { runDemo, runPullDemo, type DemoDevice } from "@cipsec/lab";
 import type { Posture } from "@cipsec/originator";
 import type { Command } from "commander";
 import { addCommand, addNotes, textOption, wholeNumber, type Shell } from "../command.ts";
 import { keyLogTo } from "../credentials.ts";
+import { demoAssessing, writeDemoAssessment } from "../demo-assessment.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 import { openPorts, showDevices } from "./discover.ts";
@@ -16,18 +18,21 @@ export function addDemo(program: Command, shell: Shell): void {
     program,
     shell,
     "demo",
-    "the main job on a virtual plant: discover, posture, commission, prove",
+    "the main job on a virtual plant: discover, posture, commission, prove, assess",
     async (context, options) => {
       const out = resolve(textOption(options, "out") ?? "out");
       const count = options["devices"];
       const { output } = context;
       const keyLog = textOption(options, "keylog");
-      const run = options["pull"] === true ? runPullDemo : runDemo;
+      const isPull = options["pull"] === true;
+      const assessments: Assessment[] = [];
+      const run = isPull ? runPullDemo : runDemo;
       const result = await run({
         devices: typeof count === "number" ? count : 5,
         folder: context.data.file("demo"),
         signal: context.signal,
         ...(keyLog === undefined ? {} : { keyLog: keyLogTo(keyLog) }),
+        ...(isPull || options["assess"] === false ? {} : { assessing: demoAssessing(context) }),
         telling: {
           chapter: (text) => {
             output.say(`\n== ${text}`);
@@ -37,12 +42,14 @@ export function addDemo(program: Command, shell: Shell): void {
           progress: (text) => output.progress(text),
           discovered: (devices) => showDevices(output, devices),
           postures: (when, postures) => showPostures(output, when, postures),
+          assessed: (assessment) => void assessments.push(assessment),
         },
       });
       await mkdir(out, { recursive: true });
       await writeFileAtomic(join(out, "plant.json"), `${JSON.stringify(result, undefined, 2)}\n`, { mode: 0o644 });
       output.document(result);
       showProofs(output, result.devices);
+      for (const assessment of assessments) await writeDemoAssessment(context, assessment, out);
       output.say(
         `\n${result.holds ? "Everything holds." : "NOT everything holds: see above."} ${(result.elapsedMs / 1000).toFixed(1)} s. Written to ${join(out, "plant.json")}.`,
       );
@@ -59,10 +66,13 @@ export function addDemo(program: Command, shell: Shell): void {
       "--pull",
       "devices that configure themselves, with no tool: they find an EST server by DNS-SD; of every five, one waits for approval, two are counterfeits",
     )
+    .option("--no-assess", "leave out the assessment at the end")
     .option("--out <dir>", "folder for the results", "out")
     .option("--keylog <file>", "append the secrets of all TLS and DTLS sessions, for Wireshark");
   addNotes(command, {
-    json: "as plant.json: {devices: [{address, before: posture, after: posture, proofs: [{name, expected, observed, holds}]}], holds, elapsedMs}",
+    json:
+      "as plant.json: {devices: [{address, before: posture, after: posture, proofs: [{name, expected, observed, holds}]}], holds, elapsedMs, " +
+      "assessment?: {address, run, level, levelByFr, counts}}",
     examples: [
       ["cipsec demo", "takes five virtual devices from factory default to proven, in half a minute"],
       [

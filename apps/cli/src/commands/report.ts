@@ -1,11 +1,15 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { makeReport, reportFormats, type ReportFormat } from "@cipsec/assess";
+import { makeReport, reportFormats, type Assessment, type ReportFormat } from "@cipsec/assess";
 import { writeFileAtomic } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import { finishedRun } from "../assessment.ts";
 import { addCommand, addNotes, textOption, type Shell } from "../command.ts";
+import type { Output } from "../output.ts";
+
+/** Every form of a report. */
+export const allFormats = ["html", "pdf", "md", "json", "oscal", "sarif", "junit"] as const satisfies ReportFormat[];
 
 /** `report`: finished runs as documents. */
 export function addReport(program: Command, shell: Shell): void {
@@ -27,8 +31,7 @@ export function addReport(program: Command, shell: Shell): void {
           });
         for (const format of formats) {
           const file = join(out, `assessment-${run}.${reportFormats[format]}`);
-          context.output.progress(`writing ${file}`);
-          await writeFileAtomic(file, await makeReport(assessment, format), { mode: 0o644 });
+          await writeReport(context.output, assessment, format, file);
           files.push({ run, format, file });
         }
       }
@@ -51,10 +54,21 @@ export function addReport(program: Command, shell: Shell): void {
   });
 }
 
+/** Writes one form of a report. @throws {UsageError} `usage/state` for PDF on a machine without a browser. */
+export async function writeReport(
+  output: Output,
+  assessment: Assessment,
+  format: ReportFormat,
+  file: string,
+): Promise<void> {
+  output.progress(`writing ${file}`);
+  await writeFileAtomic(file, await makeReport(assessment, format), { mode: 0o644 });
+}
+
 function formatsOf(text: string): readonly ReportFormat[] {
   const known = Object.keys(reportFormats);
   return text.split(",").map((word) => {
-    const [format] = (["html", "pdf", "md", "json", "oscal", "sarif", "junit"] as const).filter((one) => one === word);
+    const format = allFormats.find((one) => one === word);
     if (format !== undefined) return format;
     throw new UsageError("usage/argument", `--format: '${word}' is no form of a report`, {
       fix: `Use ${known.join(", ")}.`,

@@ -4,6 +4,7 @@ import { commission, discover, parseTarget, type CommissionPlan, type SecurityOp
 import { crlToPem, makePrivateFolder, parseCertificates, type CertificateAuthority } from "@cipsec/pki";
 import { startLab, type Lab, type LabDevice } from "../lab.ts";
 import { mixedPlant } from "../plant.ts";
+import { assessDevice, summaryOf } from "./assessment.ts";
 import { anchorsOf, makeAuthority, makeCaller, makePsk, signer, type Caller, type Psk } from "./authority.ts";
 import { proveAccepted, proveRefused, type KeyLogging, type Proof } from "./proofs.ts";
 import {
@@ -37,7 +38,14 @@ interface Cast {
  *
  * @throws the first error that is no finding but a failure; whatever happens, no process stays behind.
  */
-export async function runDemo({ devices: count, folder, telling, signal, keyLog }: DemoOptions): Promise<DemoResult> {
+export async function runDemo({
+  devices: count,
+  folder,
+  telling,
+  signal,
+  keyLog,
+  assessing,
+}: DemoOptions): Promise<DemoResult> {
   const logging: KeyLogging = keyLog === undefined ? {} : { keyLog };
   const started = performance.now();
   await rm(folder, { recursive: true, force: true });
@@ -85,7 +93,15 @@ export async function runDemo({ devices: count, folder, telling, signal, keyLog 
     const proof = await provePowerCut(device, accessOf(device, cast), posture, { signal, ...logging });
     proofs.set(device, [...(proofs.get(device) ?? []), proof]);
   }
-  return demoResult(lab.devices, before, after, proofs, started);
+
+  const [first] = secured;
+  if (assessing === undefined || first === undefined) return demoResult(lab.devices, before, after, proofs, started);
+  telling.chapter("Assessing the first device to IEC 62443-4-2 at SL 2");
+  const security = accessOf(first, cast);
+  const access = { security, authority: cast.plant.folder, signal, telling };
+  const assessment = await assessDevice(first, assessing, access);
+  telling.assessed(assessment);
+  return { ...demoResult(lab.devices, before, after, proofs, started), assessment: summaryOf(assessment) };
 }
 
 async function makeCast(folder: string, secured: readonly LabDevice[], logging: KeyLogging): Promise<Cast> {

@@ -1,7 +1,9 @@
+import type { Assessment } from "@cipsec/assess";
 import { connect, parseTarget, readPosture } from "@cipsec/originator";
 import type { DiscoveredDevice, Posture, SecurityOptions } from "@cipsec/originator";
 import { BugError } from "@cipsec/wire";
 import type { LabDevice } from "../lab.ts";
+import type { DemoAssessing, DemoAssessment } from "./assessment.ts";
 import { proveIo } from "./io-proof.ts";
 import { proveAccepted, proveRefused, type KeyLogging, type Proof } from "./proofs.ts";
 
@@ -15,6 +17,7 @@ export interface DemoTelling {
   readonly progress: (text: string) => void;
   readonly discovered: (devices: readonly DiscoveredDevice[]) => void;
   readonly postures: (when: "before" | "after", postures: readonly Posture[]) => void;
+  readonly assessed: (assessment: Assessment) => void;
 }
 
 /** How the demonstration runs. */
@@ -26,6 +29,8 @@ export interface DemoOptions {
   readonly signal: AbortSignal;
   /** Gets the secrets of every session of the demonstration, TLS and DTLS, in the form of SSLKEYLOGFILE. */
   readonly keyLog?: (line: string) => void;
+  /** Assesses the first secured device at the end. */
+  readonly assessing?: DemoAssessing;
 }
 
 /** One device's way through the demonstration, as `plant.json` holds it. */
@@ -42,6 +47,7 @@ export interface DemoResult {
   /** Every proof of every device holds. */
   readonly holds: boolean;
   readonly elapsedMs: number;
+  readonly assessment?: DemoAssessment;
 }
 
 /** Who tries to get into a device. */
