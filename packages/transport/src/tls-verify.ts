@@ -18,6 +18,11 @@ export interface VerifyOptions extends Pick<
   readonly checkName: boolean;
   /** Without a trustworthy wall clock days and freshness of revocation lists are not judged. */
   readonly clock: Pick<Clock, "wallNow">;
+  /**
+   * Whether the clock's time is only known to have passed: it is that late or later. Then a certificate that begins later tells how
+   * late it is, and what has ended before that has ended.
+   */
+  readonly isAtLeast?: () => boolean;
 }
 
 /**
@@ -25,7 +30,7 @@ export interface VerifyOptions extends Pick<
  * usage for the peer's role, name, and trusted identities. Refusals carry pki's `trust/…` codes, and `facts.where`.
  */
 export function verifyWith(options: VerifyOptions): NonNullable<TlsPolicy["verify"]> {
-  const { checkName, clock, ...trust } = options;
+  const { checkName, clock, isAtLeast = () => false, ...trust } = options;
   return (peer) => {
     const where = endpointText(peer.remote);
     const parsed = parse(peer, where);
@@ -37,7 +42,7 @@ export function verifyWith(options: VerifyOptions): NonNullable<TlsPolicy["verif
       ...trust,
       leaf,
       chain,
-      time: wall === undefined ? undefined : new Date(wall),
+      time: wall === undefined ? undefined : isAtLeast() ? latest(wall, parsed.certificates) : new Date(wall),
       purpose: peer.role,
       ...(checkName && { expectedNames: expected(peer) }),
     });
@@ -48,6 +53,10 @@ export function verifyWith(options: VerifyOptions): NonNullable<TlsPolicy["verif
       error: refusalError({ ...verdict, message: `${where}: ${message}`, facts: { ...facts, where } }),
     };
   };
+}
+
+function latest(wall: number, certificates: readonly Certificate[]): Date {
+  return new Date(Math.max(wall, ...certificates.map(({ facts }) => facts.notBefore.getTime())));
 }
 
 /** Whoever answers, for commissioning a device that has no certificate of the plant yet. The caller says so to people. */

@@ -1,14 +1,14 @@
-import { verifyWith, type Clock, type TlsPolicy, type Verdict } from "@cipsec/transport";
+import { verifyWith, type TlsPolicy, type Verdict } from "@cipsec/transport";
 import { TrustError } from "@cipsec/wire";
 import type { Configuration } from "./configuration.ts";
 import type { Inventory } from "./inventory.ts";
+import type { WallClock } from "./wall-clock.ts";
 
 /** What the policy rests on beside the configuration. */
 export interface PolicyOptions {
   readonly inventory: Inventory;
-  readonly clock: Clock;
-  /** Whether the device trusts its clock. */
-  readonly hasClock: boolean;
+  /** The time; nothing: days are not judged. */
+  readonly wall: Pick<WallClock, "atLeast" | "isBehind"> | undefined;
   readonly availableSuites: readonly number[];
   readonly maxVersion: "TLSv1.2" | "TLSv1.3";
 }
@@ -20,7 +20,7 @@ export interface PolicyOptions {
  * @see CIP Vol 8, 5-4.4; reference cip-security.md 2.4
  */
 export function tlsPolicyOf(configuration: Configuration, options: PolicyOptions): TlsPolicy {
-  const { inventory, clock, hasClock, availableSuites, maxVersion } = options;
+  const { inventory, wall, availableSuites, maxVersion } = options;
   const { settings } = configuration;
   const anchors = settings.trustedAuthorities.flatMap((reference) => inventory.authorities(configuration, reference));
   const pinned = settings.trustedIdentities.flatMap((reference) => inventory.identities(configuration, reference));
@@ -35,7 +35,8 @@ export function tlsPolicyOf(configuration: Configuration, options: PolicyOptions
     revocation: { stale: settings.checkExpiration ? "refuse" : "accept" },
     checkExpiration: settings.checkExpiration,
     checkName: settings.checkSubjectAlternativeName,
-    clock: { wallNow: () => (hasClock ? clock.wallNow() : undefined) },
+    clock: { wallNow: () => wall?.atLeast() },
+    isAtLeast: () => wall?.isBehind() ?? false,
   });
   return {
     suites: settings.allowedCipherSuites.filter((id) => availableSuites.includes(id)),
@@ -49,6 +50,26 @@ export function tlsPolicyOf(configuration: Configuration, options: PolicyOptions
     verifyPeer: settings.verifyClientCertificate,
     verify: isWhole ? verify : () => unusable,
   };
+}
+
+/**
+ * The latest moment that the applied configuration vouches for, milliseconds since 1970: what an authority has signed was not signed
+ * in the future. The certificate that a device made for itself knows no more than its clock did.
+ */
+export function evidenceOf({ settings, ...rest }: Configuration, inventory: Inventory): number {
+  const configuration = { ...rest, settings };
+  const own = settings.activeDeviceCertificates.flatMap(({ instance }) =>
+    (inventory.own(configuration, instance)?.chain ?? []).filter(({ facts }) => !facts.selfSigned),
+  );
+  const authorities = settings.trustedAuthorities.flatMap((reference) =>
+    inventory.authorities(configuration, reference),
+  );
+  const lists = settings.certificateRevocationList.flatMap(({ instance }) => inventory.crlsIn(configuration, instance));
+  return Math.max(
+    0,
+    ...[...own, ...authorities].map(({ facts }) => facts.notBefore.getTime()),
+    ...lists.map(({ thisUpdate }) => thisUpdate.getTime()),
+  );
 }
 
 const unusable: Verdict = {

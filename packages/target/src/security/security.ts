@@ -18,13 +18,14 @@ import { withoutOrphans, type Configuration, type OpenPorts } from "./configurat
 import { ConfigurationCycle } from "./cycle.ts";
 import { loadDefaultCertificate, type DefaultCertificateSource } from "./default-certificate.ts";
 import { Inventory } from "./inventory.ts";
-import { tlsPolicyOf, type PolicyOptions } from "./policy.ts";
+import { evidenceOf, tlsPolicyOf, type PolicyOptions } from "./policy.ts";
 import type { PullTrust } from "./pull-enrol.ts";
 import { findEst, type PullSearch } from "./pull-find.ts";
 import { PullModel, pullSection } from "./pull.ts";
 import { factoryPorts, openPorts, portList, withPorts, type DevicePorts } from "./ports.ts";
 import type { DeviceFacts, SecurityServices, SecuritySettingsOfDevice } from "./services.ts";
 import { Transfers } from "./transfers.ts";
+import { openWallClock } from "./wall-clock.ts";
 
 /** What the device does when its security objects ask for it; always after the reply to the request. */
 export interface SecurityHooks {
@@ -81,7 +82,7 @@ export interface Security {
   tlsPolicy(): TlsPolicy;
   /** By what open sessions are judged. */
   sessionRules(): SessionRules;
-  /** Milliseconds since 1970, on a device that trusts its clock. */
+  /** Milliseconds since 1970, on a device that trusts its clock: that late or later. */
   wallNow(): number | undefined;
   /** What the discovery reply tells (item 0x0086), ports apart. */
   facts(): {
@@ -153,8 +154,9 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     },
     event,
   });
-  const wallNow = (): number | undefined => (settings.hasClock ? clock.wallNow() : undefined);
-  const defaultCertificate = await loadDefaultCertificate(settings.defaultCertificate, store, device, wallNow());
+  const wall = await openWallClock({ folder: store.folder, clock, hasClock: settings.hasClock, event });
+  const source = settings.defaultCertificate;
+  const defaultCertificate = await loadDefaultCertificate(source, store, device, wall.wallNow());
   const inventory = new Inventory(defaultCertificate, cycle.keys, settings.eds);
   const transfers = new Transfers(clock);
   cycle.onDropped(() => transfers.cancelStale((id) => inventory.file(cycle.working, id) !== undefined));
@@ -170,8 +172,8 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
   const portsApplied = (context: RequestContext): void => tellPorts((tell) => context.afterReply(tell));
   let pull: PullModel | undefined;
   const now = (): Date | undefined => {
-    const wall = wallNow();
-    return wall === undefined ? undefined : new Date(wall);
+    const ms = wall.wallNow();
+    return ms === undefined ? undefined : new Date(ms);
   };
   const services: SecurityServices = {
     cycle,
@@ -209,6 +211,16 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
     },
   });
 
+  const policies = keptPolicies(
+    () => cycle.applied,
+    { ...settings, inventory, wall },
+    (applied) => wall.believe(evidenceOf(applied, inventory)),
+  );
+  policies();
+  cycle.onChanged(() => {
+    policies();
+    hooks.configurationChanged?.();
+  });
   if (settings.pull !== undefined)
     pull = await PullModel.start({
       cycle,
@@ -227,8 +239,6 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       event,
       applied: () => tellPorts((tell) => tell()),
     });
-  const policies = keptPolicies(() => cycle.applied, { ...settings, inventory, clock });
-  cycle.onChanged(() => hooks.configurationChanged?.());
   return {
     tlsPolicy: () => policies().policy,
     sessionRules: () => ({
@@ -236,7 +246,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       checksDays: settings.hasClock && cycle.applied.settings.checkExpiration,
       configuringMs: ({ facts }) => cycle.configuringMs(channelId(facts)),
     }),
-    wallNow,
+    wallNow: () => wall.atLeast(),
     facts: () => ({
       profiles: settings.profiles,
       profilesConfigured: cycle.applied.profilesConfigured,
@@ -254,12 +264,14 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
       pull?.close();
       if (store.read(pullSection) !== undefined) await store.write({ [pullSection]: undefined });
       await cycle.resetAll();
+      await wall.forget();
       // The caller restarts the device; a port that is open in factory default must be so before the next tool comes.
       toldPorts = JSON.stringify(ports());
       hooks.portsChanged(ports());
     },
     channelEnded: (channel) => transfers.channelEnded(channelId(channel)),
     close() {
+      wall.close();
       pull?.close();
       cycle.close();
       transfers.close();
@@ -271,6 +283,7 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
 function keptPolicies(
   applied: () => Configuration,
   options: PolicyOptions,
+  changed: (applied: Configuration) => void,
 ): () => Pick<SessionRules, "policy" | "timeless"> {
   let kept: (Pick<SessionRules, "policy" | "timeless"> & { readonly of: Configuration }) | undefined;
   return () => {
@@ -286,8 +299,9 @@ function keptPolicies(
     kept = {
       of: now,
       policy: tlsPolicyOf(now, options),
-      timeless: tlsPolicyOf(now, { ...options, hasClock: false }),
+      timeless: tlsPolicyOf(now, { ...options, wall: undefined }),
     };
+    changed(now);
     return kept;
   };
 }
