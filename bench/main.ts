@@ -7,9 +7,10 @@ import { handshakes } from "./handshakes.ts";
 import { io } from "./io.ts";
 import { tableText, type Benchmark, type Row } from "./measure.ts";
 import { memory } from "./memory.ts";
+import { pki } from "./pki.ts";
 import { tags } from "./tags.ts";
 
-const benchmarks: readonly Benchmark[] = [explicit, connections, tags, io, handshakes, memory, codec, dtls];
+const benchmarks: readonly Benchmark[] = [explicit, connections, tags, io, handshakes, memory, codec, dtls, pki];
 
 const usage = `npm run bench -- [NAME…] [--full] [--cases CASE,…] [--json]
 
@@ -17,7 +18,7 @@ Every figure stands beside a reference that was measured in the same run. Names:
 ${benchmarks.map(({ name, about }) => `  ${name.padEnd(12)}${about}`).join("\n")}
 
   --full       io: 60 s each instead of 5 s; dtls: four times as long
-  --cases      io: such as 2x1,10x128, milliseconds and connections; dtls: such as records,packets`;
+  --cases      io: such as 2x1,10x128, milliseconds and connections; dtls: such as records,packets; pki: issue,verify,est,crl`;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({

@@ -27,6 +27,11 @@ export function encodeTree({ tag, children, content }: Node): Uint8Array {
   return tlv(tag, ...(children === undefined ? [content] : children.map(encodeTree)));
 }
 
+/** Layers of a tree. */
+export function depthOf({ children }: Node): number {
+  return 1 + (children ?? []).reduce((most, child) => Math.max(most, depthOf(child)), 0);
+}
+
 /** A changed copy of a tree, with parts of others in it. */
 export function mutateTree(random: Random, tree: Node, others: readonly Node[]): Node {
   const places = all(tree);
