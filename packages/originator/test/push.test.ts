@@ -47,7 +47,7 @@ let security: SecurityOptions;
 
 const plan: CommissionPlan = {
   ...certificatePlan,
-  suites: [0xc02b, 0x003c, 0x003d],
+  suites: [0x1301, 0xc02b, 0x003c, 0x003d],
   keyTypes: ["ecdsa", "rsa"],
   closePlaintext: false,
   checkExpiration: false,
@@ -56,7 +56,11 @@ const plan: CommissionPlan = {
 beforeAll(async () => {
   plant = await makePlant();
   security = { ...plant.security, anchors: [plant.ca.root, plant.ca.issuing] };
-  device = await startDevice({ address: host, stateDir: join(plant.folder, "device"), security: { rsa: true } });
+  device = await startDevice({
+    address: host,
+    stateDir: join(plant.folder, "device"),
+    security: { rsa: true, maxVersion: "TLSv1.3" },
+  });
   await writeDisk(join(plant.folder, "tool.pem"), toPem(plant.tool.chain));
   await writeDisk(join(plant.folder, "tool.key"), privateKeyToPem(plant.tool.key), { mode: 0o600 });
 });
@@ -66,14 +70,14 @@ afterAll(async () => {
 });
 
 /** What `openssl s_client` sees of the device: the suite, and the chain as it was sent. */
-async function seen(protocol: "-tls1_2" | "-dtls1_2", cipher: string) {
-  const port = protocol === "-tls1_2" ? device.ports.eips : device.ports.eipd;
+async function seen(protocol: "-tls1_2" | "-tls1_3" | "-dtls1_2", how: "-cipher" | "-sigalgs", value: string) {
+  const port = protocol === "-dtls1_2" ? device.ports.eipd : device.ports.eips;
   const files = ["-cert", join(plant.folder, "tool.pem"), "-key", join(plant.folder, "tool.key")];
   const child = run("openssl", [
     "s_client",
     protocol,
-    "-cipher",
-    cipher,
+    how,
+    value,
     "-showcerts",
     "-connect",
     `${host}:${port}`,
@@ -109,11 +113,18 @@ test("a device gets certificates for both types of key, and the suite decides wh
       ["ECDHE-ECDSA-AES128-GCM-SHA256", "ecdsa"],
       ["AES128-SHA256", "rsa"],
     ] as const) {
-      const { suite, chain } = await seen(protocol, cipher);
+      const { suite, chain } = await seen(protocol, "-cipher", cipher);
       expect({ protocol, suite }).toEqual({ protocol, suite: cipher });
       expect(chain.map(({ facts }) => facts.keyType)).toEqual([type, "ecdsa"]);
       expect(chain[1]?.facts.sha256).toBe(plant.ca.issuing.facts.sha256);
     }
+  }
+  for (const [algorithm, type] of [
+    ["ecdsa_secp256r1_sha256", "ecdsa"],
+    ["rsa_pss_rsae_sha256", "rsa"],
+  ] as const) {
+    const { suite, chain } = await seen("-tls1_3", "-sigalgs", algorithm);
+    expect({ suite, type: chain[0]?.facts.keyType }).toEqual({ suite: "TLS_AES_128_GCM_SHA256", type });
   }
 });
 
@@ -129,7 +140,7 @@ test("PKCS#7 does as well as PEM, and without Send Certificate Chain the leaf go
   );
   for (const protocol of ["-tls1_2", "-dtls1_2"] as const)
     for (const cipher of ["ECDHE-ECDSA-AES128-GCM-SHA256", "AES128-SHA256"])
-      expect((await seen(protocol, cipher)).chain).toHaveLength(1);
+      expect((await seen(protocol, "-cipher", cipher)).chain).toHaveLength(1);
   await using session = await open();
   const instances = (await session.object(EtherNetIpSecurity, 1).get("activeDeviceCertificates")).map(instanceOf);
   for (const instance of instances)
@@ -241,6 +252,8 @@ test("a revocation list of 10,000 entries arrives over a connection that breaks,
   expect(seenOctets).toEqual([...new Set(seenOctets)].sort((a, b) => a - b));
   expect(await getsIn(other.security)).toEqual([false, false]);
   expect(await getsIn(security)).toEqual([true, true]);
+  await using association = await connect({ scheme: "eipd", host }, { security });
+  expect(Buffer.from(await readFile(association, list)).equals(large)).toBe(true);
 });
 
 test("what would lock everyone out is refused whole, by Apply_Config and by End_Config", async () => {

@@ -153,6 +153,17 @@ test("a trusted identity may be a File with its chain, or a certificate instance
   await must(device.call(EtherNetIpSecurity, 1, "beginConfig"));
 });
 
+test("of two active certificates for the same type of key the first is shown, by TLS and DTLS alike", async () => {
+  const pair = [await requested(), await requested()];
+  for (const { instance, leaf } of pair) await installed(instance, leaf.der, toPem([ca.root, ca.issuing]));
+  const paths = pair.map(({ instance }) => objectPath(CertificateManagement.classId, instance));
+  await must(device.set(EtherNetIpSecurity, 1, "activeDeviceCertificates", paths));
+  await must(device.call(EtherNetIpSecurity, 1, "applyConfig"));
+  const shown = device.security.tlsPolicy().certificates.map(({ chain }) => chain[0]);
+  expect(shown).toEqual([pair[0]?.leaf.der]);
+  await must(device.call(EtherNetIpSecurity, 1, "beginConfig"));
+});
+
 test("an originator of its own the device has none of: no suites, and none can be allowed", async () => {
   expect(await device.get(EtherNetIpSecurity, 1, "availableOriginatorCipherSuites")).toEqual([]);
   expect(await device.set(EtherNetIpSecurity, 1, "allowedOriginatorCipherSuites", [0xc02b])).toBe(0x09);

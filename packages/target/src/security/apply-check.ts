@@ -26,10 +26,7 @@ export function checkBeforeApply(configuration: Configuration, inventory: Invent
   const pskSuites = suites.filter(({ auth }) => auth === "psk");
   const certificateSuites = suites.filter(({ auth }) => auth !== "psk");
   const hasPsk = settings.preSharedKeys.some(({ usage }) => usage !== PskUsage.client);
-  const types = settings.activeDeviceCertificates.flatMap(({ instance }) => {
-    const own = inventory.own(configuration, instance);
-    return own === undefined ? [] : [keyType(own.key)];
-  });
+  const types = inventory.active(configuration).map(({ key }) => keyType(key));
   if (suites.length === 0) throw refused(ApplyError.noActiveSuite, "no cipher suite is allowed");
   if (certificateSuites.length === 0 && !hasPsk)
     throw refused(ApplyError.pskMissing, "only PSK suites are allowed, and there is no PSK");

@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import {
   completeChain,
+  keyType,
   parseCertificates,
   parseCrls,
   samePublicKey,
@@ -129,6 +130,17 @@ export class Inventory {
     const leaf = key && held.find(({ publicKey }) => samePublicKey(publicKey, key));
     if (leaf === undefined || key === undefined) return undefined;
     return { chain: completeChain(leaf, [...held, ...this.certificatesIn(configuration, entry?.authority.file)]), key };
+  }
+
+  /** What the device can present: of the active certificates, the first of each type of key that is whole. */
+  active(configuration: Configuration): readonly OwnCertificate[] {
+    const found = new Map<string, OwnCertificate>();
+    for (const { instance } of configuration.settings.activeDeviceCertificates) {
+      const own = this.own(configuration, instance);
+      const type = own && keyType(own.key);
+      if (own !== undefined && type !== undefined && !found.has(type)) found.set(type, own);
+    }
+    return [...found.values()];
   }
 
   /** Certificates of trusted authorities that a reference leads to: a File, or the CA certificate of an instance. */

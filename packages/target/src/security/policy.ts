@@ -41,10 +41,9 @@ export function tlsPolicyOf(configuration: Configuration, options: PolicyOptions
   return {
     suites: settings.allowedCipherSuites.filter((id) => availableSuites.includes(id)),
     maxVersion,
-    certificates: settings.activeDeviceCertificates.flatMap(({ instance }) => {
-      const own = inventory.own(configuration, instance);
-      return own === undefined ? [] : [{ chain: own.chain.map(({ der }) => der), key: own.key }];
-    }),
+    certificates: inventory
+      .active(configuration)
+      .map(({ chain, key }) => ({ chain: chain.map(({ der }) => der), key })),
     sendChain: settings.sendCertificateChain,
     psks: settings.preSharedKeys,
     verifyPeer: settings.verifyClientCertificate,

@@ -1,4 +1,4 @@
-import { FileState, PacketType, Status, fileChecksum, type TransferPacket } from "@cipsec/wire";
+import { FileState, PacketType, Status, fileChecksum, noOctets, type TransferPacket } from "@cipsec/wire";
 import type { Cancel, Clock } from "@cipsec/transport";
 import { refuse } from "../refusal.ts";
 import type { Configuration, FileEntry } from "./configuration.ts";
@@ -52,7 +52,8 @@ interface Download extends Common {
   readonly kind: "download";
   readonly size: number;
   readonly store: (content: Uint8Array) => void;
-  readonly chunks: Uint8Array[];
+  /** As large as announced: packets of one octet must not take more memory than those of the largest size. */
+  content: Uint8Array;
   received: number;
 }
 
@@ -165,7 +166,7 @@ export class Transfers {
       kind: "download",
       size,
       store,
-      chunks: [],
+      content: new Uint8Array(size),
       received: 0,
       ...common(file, owner, preferredTransferSize),
     });
@@ -225,16 +226,16 @@ export class Transfers {
       this.cancel(id);
       throw refuse(Status.invalidParameter, { extended: [FileError.transferFailure] });
     }
-    transfer.chunks.push(Uint8Array.from(data));
+    transfer.content.set(data, transfer.received);
     transfer.received = total;
     if (isLast) this.#finish(id, transfer, packet.checksum ?? 0);
     transfer.last = packet.transferNumber;
   }
 
   #finish(id: number, transfer: Download, checksum: number): void {
-    const content = new Uint8Array(Buffer.concat(transfer.chunks));
+    const { content } = transfer;
     // Not kept twice: from here on the transfer only remembers its last number.
-    transfer.chunks.length = 0;
+    transfer.content = noOctets;
     try {
       if (fileChecksum(content) !== checksum) throw refuse(Status.objectSpecific, { reason: "wrong checksum" });
       transfer.store(content);
