@@ -6,6 +6,9 @@ import { stateNames } from "./device-report.ts";
 import type { Session } from "./session.ts";
 import { bestEffort } from "./settings.ts";
 
+/** A device that checks and saves a revocation list of 100,000 entries takes its time. */
+const save = { timeoutMs: 30_000 } as const;
+
 const applied: readonly number[] = [EtherNetIpSecurityState.configured, EtherNetIpSecurityState.pullCompleted];
 
 /**
@@ -33,9 +36,9 @@ export async function configure<T>(
   try {
     await ethernetIp.call("beginConfig");
     const result = await work(keeper.signal);
-    await ethernetIp.call("applyConfig", { flags: 0, closeDelayMs: 0 });
+    await ethernetIp.call("applyConfig", { flags: 0, closeDelayMs: 0 }, save);
     keeper.applied();
-    await cip.call("endConfig");
+    await cip.call("endConfig", undefined, save);
     return result;
   } catch (error) {
     // What was not applied is dropped; the end of the outer session then saves the values of before. What was incomplete stays so.

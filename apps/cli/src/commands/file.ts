@@ -6,6 +6,9 @@ import { addCommand, addNotes, argument, targetHelp, textOption, wholeNumber, ty
 import { addCredentials, openSession } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
 
+/** The largest that a device is known to hand out: a revocation list of 100,000 entries as text. */
+const maxOctets = 8 * 1024 * 1024;
+
 /** `file`: File Object transfers. */
 export function addFile(program: Command, shell: Shell): void {
   const command = addCommand(
@@ -40,7 +43,7 @@ export function addFile(program: Command, shell: Shell): void {
         context.output.document({ instance, octets: content.length, applied: isApplied });
         context.output.say(`${content.length} octets written to file ${instance}${isApplied ? ", and in force" : ""}.`);
       } else {
-        const bytes = await readFile(session, instance, { progress, signal: context.signal });
+        const bytes = await readFile(session, instance, { progress, signal: context.signal, maxOctets });
         const out = textOption(options, "out");
         if (out !== undefined) await writeFileAtomic(out, bytes, { mode: 0o644 });
         context.output.document({
