@@ -61,6 +61,8 @@ export type { HostOptions, HostSubject } from "./host/subject.ts";
 export { paperOpinion, treatments } from "./catalogue/treatments.ts";
 export type { PaperOpinion, Treatment } from "./catalogue/treatments.ts";
 export { jsonReport } from "./report/json.ts";
+export { mappingRows } from "./report/mapping.ts";
+export type { MappingRow } from "./report/mapping.ts";
 export { makeReport, reportFormats } from "./report/report.ts";
 export type { ReportFormat } from "./report/report.ts";
 export { decidingReason, frTitles, reported, verdictText, verdictWords } from "./report/words.ts";

@@ -9,12 +9,14 @@ import {
   control,
   countsByFr,
   makeReport,
+  mappingRows,
   negative,
   paperOpinion,
   reported,
   requirementOf,
   type Assessment,
   type CheckRecord,
+  type MappingRow,
   type RequirementId,
   type RunPlan,
 } from "../src/index.ts";
@@ -179,6 +181,44 @@ describe("reports are made from one model", () => {
     expect(junit.match(/<failure /g)).toHaveLength(2);
     expect(junit).not.toContain("\u0001");
     expect(junit).not.toMatch(/<script/);
+  });
+});
+
+describe("the paper's table, made again from a run", () => {
+  const rows = mappingRows(assessment);
+  const row = (id: RequirementId): MappingRow | undefined => rows.find(({ requirement }) => requirement === id);
+
+  test("has every requirement that the paper judges, and the three that its table forgot", () => {
+    expect(rows).toHaveLength(77);
+    expect(rows.filter(({ inTable }) => inTable === undefined).map(({ requirement }) => requirement)).toEqual([
+      "CR 1.14 RE(1)",
+      "CR 3.3 RE(1)",
+      "CR 7.6 RE(1)",
+    ]);
+  });
+
+  test("explains every difference, and nothing else", () => {
+    // Of what is no rule for the product, the paper itself says "out of scope".
+    for (const { requirement, paper, protocol, why } of rows)
+      expect([requirement, why === ""]).toEqual([requirement, paper === protocol && paper !== "not-applicable"]);
+  });
+
+  test.each([
+    ["CR 1.2", "met", "met", ""],
+    ["CR 2.4", "met", "out-of-scope", "No exchange with the product"],
+    ["CR 3.1", "met", "not-met", "This product, not met: X-3"],
+    ["CR 7.8", "out-of-scope", "partial", "this one was tried and is partially met: X-2"],
+    ["CR 1.14", "met", "not-applicable", "no such function"],
+    ["CR 1.1", "met", "inconclusive", "Not shown yet"],
+    ["CR 1.5 RE(1)", "out-of-scope", "not-applicable", "Not judged"],
+    ["CR 2.3", "no-rule", "not-applicable", "no rule for components"],
+  ] as const)("%s: paper %s, measured %s", (id, paper, protocol, why) => {
+    expect(row(id)).toMatchObject({ paper, protocol, why: expect.stringContaining(why) });
+  });
+
+  test("passes a placeholder's line on to the entry of the product's type", () => {
+    expect(row("CR 3.12")?.judgedAs).toBe("EDR 3.12");
+    expect(row("CR 1.6")?.judgedAs).toBe("CR 1.6");
   });
 });
 

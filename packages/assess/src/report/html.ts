@@ -1,6 +1,4 @@
-import { catalogue } from "../catalogue/catalogue.ts";
 import { foundationalRequirements } from "../catalogue/requirement.ts";
-import { paperOpinion } from "../catalogue/treatments.ts";
 import type { Verdict } from "../judge/verdict.ts";
 import type { Assessment } from "../run/assessment.ts";
 import { barsByFr, barsByLevel, legend, levelVector, split } from "./charts.ts";
@@ -18,6 +16,7 @@ import {
   timeText,
 } from "./html-parts.ts";
 import { style } from "./html-style.ts";
+import { mappingRows } from "./mapping.ts";
 import { commonConstraints, factWords, frTitles, notApplicableWords, reported, verdictWords } from "./words.ts";
 
 /** The report as one HTML file without scripts or anything from elsewhere; made for screen and paper. */
@@ -62,7 +61,7 @@ ${foundationalRequirements
   })
   .join("\n")}
 <section><h2>Checks</h2>${checkSections(assessment)}</section>
-<section><h2>Beside the ODVA paper</h2><p>The paper judges the protocol in general, this run one product.</p>${mapping(assessment)}</section>
+<section><h2>Beside the ODVA paper</h2><p>The paper judges the protocol in general, this run one product. Where a requirement has a part that only the product can show, the protocol's part stands here.</p>${mapping(assessment)}</section>
 <section><h2>Left out</h2>${leftOut(verdicts.filter((one) => !shown.includes(one)))}</section>
 <section><h2>Evidence</h2><p>Each file lies in the run's folder, below <code>evidence/</code>, under its SHA-256. The signed manifest covers them all; <code>cipsec assess verify ${plan.id}</code> finds any change.</p>${evidenceIndex(assessment)}</section>
 <footer><p>Run ${plan.id} by ${text(`${plan.tool.name} ${plan.tool.version}, ${plan.tool.runtime}, ${plan.tool.crypto}, ${plan.tool.system}`)}. Times are of the assessing machine's clock; its offset was not measured. Titles of requirements are facts; no text of the standard is quoted. This is no certificate.</p></footer>
@@ -158,19 +157,18 @@ function parts({ parts, reason }: Verdict): readonly string[] {
   return parts.map((one) => `${one.part} part, ${verdictWords[one.verdict].toLowerCase()}: ${text(one.reason)}`);
 }
 
-function mapping({ plan, verdicts }: Assessment): string {
-  const rows = catalogue.flatMap((entry) => {
-    const verdict = verdicts.find(({ requirement }) => requirement === entry.id);
-    const opinion = paperOpinion(entry, plan.type);
-    if (
-      verdict === undefined ||
-      entry.firstLevel === null ||
-      (verdict.notApplicable !== undefined && verdict.notApplicable !== "function-absent")
-    )
-      return [];
-    return [[linked(verdict), text(opinion.verdict), badge(verdict), text(opinion.notes.join("; "))]];
-  });
-  return grid(["Requirement", "Paper", "Measured", "Notes on the paper"], rows);
+function mapping(assessment: Assessment): string {
+  const rows = mappingRows(assessment).map((row) => [
+    `<b>${idText(row.requirement)}</b> ${text(row.title)}`,
+    text(row.paper),
+    badge({ verdict: row.protocol }),
+    [row.why, ...row.notes.map((note) => `${note}.`)].filter(Boolean).map(text).join("<br>"),
+  ]);
+  return grid(
+    ["Requirement", "Paper", "This run", "Why they differ, and what must be known of the paper"],
+    rows,
+    "paper",
+  );
 }
 
 /** What does not apply, by the reason: a page of its own for each would say nothing more. */

@@ -1,9 +1,9 @@
-import { catalogue, requirementOf } from "../catalogue/catalogue.ts";
+import { requirementOf } from "../catalogue/catalogue.ts";
 import { foundationalRequirements } from "../catalogue/requirement.ts";
-import { paperOpinion } from "../catalogue/treatments.ts";
 import { countsByFr } from "../judge/level.ts";
 import type { Verdict } from "../judge/verdict.ts";
 import type { Assessment } from "../run/assessment.ts";
+import { mappingRows } from "./mapping.ts";
 import { commonConstraints, frTitles, reported, verdictOrder, verdictText, verdictWords } from "./words.ts";
 
 /**
@@ -59,15 +59,18 @@ export function markdownReport(assessment: Assessment): string {
 }
 
 /** The paper's table, made again from measured results, with every difference explained. */
-export function mappingTable({ plan, verdicts }: Assessment): readonly string[] {
-  const rows = catalogue.flatMap((entry) => {
-    const opinion = paperOpinion(entry, plan.type);
-    const verdict = verdicts.find(({ requirement }) => requirement === entry.id);
-    if (verdict === undefined || (entry.odva.body === undefined && verdict.notApplicable !== undefined)) return [];
-    const same = opinion.verdict === verdict.verdict;
-    return [[entry.id, opinion.verdict, verdict.verdict, same ? "" : clip(verdict.reason), opinion.notes.join("; ")]];
-  });
-  return table(["Requirement", "Paper", "Measured", "Why they differ", "Notes on the paper"], rows);
+function mappingTable(assessment: Assessment): readonly string[] {
+  return table(
+    ["Requirement", "Paper", "Protocol, measured", "Product", "Why they differ", "Notes on the paper"],
+    mappingRows(assessment).map((row) => [
+      row.requirement,
+      row.paper,
+      row.protocol,
+      row.whole,
+      clip(row.why),
+      row.notes.join("; "),
+    ]),
+  );
 }
 
 function summary({ verdicts, levelByFr, plan }: Assessment): readonly string[] {
