@@ -505,3 +505,20 @@ test("who is not what its certificate says gets nothing, however good the certif
   issued(await enrol(watching, { chain }));
   expect(asked).toEqual(["127.37.0.9 birth", "127.37.0.9 birth"]);
 });
+
+test("a device whose certificate was revoked comes back with its birth certificate only if a person lets it", async () => {
+  const back = await bench();
+  const { chain } = await birth(back.vendor);
+  const first = issued(await enrol(back, { chain }));
+  await back.ca.revoke(first.facts.serialHex, "keyCompromise");
+  const again = { chain, body: octets(await csr(pump, {}, await makeKeyPair())) };
+  expect((await enrol(back, again)).status).toBe(202);
+  const [held] = await back.register.list();
+  expect(held).toMatchObject({ state: "waiting", rule: "birth; its last certificate was revoked" });
+  await approveHeld(back.register, held?.id ?? "", { now: now() });
+  const second = issued(await enrol(back, again));
+  expect(second.facts.subject).toBe(first.facts.subject);
+  // Revoked again, the word that was given does not hold any more, for the same key either.
+  await back.ca.revoke(second.facts.serialHex, "keyCompromise");
+  expect((await enrol(back, again)).status).toBe(202);
+});

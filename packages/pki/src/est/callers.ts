@@ -68,7 +68,7 @@ export function makeCallers(
     const common = { leaf, chain, crls, time: now, purpose: "client" } as const;
     const current = verifyChain({ ...common, anchors: own });
     if (current.ok) {
-      if (await authority.isRevoked(leaf)) return revoked;
+      if (await authority.isRevoked(leaf.facts.serialHex)) return revoked;
       const kind = leaf.facts.extendedKeyUsage?.includes(usageIds.registrar) === true ? "registrar" : "current";
       return { kind, certificate: leaf, anchor: current.chain.at(-1)?.facts.sha256 ?? "" };
     }

@@ -83,16 +83,23 @@ async function settle(
     const reason = `the subject or a name belongs to '${holder.identity}' already`;
     return { status: "refused", reason, identity };
   }
-  if (decision.action === "issue") return await issue(tools, authority, asked, { identity, wanted, replaced });
+  const isBack = await comesBack(register, authority, asked, identity);
+  if (decision.action === "issue" && !isBack)
+    return await issue(tools, authority, asked, { identity, wanted, replaced });
   const id = heldId(identity, asked.label);
   const held = await register.held(id);
-  const isSame = held !== undefined && samePublicKey(parseCsr(held.csrPem).publicKey, asked.request.publicKey);
+  // Whom a person let through before the revocation has to be let through again.
+  const isSame =
+    !(isBack && held?.state === "issued") &&
+    held !== undefined &&
+    samePublicKey(parseCsr(held.csrPem).publicKey, asked.request.publicKey);
   if (held?.state === "denied") {
     const why = held.reason === undefined ? "" : `: ${held.reason}`;
     return { status: "refused", reason: `the request was denied${why}`, identity };
   }
   if (!isSame || (held.state === "issued" && asked.operation === "serverkeygen")) {
-    await register.hold(newHeld(tools.now(), id, identity, wanted, asked));
+    const rule = isBack ? `${wanted.rule}; its last certificate was revoked` : wanted.rule;
+    await register.hold(newHeld(tools.now(), id, identity, { ...wanted, rule }, asked));
     return { status: "pending", retryAfterS: tools.retryAfterS, identity, id };
   }
   if (held.state === "waiting") return { status: "pending", retryAfterS: tools.retryAfterS, identity, id };
@@ -113,6 +120,21 @@ async function settle(
   });
   if (result.status === "issued") await register.hold({ ...held, state: "issued", chainPem: toPem(result.chain) });
   return result;
+}
+
+/**
+ * Whether a device whose certificate was revoked asks as if it came from its box: its birth certificate, or a password, is still good,
+ * and nobody but a person knows whether it may come back.
+ */
+async function comesBack(
+  register: Register,
+  authority: EstAuthority,
+  { caller }: Enrolment,
+  identity: string,
+): Promise<boolean> {
+  if (caller.kind === "current" || caller.kind === "registrar") return false;
+  const last = register.enrolled().find((entry) => entry.identity === identity);
+  return last !== undefined && (await authority.isRevoked(last.serial));
 }
 
 interface Wanted {

@@ -79,8 +79,8 @@ export function upstreamAuthority(
       }
     },
     // What its own operator revoked is told by its revocation lists, which callers are judged by.
-    async isRevoked({ facts }) {
-      return (await ca.list()).some(({ serial, status }) => serial === facts.serialHex && status === "revoked");
+    async isRevoked(serialHex) {
+      return (await ca.list()).some(({ serial, status }) => serial === serialHex && status === "revoked");
     },
     async supersede(serialHex) {
       if (ca.canRevoke) await ca.revoke(serialHex, "superseded");
