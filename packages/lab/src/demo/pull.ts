@@ -217,7 +217,7 @@ async function proveWaits(device: LabDevice, answer: EstEvent, cast: Cast, watch
   const { pullInProgress } = EtherNetIpSecurityState;
   const seen = await until(watch, `${device.description.address} does not say that it waits`, async () => {
     const look = await lookAt(device, cast.logging);
-    return look.status === PullModelStatus.pending ? look : undefined;
+    return look?.status === PullModelStatus.pending ? look : undefined;
   });
   const waits = answer.outcome === "pending" && seen.state === pullInProgress;
   await approveHeld(watch.est.register, answer.id ?? "", { now: new Date() });
@@ -239,7 +239,7 @@ async function proveCounterfeit(
 ): Promise<Proof> {
   const seen = await until(watch, `${device.description.address} does not say that it was refused`, async () => {
     const look = await lookAt(device, {});
-    return look.status === PullModelStatus.refused ? look : undefined;
+    return look?.status === PullModelStatus.refused ? look : undefined;
   });
   const { serialNumber } = device.description.identity;
   const isUnknown = watch.est.register.enrolled().every(({ san }) => !san.ip.includes(device.description.address));
@@ -254,12 +254,20 @@ async function proveCounterfeit(
   };
 }
 
-/** State and Pull Model Status of a device that is not configured yet: it lets everybody read. */
-async function lookAt({ description }: LabDevice, logging: KeyLogging): Promise<{ state: number; status: number }> {
+/** State and Pull Model Status of a device that is not configured yet: it lets everybody read. Nothing while it does not answer. */
+async function lookAt(
+  { description }: LabDevice,
+  logging: KeyLogging,
+): Promise<{ readonly state: number; readonly status: number } | undefined> {
   const target = parseTarget(`eips://${description.address}`);
-  await using session = await connect(target, { security: { acceptAny: true }, reconnect: false, ...logging });
-  const object = session.object(EtherNetIpSecurity, 1);
-  return { state: await object.get("state"), status: await object.get("pullModelStatus") };
+  try {
+    await using session = await connect(target, { security: { acceptAny: true }, reconnect: false, ...logging });
+    const object = session.object(EtherNetIpSecurity, 1);
+    return { state: await object.get("state"), status: await object.get("pullModelStatus") };
+  } catch (error) {
+    if (error instanceof TransportError) return undefined;
+    throw error;
+  }
 }
 
 /** Waits until a device says in discovery that it has enrolled. */

@@ -62,6 +62,9 @@ export interface Callers {
   readonly by: "certificate" | "key";
 }
 
+/** Milliseconds for a device to answer: far above what it takes, on a machine with much else to do too. */
+const patienceMs = 20_000;
+
 /** Integrity-only suites: no data is hidden. */
 const integrityOnly = { certificate: [0xc006], key: [0xc03a] } as const;
 
@@ -129,7 +132,8 @@ export async function postureOf(
   options: KeyLogging & Pick<DemoOptions, "signal">,
 ): Promise<Posture> {
   const target = parseTarget(`${kind === "legacy" ? "eip" : "eips"}://${description.address}`);
-  await using session = await connect(target, { ...options, ...(kind === "legacy" ? {} : { security }) });
+  const patient = { connectTimeoutMs: patienceMs, requestTimeoutMs: patienceMs };
+  await using session = await connect(target, { ...options, ...patient, ...(kind === "legacy" ? {} : { security }) });
   return await readPosture(session);
 }
 
