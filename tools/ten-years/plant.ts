@@ -36,8 +36,6 @@ export class Plant implements AsyncDisposable {
   readonly ca: CertificateAuthority;
   readonly members: Member[] = [];
   readonly told: Told = { enrolled: 0, renewed: 0, failed: new Map(), closed: new Map() };
-  /** Serial numbers of devices that get nothing any more, as birth certificates write them. */
-  readonly barred = new Set<string>();
   readonly #calendar: Calendar;
   readonly #folder: string;
   readonly #factory: Factory;
@@ -94,18 +92,16 @@ export class Plant implements AsyncDisposable {
     return this.#refusals;
   }
 
+  /** Whether a person is to say if this device gets a certificate. */
+  async isHeld({ address }: Member): Promise<boolean> {
+    const held = (await this.#est?.register.list()) ?? [];
+    return held.some(({ state, san }) => state === "waiting" && san.ip.includes(address));
+  }
+
   async openEst(): Promise<void> {
     const fromBox = { callers: ["birth"], takeNames: "request", days: leafDays } as const;
     const policy = (): EnrolPolicy => ({
-      rules: [
-        ...[...this.barred].map((serialNumber) => ({
-          ...fromBox,
-          name: `barred ${serialNumber}`,
-          subject: { serialNumber },
-          action: "refuse" as const,
-        })),
-        { ...fromBox, name: "from the box", action: "issue" },
-      ],
+      rules: [{ ...fromBox, name: "from the box", action: "issue" }],
       renewDays: leafDays,
     });
     this.#est = await startLabEst({
@@ -115,7 +111,7 @@ export class Plant implements AsyncDisposable {
       policy,
       address: this.#estAddress,
       port: estPort,
-      retryAfterS: 60,
+      retryAfterS: 3600,
       now: () => this.#calendar.date(),
       onEvent: (event) => this.#served(event),
     });

@@ -96,9 +96,9 @@ class Story {
   /** Devices that are the plant's. */
   readonly #live = new Set<Member>();
   #isLaptopOut = false;
-  /** The device that was revoked, until it is scrapped, and how often the EST server had refused it when it was reset. */
+  /** The device that was revoked, until it is scrapped. */
   #lost: Member | undefined;
-  #refusedBefore = 0;
+  #isReset = false;
   #isScrapped = false;
   #handshakes = 0;
   #deliveries = 0;
@@ -236,8 +236,6 @@ class Story {
     const lost = plant.members.at(-1);
     if (lost === undefined) throw new BugError("bug/unreachable", "there is no device");
     await plant.ca.revoke(plant.lastSerial(lost), "keyCompromise");
-    // Its maker's certificate would get it another one.
-    plant.barred.add(lost.serial.toString(16).padStart(8, "0").toUpperCase());
     this.#live.delete(lost);
     this.#lost = lost;
     await this.#deliver();
@@ -313,21 +311,22 @@ class Story {
     }
   }
 
-  /** The revoked device wants its renewal, and is refused; reset and back in its box, it is refused again; then it is scrapped. */
+  /** The revoked device wants its renewal, and is refused; reset and back in its box, it has to wait for a person; then it is scrapped. */
   async #lostDeviceAsks(): Promise<void> {
     const { plant } = this.#cast;
     const lost = this.#lost;
-    if (lost === undefined || plant.refusals === this.#refusedBefore) return;
-    if (this.#refusedBefore === 0) {
-      this.#refusedBefore = plant.refusals;
+    if (lost === undefined || plant.refusals === 0) return;
+    if (!this.#isReset) {
+      this.#isReset = true;
       await plant.unbox(lost);
       this.#tell(`${lost.name} is refused its renewal; somebody resets it, and it asks with its maker's certificate`);
       return;
     }
+    if (!(await plant.isHeld(lost))) return;
     await plant.scrap(lost);
     this.#lost = undefined;
     this.#isScrapped = true;
-    this.#tell(`${lost.name} is refused again, and scrapped`);
+    this.#tell(`${lost.name} gets nothing unless a person lets it, and is scrapped`);
   }
 
   async #ends(): Promise<void> {
@@ -337,7 +336,7 @@ class Story {
       const { notAfter } = (await plant.ca.certificate(plant.lastSerial(member))).facts;
       this.#must(notAfter.getTime() > calendar.wallNow(), `${member.name} has a certificate that is good at the end`);
     }
-    this.#must(this.#isScrapped, "the revoked device has asked for another certificate, and got none");
+    this.#must(this.#isScrapped, "the revoked device has asked for another certificate, and has to wait for a person");
     this.#tell("ten years are over");
   }
 
