@@ -7,6 +7,8 @@ import { UsageError } from "@cipsec/wire";
 import { seededRandom, type Random } from "./fuzz/random.ts";
 import { killDevice, measurePace } from "./kill/device-kills.ts";
 import { countFound, type Round } from "./kill/round.ts";
+import { killPulling, measurePull } from "./kill/pull-kills.ts";
+import { startPullPlant } from "./kill/pull-plant.ts";
 import { killTool, measureTool } from "./kill/tool-kills.ts";
 
 /** How long a campaign is, and from which seed its moments are drawn. */
@@ -15,6 +17,10 @@ export interface CampaignOptions {
   readonly rounds: number;
   /** Rounds in which the tool dies. */
   readonly toolRounds: number;
+  /** Rounds in which a device dies that enrols by itself. */
+  readonly pullRounds: number;
+  /** Of those, devices at a time: they wait most of the time. */
+  readonly atOnce?: number;
   readonly seed: number;
   /** Loopback address of the device. */
   readonly address: string;
@@ -25,6 +31,7 @@ export interface CampaignOptions {
 export interface CampaignResult {
   readonly deviceRounds: readonly Round[];
   readonly toolRounds: readonly Round[];
+  readonly pullRounds: readonly Round[];
   /** Faults of all rounds, each with its round. */
   readonly faults: readonly string[];
 }
@@ -36,6 +43,8 @@ export interface CampaignResult {
 export async function runCampaign({
   rounds,
   toolRounds,
+  pullRounds,
+  atOnce = 4,
   seed,
   address,
   tell,
@@ -45,38 +54,76 @@ export async function runCampaign({
   const each = async (
     count: number,
     kind: string,
-    round: (at: string, random: Random) => Promise<Round>,
+    round: (at: string, random: Random, lane: number) => Promise<Round>,
+    lanes = 1,
   ): Promise<Round[]> => {
     const done: Round[] = [];
-    for (let i = 1; i <= count; i += 1) {
-      const at = join(folder, `${kind}-${i}`);
-      const one = await round(at, random.fork(`${kind}-${i}`));
-      done.push(one);
-      await rm(at, { recursive: true, force: true });
-      tell(
-        `${kind} ${i}/${count}: ${one.what}: ${one.found}${one.faults.length > 0 ? ` FAULT ${one.faults.join("; ")}` : ""}`,
-      );
-    }
+    let begun = 0;
+    const inLane = async (lane: number): Promise<void> => {
+      while (begun < count) {
+        begun += 1;
+        const i = begun;
+        const at = join(folder, `${kind}-${i}`);
+        const one = await round(at, random.fork(`${kind}-${i}`), lane);
+        done.push(one);
+        await rm(at, { recursive: true, force: true });
+        tell(
+          `${kind} ${i}/${count}: ${one.what}: ${one.found}${one.faults.length > 0 ? ` FAULT ${one.faults.join("; ")}` : ""}`,
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, (_, lane) => inLane(lane)));
     return done;
   };
   try {
+    // Devices that enrol by themselves wait most of the time.
+    const [deviceRounds, pulls] = await Promise.all([
+      rounds === 0 ? [] : deviceCampaign(),
+      pullRounds === 0 ? [] : pullCampaign(),
+    ]);
+    const toolMs = toolRounds === 0 ? 0 : await measureTool(join(folder, "tool-pace"), address);
+    const tools = await each(toolRounds, "tool", (at, moment) => killTool(at, address, toolMs, moment));
+    const faults = [...deviceRounds, ...tools, ...pulls].flatMap((round) =>
+      round.faults.map((fault) => `${round.what}: ${fault}`),
+    );
+    return { deviceRounds, toolRounds: tools, pullRounds: pulls, faults };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  async function deviceCampaign(): Promise<Round[]> {
     let pace = await measurePace(join(folder, "pace"), address);
     tell(`a commissioning takes ${Math.round(pace.commissionMs)} ms, a start ${Math.round(pace.startMs)} ms`);
     // The machine's load changes; moments are drawn over what a commissioning took last.
-    const deviceRounds = await each(rounds, "device", async (at, moment) => {
+    return await each(rounds, "device", async (at, moment) => {
       const round = await killDevice(at, address, pace, moment);
       pace = { ...pace, commissionMs: round.undisturbedMs ?? pace.commissionMs };
       return round;
     });
-    const toolMs = toolRounds === 0 ? 0 : await measureTool(join(folder, "tool-pace"), address);
-    const tools = await each(toolRounds, "tool", (at, moment) => killTool(at, address, toolMs, moment));
-    const faults = [...deviceRounds, ...tools].flatMap((round) =>
-      round.faults.map((fault) => `${round.what}: ${fault}`),
-    );
-    return { deviceRounds, toolRounds: tools, faults };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
+
+  async function pullCampaign(): Promise<Round[]> {
+    const place = join(folder, "pull");
+    await using plant = await startPullPlant(place, neighbour(address, 100));
+    let pace = await measurePull(join(place, "pace"), neighbour(address, 101), plant);
+    tell(`an enrolment takes ${Math.round(pace.enrolMs)} ms, a renewal ${Math.round(pace.renewMs)} ms`);
+    return await each(
+      pullRounds,
+      "pull",
+      async (at, moment, lane) => {
+        const round = await killPulling(at, neighbour(address, 101 + lane), plant, pace, moment);
+        ({ pace } = round);
+        return round;
+      },
+      Math.min(atOnce, pullRounds),
+    );
+  }
+}
+
+/** The address that many above this one. */
+function neighbour(address: string, above: number): string {
+  const parts = address.split(".");
+  return [...parts.slice(0, 3), (Number(parts[3]) + above) % 255].join(".");
 }
 
 async function main(): Promise<void> {
@@ -84,6 +131,8 @@ async function main(): Promise<void> {
     options: {
       rounds: { type: "string", default: "100" },
       "tool-rounds": { type: "string", default: "20" },
+      "pull-rounds": { type: "string", default: "20" },
+      "at-once": { type: "string", default: "4" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       address: { type: "string", default: "127.28.77.1" },
     },
@@ -91,6 +140,8 @@ async function main(): Promise<void> {
   const result = await runCampaign({
     rounds: wholeNumber("rounds", values.rounds),
     toolRounds: wholeNumber("tool-rounds", values["tool-rounds"]),
+    pullRounds: wholeNumber("pull-rounds", values["pull-rounds"]),
+    atOnce: wholeNumber("at-once", values["at-once"]),
     seed: wholeNumber("seed", values.seed),
     address: values.address,
     tell: (text) => console.error(text),
@@ -98,6 +149,7 @@ async function main(): Promise<void> {
   for (const [title, rounds] of [
     ["device killed and restarted, states then", result.deviceRounds],
     ["tool killed, states of the device right then", result.toolRounds],
+    ["device killed in its enrolment and in its renewal, found then", result.pullRounds],
   ] as const) {
     console.log(`\n${rounds.length} rounds: ${title}`);
     for (const [found, count] of countFound(rounds)) console.log(`${String(count).padStart(5)}  ${found}`);

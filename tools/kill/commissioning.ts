@@ -33,7 +33,7 @@ export async function makePlant(folder: string): Promise<Plant> {
 }
 
 /** What the plant's tool trusts and shows. */
-export function trustOf({ authority, tool }: Plant): SecurityOptions {
+export function trustOf({ authority, tool }: Pick<Plant, "authority" | "tool">): SecurityOptions {
   return { certificate: tool, anchors: anchorsOf(authority) };
 }
 

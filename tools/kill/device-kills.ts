@@ -3,7 +3,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isStackError } from "@cipsec/wire";
 import type { Random } from "../fuzz/random.ts";
 import { commissionVictim, faultsOfCommissioned, makePlant, trustOf, type Plant } from "./commissioning.ts";
-import { announcedStates, freshVictim, readStates, wrongStates, type States, type Victim } from "./device.ts";
+import {
+  announcedStates,
+  freshVictim,
+  killWhileStarting,
+  readStates,
+  wrongStates,
+  type States,
+  type Victim,
+} from "./device.ts";
 import type { Round } from "./round.ts";
 
 /** Milliseconds that an undisturbed commissioning and a start take here; kills are spread over them. */
@@ -69,14 +77,6 @@ export async function killDevice(folder: string, address: string, pace: Pace, ra
     faults,
     ...(undisturbedMs === undefined ? {} : { undisturbedMs }),
   };
-}
-
-async function killWhileStarting({ device }: Victim, afterMs: number): Promise<void> {
-  // The start fails where the kill was quicker: that is what it is for.
-  const started = device.restart().catch(() => undefined);
-  await sleep(afterMs);
-  await device.kill();
-  await started;
 }
 
 /** States by ListIdentity and over TLS, which must agree. Before its commissioning nobody can vouch for a device. */

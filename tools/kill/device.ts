@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { startLab, type Lab, type LabDevice } from "../../packages/lab/src/lab.ts";
-import { mixedPlant } from "../../packages/lab/src/plant.ts";
+import { mixedPlant, type PlannedDevice } from "../../packages/lab/src/plant.ts";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   connect,
   identify,
@@ -15,10 +16,13 @@ import { BugError } from "@cipsec/wire";
 
 /** One virtual device in a process of its own, at factory default. */
 export interface Victim extends AsyncDisposable {
+  readonly name: string;
   readonly address: string;
   readonly serial: number;
   readonly device: LabDevice;
 }
+
+type Description = PlannedDevice["description"];
 
 /** Both security states, in words. */
 export interface States {
@@ -26,20 +30,34 @@ export interface States {
   readonly ethernetIp: string;
 }
 
-/** Starts a modern device that has never run before. */
-export async function freshVictim(folder: string, address: string): Promise<Victim> {
+/** Starts a modern device that has never run before; `change` says what is different from the lab's. */
+export async function freshVictim(
+  folder: string,
+  address: string,
+  change: (planned: Description) => Promise<Description> = (planned) => Promise.resolve(planned),
+): Promise<Victim> {
   const [planned] = mixedPlant(1);
   if (planned === undefined) throw new BugError("bug/unreachable", "a plant of one has no device");
-  const description = { ...planned.description, address };
+  const description = await change({ ...planned.description, address });
   const lab: Lab = await startLab({ dataDir: join(folder, "lab"), devices: [{ ...planned, description }] });
   const [device] = lab.devices;
   if (device === undefined) throw new BugError("bug/unreachable", "the plant lost its device");
   return {
+    name: description.name,
     address,
     serial: description.identity.serialNumber,
     device,
     [Symbol.asyncDispose]: () => lab.close(),
   };
+}
+
+/** Cuts its power once more, so long after it began to start. */
+export async function killWhileStarting({ device }: Victim, afterMs: number): Promise<void> {
+  // The start fails where the kill was quicker: that is what it is for.
+  const started = device.restart().catch(() => undefined);
+  await sleep(afterMs);
+  await device.kill();
+  await started;
 }
 
 /** States as the device tells anybody, by ListIdentity. */

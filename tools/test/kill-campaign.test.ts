@@ -5,18 +5,19 @@ import { runCampaign } from "../kill-campaign.ts";
 
 test(
   "devices and tools that die in a commissioning leave nothing that a further one does not mend",
-  { timeout: 240_000 },
+  { timeout: 600_000 },
   async () => {
     const told: string[] = [];
-    const { deviceRounds, toolRounds, faults } = await runCampaign({
+    const { deviceRounds, toolRounds, pullRounds, faults } = await runCampaign({
       rounds: 5,
       toolRounds: 2,
+      pullRounds: 2,
       seed: 2,
       address: "127.28.30.1",
       tell: (text) => void told.push(text),
     });
     expect(faults, told.join("\n")).toEqual([]);
-    expect([deviceRounds.length, toolRounds.length]).toEqual([5, 2]);
+    expect([deviceRounds.length, toolRounds.length, pullRounds.length]).toEqual([5, 2, 2]);
   },
 );
 
