@@ -1,11 +1,14 @@
 import { FileObject } from "@cipsec/objects";
+import type { Clock } from "@cipsec/transport";
 import {
   InitiateDownloadReply,
   InitiateUploadReply,
   PacketType,
+  Service,
   TransferPacket,
   encode,
   fileChecksum,
+  noOctets,
   type Reply,
   type Request,
 } from "@cipsec/wire";
@@ -139,5 +142,67 @@ describe("a device that does not take a download", () => {
       return data[1] === last ? 0xd0 : Uint8Array.of(data[0]!);
     });
     await expect(writeFile(picky, 1, bytes)).rejects.toMatchObject({ code: "cip/status", facts: { status: 0xd0 } });
+  });
+});
+
+describe("a device that has lost a transfer", () => {
+  const opened = encode(InitiateDownloadReply, { incrementalBurn: 0, burnTimeS: 0, transferSize: 2 });
+  /** Conflict with the state of the file beside it. */
+  const conflict = (state: number) => ({ status: 0x0c, extended: [state] });
+  /** Time passes with each wait and not otherwise. */
+  function fakeClock(): Clock {
+    let now = 0;
+    return {
+      now: () => now,
+      wallNow: () => undefined,
+      after: (ms, run) => {
+        now += ms;
+        queueMicrotask(run);
+        return () => undefined;
+      },
+    };
+  }
+  function answering(answer: (service: number) => Uint8Array | { status: number; extended: number[] }): Requester {
+    return {
+      request({ service }): Promise<Reply> {
+        const result = answer(service);
+        const reply =
+          result instanceof Uint8Array ? { status: 0, extended: [], data: result } : { ...result, data: noOctets };
+        return Promise.resolve({ service, ...reply });
+      },
+    };
+  }
+
+  test("is waited for as long as it keeps a silent one, and no longer", async () => {
+    let asked = 0;
+    const busy = answering((service) => {
+      if (service === Service.getAttributeSingle) return Uint8Array.of(10);
+      asked += 1;
+      return conflict(6);
+    });
+    await expect(writeFile(busy, 1, bytes, { clock: fakeClock() })).rejects.toMatchObject({ facts: { status: 0x0c } });
+    expect(asked).toBe(23);
+  });
+
+  test("is not waited for where no transfer is what it refuses for", async () => {
+    let asked = 0;
+    const closed = answering(() => {
+      asked += 1;
+      return conflict(2);
+    });
+    await expect(writeFile(closed, 1, bytes, { clock: fakeClock() })).rejects.toMatchObject({ code: "cip/status" });
+    expect(asked).toBe(1);
+  });
+
+  test("gets it from its start again, twice at most", async () => {
+    const begun: number[] = [];
+    let packets = 0;
+    const forgetful = answering((service) => {
+      if (service === services.initiateDownload.code) return begun.push(packets) > 0 ? opened : noOctets;
+      packets += 1;
+      return packets % 3 === 1 ? Uint8Array.of(0) : conflict(2);
+    });
+    await expect(writeFile(forgetful, 1, bytes, { clock: fakeClock() })).rejects.toMatchObject({ code: "cip/status" });
+    expect(begun).toHaveLength(3);
   });
 });
