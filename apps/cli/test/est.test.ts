@@ -34,6 +34,7 @@ beforeAll(async () => {
   };
   fingerprint = made.root.sha256;
   await cipsec(["ca", "init", "--name", "Acme"], { data: vendor });
+  await cipsec(["ca", "init", "--name", "Hall 4"], { data: at("looking") });
   await cipsec(["ca", "export", "--out", at("vendor.pem")], { data: vendor });
   request("birth", "/O=Acme/CN=Pump 7/serialNumber=00C0FFEE");
   await cipsec(["ca", "issue", at("birth.csr"), "--profile", "vendor-device", "--out", at("birth.pem")], {
@@ -146,6 +147,18 @@ test("a device from the box: authorities by fingerprint, a person's word, certif
   expect([code, out]).toEqual([0, expect.stringContaining('"outcome":"issued"')]);
   expect(out).toContain('"listening":true');
   expect(out + err).not.toContain("PRIVATE KEY");
+});
+
+test("--check-identity: a certificate alone does not do, its device has to answer for it", async () => {
+  await using server = await serve("127.32.21.1", ["--vendor", at("vendor.pem"), "--check-identity"], at("looking"));
+  await cipsec(["ca", "export", "--out", at("hall4.pem")], { data: at("looking") });
+  const identity = ["--ca", at("hall4.pem"), "--cert", at("birth.pem"), "--key", at("birth.key")];
+  const asked = ["est", "enroll", server.url, ...identity, "--new-key", at("x.key"), "--out", at("x.pem"), "--json"];
+  const refused = await cipsec(asked);
+  expect([refused.code, JSON.parse(refused.out)]).toMatchObject([
+    4,
+    { error: { code: "est/http", message: expect.stringContaining("127.0.0.1") } },
+  ]);
 });
 
 test("name and password, a key made by the server, and what rules refuse", async () => {

@@ -11,4 +11,3 @@ export type { DemoDevice, DemoOptions, DemoResult, DemoTelling } from "./demo/st
 export type { Proof } from "./demo/proofs.ts";
 export { openFactory } from "./vendor.ts";
 export type { Birth, Factory } from "./vendor.ts";
-export { vouchByIdentity } from "./vouch.ts";

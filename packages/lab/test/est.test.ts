@@ -5,7 +5,7 @@ import { startTarget } from "@cipsec/target";
 import { expect, test } from "vitest";
 import { pullPlant, pulling } from "../src/plant.ts";
 import { openFactory, type Birth } from "../src/vendor.ts";
-import { vouchByIdentity } from "../src/index.ts";
+import { vouchByIdentity } from "@cipsec/originator";
 import { readDescription } from "@cipsec/target";
 import { temporaryFolder } from "./support.ts";
 

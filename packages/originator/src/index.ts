@@ -63,6 +63,7 @@ export { decommission } from "./decommission.ts";
 export type { DecommissionOptions, DecommissionResult } from "./decommission.ts";
 export { judgeVendorIdentity, unverifiedVendor, verifyVendorIdentity } from "./vendor-identity.ts";
 export type { VendorIdentity, VendorIdentityOptions, VendorVerdict } from "./vendor-identity.ts";
+export { vouchByIdentity } from "./vouch.ts";
 export { parseRoute, routed } from "./route.ts";
 export type { RoutedRequester } from "./route.ts";
 export { tags } from "./tags/tags.ts";

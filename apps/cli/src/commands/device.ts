@@ -6,12 +6,12 @@ import {
   pulling,
   startLab,
   startLabEst,
-  vouchByIdentity,
   type Lab,
   type LabEst,
   type PlannedDevice,
 } from "@cipsec/lab";
 import { estServiceType, parseCertificates, type CertificateAuthority, type EnrolPolicy } from "@cipsec/pki";
+import { vouchByIdentity } from "@cipsec/originator";
 import { parseDescription, readDescription, startTarget, type DeviceDescription } from "@cipsec/target";
 import { UsageError } from "@cipsec/wire";
 import {

@@ -30,6 +30,7 @@ import {
   type PasswordRecord,
   type Register,
 } from "@cipsec/pki";
+import { vouchByIdentity } from "@cipsec/originator";
 import { UsageError } from "@cipsec/wire";
 import { randomBytes } from "node:crypto";
 import {
@@ -103,6 +104,7 @@ function addServe(est: Command, shell: Shell): void {
       const rulesFile = textOption(options, "rules");
       const policy =
         rulesFile === undefined ? cautious : readEnrolPolicy(Buffer.from(await readInput(rulesFile)).toString("utf8"));
+      const vendorAnchors = await certificatesOf(options["vendor"]);
       const service = makeEstService({
         authority,
         labels: await labelsOf(context, options),
@@ -112,7 +114,7 @@ function addServe(est: Command, shell: Shell): void {
         retryAfterS: typeof options["retryAfter"] === "number" ? options["retryAfter"] : 60,
         linking: options["requireLinking"] === true ? "required" : "checked",
         callers: {
-          vendorAnchors: await certificatesOf(options["vendor"]),
+          vendorAnchors,
           crls: await crlsOf(options["crl"]),
           realm,
           users: async (name) => (await readUsers(context)).find((record) => record.name === name),
@@ -120,6 +122,7 @@ function addServe(est: Command, shell: Shell): void {
           passwordAlone: options["withoutCertificate"] === true,
           certificateAlone: options["twoProofs"] !== true,
         },
+        ...(options["checkIdentity"] === true ? { vouch: vouchByIdentity(vendorAnchors) } : {}),
         ...(options["serverKeygen"] === true
           ? {
               keyDelivery: {
@@ -154,6 +157,10 @@ function addServe(est: Command, shell: Shell): void {
     .option("--listen <address>", "ADDRESS:PORT", "127.0.0.1:8443")
     .option("--rules <file>", "who gets what, JSON (default: birth certificates wait for a person)")
     .option("--vendor <file...>", "roots of vendors whose birth certificates may enrol, PEM")
+    .option(
+      "--check-identity",
+      "look at a device that shows its birth certificate, where it calls from: it has to be what that says (CIP devices only)",
+    )
     .option("--crl <file...>", "revocation lists for client certificates")
     .option("--label <label=dir...>", "another authority under a label: LABEL=DATA-FOLDER")
     .option("--rollover <file>", "more certificates for cacerts, of a change of root, PEM")

@@ -1,7 +1,15 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { EtherNetIpSecurity, PullModelStatus } from "@cipsec/objects";
-import { connect, discover, identify, parseTarget, type Posture, type SecurityOptions } from "@cipsec/originator";
+import {
+  connect,
+  discover,
+  identify,
+  parseTarget,
+  vouchByIdentity,
+  type Posture,
+  type SecurityOptions,
+} from "@cipsec/originator";
 import {
   approveHeld,
   makePrivateFolder,
@@ -15,7 +23,6 @@ import { startLabEst, type LabEst } from "../est.ts";
 import { startLab, type LabDevice } from "../lab.ts";
 import { estAddress, pullPlant, pulling, type PullRole } from "../plant.ts";
 import { openFactory, vendorName } from "../vendor.ts";
-import { vouchByIdentity } from "../vouch.ts";
 import { anchorsOf, makeAuthority, makeCaller, type Caller } from "./authority.ts";
 import type { KeyLogging, Proof } from "./proofs.ts";
 import {

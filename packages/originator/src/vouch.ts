@@ -1,6 +1,9 @@
-import { connect, identify, parseTarget, verifyVendorIdentity } from "@cipsec/originator";
 import type { Certificate, Enrolment } from "@cipsec/pki";
 import { isStackError } from "@cipsec/wire";
+import { parseTarget } from "./address.ts";
+import { connect } from "./connect.ts";
+import { identify } from "./identify.ts";
+import { verifyVendorIdentity } from "./vendor-identity.ts";
 
 /** Milliseconds for a device to answer; it is busy enrolling. */
 const patienceMs = 10_000;
