@@ -15,7 +15,9 @@ import {
   parseCertificates,
   parsePrivateKey,
   readUpstream,
+  renewsAt,
   requestOfflineCa,
+  samePublicKey,
   toPem,
   writeFileAtomic,
   writeKeyFile,
@@ -100,19 +102,36 @@ export class DataFolder {
     return ca;
   }
 
-  /** The tool's own certificate and key; made anew when a crash left the authority without them. */
+  /**
+   * The tool's own certificate and key; made anew when a crash left the authority without them, at two thirds of their life, and when
+   * another authority issues now.
+   */
   async tool(): Promise<CallerIdentity | undefined> {
     if (!this.hasCa()) return undefined;
-    if (!existsSync(this.file("tool", "certificate.pem"))) await this.makeTool(await this.ca());
+    const kept = existsSync(this.file("tool", "certificate.pem"))
+      ? await readIdentity(this.file("tool", "certificate.pem"), this.file("tool", "key.pem"))
+      : undefined;
+    if (kept !== undefined && (hasUpstream(this.file("ca")) || isCurrent(kept, await this.ca()))) return kept;
+    try {
+      await this.makeTool(await this.ca());
+    } catch (error) {
+      // What there is may do for now; that it ends is for 'ca forecast' to say.
+      if (kept === undefined || !isOwnKey(kept)) throw error;
+      return kept;
+    }
     return readIdentity(this.file("tool", "certificate.pem"), this.file("tool", "key.pem"));
   }
 
-  /** What the tool trusts: the plant's own authorities. */
+  /** What the tool trusts: the plant's own authorities; while one follows another, both. */
   async anchors(): Promise<readonly Certificate[]> {
     if (!this.hasCa()) return [];
     if (hasUpstream(this.file("ca"))) return [...(await readUpstream(this.file("ca"))).authorities];
-    const ca = await this.ca();
-    return [ca.root, ca.issuing];
+    return (await this.ca()).anchors;
+  }
+
+  /** How the authority's folder is changed. */
+  get caOptions(): { readonly now: () => Date; readonly pause: typeof pause } {
+    return { now: () => new Date(), pause };
   }
 
   private async makeTool(ca: CertificateAuthority): Promise<void> {
@@ -127,6 +146,21 @@ export class DataFolder {
     await writeKeyFile(this.file("tool", "key.pem"), key);
     await writeFileAtomic(this.file("tool", "certificate.pem"), chainPem);
   }
+}
+
+function isOwnKey({ chain: [leaf], key }: CallerIdentity): boolean {
+  return leaf !== undefined && samePublicKey(leaf.publicKey, key);
+}
+
+/** Whether an identity is of the authority that issues now, and has a third of its life before it. */
+function isCurrent(identity: CallerIdentity, { issuing }: CertificateAuthority): boolean {
+  const [leaf] = identity.chain;
+  return (
+    leaf !== undefined &&
+    isOwnKey(identity) &&
+    leaf.constraints.authorityKeyId === issuing.constraints.subjectKeyId &&
+    new Date() < renewsAt(leaf.facts)
+  );
 }
 
 /** The authority in a folder, its own or one above. */

@@ -26,7 +26,7 @@ export const exitCodes: readonly (readonly [code: number, means: string])[] = [
   ],
   [
     ExitCode.doesNotHold,
-    "Done, but what was asked does not hold: a proof of `demo`, a finding that `posture --fail-on` names, a device for which no `posture --vendor` vouches, a request that `commission --pull` saw wait for a person.",
+    "Done, but what was asked does not hold: a proof of `demo`, a finding that `posture --fail-on` names, a device for which no `posture --vendor` vouches, a request that `commission --pull` saw wait for a person, something that ends and that `ca forecast` found nobody to renew, a step of `ca rollover` that would cut devices off.",
   ],
   [ExitCode.usage, "Wrong usage or input: an argument, a file, the state of the data folder or of the device."],
   [ExitCode.peer, "The other side or the network refused, did not answer, or answered wrongly."],

@@ -15,6 +15,8 @@ export interface PublishOptions {
   readonly days?: number;
   /** Days before its next update that the next list is made, so that both are good while it is handed out; default half of `days`. */
   readonly overlapDays?: number;
+  /** Make new ones in any case. */
+  readonly fresh?: boolean;
 }
 
 /** The revocation lists in force, and whether they were made just now. */
@@ -32,7 +34,7 @@ const file = "crls.pem";
  * @throws {StateError} and what {@link CertificateAuthority.crls} throws
  */
 export async function publishedCrls(ca: CertificateAuthority, options: PublishOptions): Promise<PublishedCrls> {
-  const { now, days = 7, overlapDays = days / 2 } = options;
+  const { now, days = 7, overlapDays = days / 2, fresh = false } = options;
   if (hasUpstream(ca.folder)) return { lists: await ca.crls(), made: false };
   const rows = await ca.list();
   const kept = await readKept(ca.folder);
@@ -40,7 +42,7 @@ export async function publishedCrls(ca: CertificateAuthority, options: PublishOp
   const isFresh = kept.every(
     ({ thisUpdate, nextUpdate }) => thisUpdate <= now() && (nextUpdate?.getTime() ?? 0) > until,
   );
-  if (kept.length > 0 && isFresh && isComplete(kept, ca, rows)) return { lists: kept, made: false };
+  if (!fresh && kept.length > 0 && isFresh && isComplete(kept, ca, rows)) return { lists: kept, made: false };
   const lists = await ca.crls(days);
   await writeFileAtomic(join(ca.folder, file), crlToPem(lists), { mode: 0o644 });
   return { lists, made: true };

@@ -2,9 +2,6 @@ import { isIP } from "node:net";
 import type { Command } from "commander";
 import {
   createCsr,
-  crlToPem,
-  hasUpstream,
-  importUpstreamCrl,
   isCmpUrl,
   makeKeyPair,
   parseCertificates,
@@ -20,6 +17,9 @@ import { UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { readInput } from "../data-folder.ts";
 import { upstreamClientOf } from "./cmp-options.ts";
+import { addCrl } from "./ca-crl.ts";
+import { addForecast, warnOfClock } from "./ca-forecast.ts";
+import { addRollover } from "./ca-rollover.ts";
 import { addEstOptions, estAnchors, estIdentity } from "./est-options.ts";
 
 const profiles: readonly Profile[] = ["device", "tool", "user", "vendor-device"];
@@ -64,7 +64,7 @@ export function addCa(program: Command, shell: Shell): void {
         "the corporate authority issues; this is its registration authority",
       ],
       [
-        "cipsec ca init --upstream cmp+http://pki.corp.example/pkix/ --ca corp.pem --cert ra.pem --key ra.key",
+        "cipsec ca init --upstream cmp+http://pki.example/pkix/ --ca corp.pem --cert ra.pem --key ra.key",
         "the same by CMP, which the program 'openssl' speaks; what is issued can be revoked from here",
       ],
       ["cipsec ca init --offline --out plant.csr", "the corporate root signs this request; then: cipsec ca import"],
@@ -97,6 +97,7 @@ export function addCa(program: Command, shell: Shell): void {
         fix: `Use one of ${profiles.join(", ")}.`,
       });
     const csr = parseCsr(await readInput(argument(args, 0, "CSR")));
+    await warnOfClock(context, authority);
     const days = options["days"];
     const issued = await authority.issue({
       profile,
@@ -138,30 +139,9 @@ export function addCa(program: Command, shell: Shell): void {
     json: "{serial, subject, profile, notBefore, notAfter, status, revokedAt, reason, …}",
     examples: [["cipsec ca revoke 2F01A9 --reason keyCompromise", "then give devices the new list: cipsec commission"]],
   });
-  const crl = addCommand(
-    ca,
-    shell,
-    "crl",
-    "make the revocation list of the issuing authority",
-    async (context, options) => {
-      const authority = await context.data.ca();
-      const days = options["days"];
-      const taken = textOption(options, "import");
-      if (taken !== undefined) {
-        if (!hasUpstream(authority.folder))
-          throw new UsageError("usage/argument", "--import is for the list of an authority above", {
-            fix: "This plant's authority makes its own list: leave --import out.",
-          });
-        await importUpstreamCrl(authority.folder, await readInput(taken));
-      }
-      const pem = crlToPem(await authority.crl(typeof days === "number" ? days : undefined));
-      await write(context, options, pem, { pem });
-    },
-  )
-    .option("--days <n>", "days until the next one is due", (text) => wholeNumber(text, 1, 3650))
-    .option("--import <file>", "take in the list of the authority above, where 'ca init --upstream' named one")
-    .option("--out <file>", "write it here instead of to standard output");
-  addNotes(crl, { json: "{pem}", examples: [["cipsec ca crl --out plant.crl", "a fresh list of everything revoked"]] });
+  addCrl(ca, shell);
+  addRollover(ca, shell);
+  addForecast(ca, shell);
   const list = addCommand(ca, shell, "list", "every certificate that was issued", async (context) => {
     const rows = await (await context.data.ca()).list();
     context.output.document(rows);

@@ -186,7 +186,7 @@ async function planOf(
     ...(isPsk ? { psks: [await pskOf(options)] } : {}),
     ...(keyTypes === undefined ? {} : { keyTypes }),
     ...(options["pkcs7"] === true ? { encoding: "pkcs7" as const } : {}),
-    ...(authority === undefined ? {} : { crlPem: crlToPem(await authority.crl()) }),
+    ...(authority === undefined ? {} : { crlPem: crlToPem(await authority.crls()) }),
   };
 }
 
@@ -230,7 +230,7 @@ function issuing(authority: CertificateAuthority): NonNullable<Parameters<typeof
         dns: isAddress(host) ? csr.san.dns : [...new Set([host, ...csr.san.dns])],
       },
     });
-    return { certificatePem: toPem(issued.certificate), caChainPem: toPem([authority.issuing, authority.root]) };
+    return { certificatePem: toPem(issued.certificate), caChainPem: toPem(authority.bundle) };
   };
 }
 
