@@ -184,6 +184,8 @@ test("early layouts: one revocation list, keys without usage, and the newer form
   expect(await set(5, Uint8Array.of(1, ...key, 2))).not.toBe(0);
   expect(await set(5, Uint8Array.of(1, ...key))).toBe(0);
   expect(await get(5)).toEqual(Uint8Array.of(1, 1, 65, 0));
+  const revision = await early.ask(EtherNetIpSecurity.classId, 0, 0x0e, undefined, 1);
+  expect(revision.data).toEqual(Uint8Array.of(7, 0));
   const all = await early.ask(EtherNetIpSecurity.classId, 1, 0x01);
   expect(all.status).toBe(0);
   expect((await early.ask(EtherNetIpSecurity.classId, 1, 0x0e, undefined, 17)).status).toBe(0x14);

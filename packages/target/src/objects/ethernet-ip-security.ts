@@ -23,6 +23,7 @@ const maxActiveCertificates = 4;
 /** The class as early editions have it: pre-shared keys without usage, one revocation list. */
 const earlyEtherNetIpSecurity = {
   ...EtherNetIpSecurity,
+  revision: 7,
   attributes: {
     ...EtherNetIpSecurity.attributes,
     preSharedKeys: { ...EtherNetIpSecurity.attributes.preSharedKeys, type: PskListOld },
