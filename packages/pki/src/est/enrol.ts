@@ -1,4 +1,4 @@
-import { parseCertificates, toPem, type Certificate } from "../certificate.ts";
+import { certificateSubject, parseCertificates, toPem, type Certificate } from "../certificate.ts";
 import { createCsr, parseCsr, type CertificateRequest } from "../csr.ts";
 import { makeKeyPair, samePublicKey, type KeyPair } from "../keys.ts";
 import type { AlternativeNames } from "../names.ts";
@@ -188,7 +188,12 @@ function identityFor(register: Register, { caller, request }: Enrolment): string
   if (caller.kind === "registrar") return `${identityOf(caller)} for ${request.subjectText}`;
   if (caller.kind !== "current") return identityOf(caller);
   const { serialHex } = caller.certificate.facts;
-  return register.enrolled().find(({ serial }) => serial === serialHex)?.identity ?? identityOf(caller);
+  const subject = certificateSubject(caller.certificate);
+  const known =
+    register.enrolled().find(({ serial }) => serial === serialHex) ??
+    // One that was renewed already: the answer was lost on the way. No subject was given to two devices.
+    register.enrolled().find((entry) => sameSubject(entry.subject, subject));
+  return known?.identity ?? identityOf(caller);
 }
 
 function replacedBy({ policy, register }: EnrolTools, identity: string): Enrolled | undefined {
