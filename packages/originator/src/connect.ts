@@ -11,6 +11,11 @@ import { originatorTrust, type OriginatorTrust, type Protection, type SecurityOp
 export interface ConnectOptions extends Omit<SessionOptions, "peer" | "trust"> {
   /** Needed for a secure channel. */
   readonly security?: SecurityOptions;
+  /**
+   * In place of `security` for each channel that is dialled from then on: renewed credentials, newer revocation lists. The same object
+   * while nothing has changed. The protection asked for stays that of `security`.
+   */
+  readonly securityNow?: () => SecurityOptions;
   /** Refuse a plain channel even where the device offers nothing else. Set it whenever credentials were asked for. */
   readonly requireSecure?: boolean;
   /**
@@ -58,17 +63,19 @@ export async function connect(target: TargetAddress, options: ConnectOptions = {
   const scheme = await chooseScheme(target, options);
   const port = target.port ?? (scheme === "eip" ? Port.eip : Port.eips);
   const peer = formatTarget({ scheme, host: target.host, port });
-  const trust = scheme === "eip" ? undefined : requireTrust(peer, options.security);
+  const trustNow = scheme === "eip" ? undefined : latestTrust(peer, options);
   const startDtls = scheme === "eipd" && (options.startDtls ?? port === Port.eip);
-  const dialOptions = { ...dialling({ scheme, host: target.host, port }, options, trust), startDtls };
   const sessionOptions: SessionOptions = {
     ...options,
     peer,
     carriesFrames: startDtls,
     ...siblings(),
-    ...(trust === undefined ? {} : { trust: trust.facts }),
+    ...(trustNow === undefined ? {} : { trust: () => trustNow.last().facts() }),
   };
-  const open = (signal?: AbortSignal) => dial(signal === undefined ? dialOptions : { ...dialOptions, signal });
+  const open = (signal?: AbortSignal) => {
+    const how = dialling({ scheme, host: target.host, port }, options, trustNow?.next());
+    return dial({ ...how, startDtls, ...(signal === undefined ? {} : { signal }) });
+  };
   try {
     return await Session.open(open, sessionOptions, options.signal);
   } catch (error) {
@@ -77,7 +84,7 @@ export async function connect(target: TargetAddress, options: ConnectOptions = {
 
   /** Over DTLS a connection may ask for another protection than the session has; that takes another association. */
   function siblings(): Pick<SessionOptions, "openProtected"> {
-    const { security } = options;
+    const security = options.security ?? options.securityNow?.();
     if (scheme !== "eipd" || startDtls || security === undefined) return {};
     return {
       openProtected: (protection, signal) => {
@@ -131,6 +138,28 @@ export async function chooseScheme(target: TargetAddress, options: ConnectOption
       { fix: "Look for a firewall between; eip:// connects without protection if you must." },
     );
   return "eip";
+}
+
+/** The trust of each channel in turn: another one only where {@link ConnectOptions.securityNow} has other options. */
+function latestTrust(
+  peer: string,
+  { security, securityNow }: ConnectOptions,
+): { readonly next: () => OriginatorTrust; readonly last: () => OriginatorTrust } {
+  const given = (): SecurityOptions | undefined => securityNow?.() ?? security;
+  const { protection } = security ?? {};
+  const made = (options: SecurityOptions | undefined): OriginatorTrust =>
+    requireTrust(peer, options === undefined || protection === undefined ? options : { ...options, protection });
+  let of = given();
+  let last = made(of);
+  return {
+    last: () => last,
+    next() {
+      const now = given();
+      if (now !== of) last = made(now);
+      of = now;
+      return last;
+    },
+  };
 }
 
 function requireTrust(peer: string, security: SecurityOptions | undefined): OriginatorTrust {

@@ -1,5 +1,5 @@
 import type { ObjectClass } from "@cipsec/objects";
-import { systemClock, type Channel, type ChannelFacts, type Clock } from "@cipsec/transport";
+import { judgeAgain, systemClock, type Channel, type ChannelFacts, type Clock, type Verdict } from "@cipsec/transport";
 import {
   MessageRouterReply,
   MessageRouterRequest,
@@ -27,7 +27,7 @@ import { registerLink, type Link, type LinkOptions } from "./link.ts";
 import { matchReply, pathText, requestText, type RequestOptions } from "./replies.ts";
 import { routed, type RoutedRequester } from "./route.ts";
 import { classAccess, getRaw, objectAccess, setRaw, type ClassAccess, type ObjectAccess } from "./typed.ts";
-import type { Protection, TrustFacts } from "./trust.ts";
+import { originatorTrust, type Protection, type SecurityOptions, type TrustFacts } from "./trust.ts";
 import { delay, orAborted } from "./waiting.ts";
 
 /** How often and how fast a session dials again after its channel has ended. */
@@ -254,6 +254,20 @@ export class Session implements Class3Carrier, AsyncDisposable {
   onConnected(connectionId: number, receiver: ConnectedReceiver): () => void {
     this.#receivers.set(connectionId, receiver);
     return () => this.#receivers.delete(connectionId);
+  }
+
+  /**
+   * Judges the device as a new handshake by these options would, by what it showed in the last one; on a plain channel nothing speaks
+   * against it. Suites are not judged: they were agreed on.
+   */
+  judge({ protection: _, announce: __, ...security }: SecurityOptions): Verdict {
+    const { channel } = this.#link;
+    const used = channel.facts.security;
+    if (used === undefined) return { ok: true };
+    return judgeAgain(channel, {
+      ...originatorTrust({ ...security, maxVersion: "TLSv1.3" }).policy,
+      suites: [used.suite],
+    });
   }
 
   /** Ends the channel in use, for a caller who knows that nobody answers there; the next request dials again. */

@@ -2,6 +2,7 @@ import { systemClock, type ChannelFacts, type Clock, type TimerWheel } from "@ci
 import { TransportError, UsageError } from "@cipsec/wire";
 import { formatTarget, type TargetAddress } from "../address.ts";
 import { connect, type ConnectOptions } from "../connect.ts";
+import type { SecurityOptions } from "../trust.ts";
 import { delay } from "../waiting.ts";
 import { defaultBackoff, waitAfter, type BackoffPolicy } from "./backoff.ts";
 import { openIo, type InputState, type IoConnection, type IoOptions } from "./connection.ts";
@@ -99,6 +100,8 @@ export class Scanner implements AsyncDisposable {
   readonly #options: ScannerOptions;
   readonly #sessions = new SessionPool();
   readonly #kept = new Map<string, Kept>();
+  /** What {@link Scanner.renew} gave. */
+  #security: SecurityOptions | undefined;
 
   constructor(options: ScannerOptions = {}) {
     this.#options = options;
@@ -118,9 +121,24 @@ export class Scanner implements AsyncDisposable {
   add(entry: ScanEntry): ScannedConnection {
     if (this.#kept.has(entry.name))
       throw new UsageError("usage/argument", `the scanner has a connection '${entry.name}' already`);
-    const kept = new Kept(entry, this.#options, this.#sessions, () => this.#kept.delete(entry.name));
+    const kept = new Kept(entry, this.#optionsNow(), this.#sessions, () => this.#kept.delete(entry.name));
     this.#kept.set(entry.name, kept);
     return kept;
+  }
+
+  /**
+   * Other credentials, authorities or revocation lists from now on: new sessions are opened by them, and devices that would be
+   * refused now lose theirs at once, with the connections that go by it. The others go on as they are.
+   */
+  renew(security: SecurityOptions): void {
+    this.#security = security;
+    for (const kept of this.#kept.values()) kept.judge(security);
+  }
+
+  #optionsNow(): ScannerOptions {
+    const { security } = this.#options.connect ?? {};
+    if (security === undefined) return this.#options;
+    return { ...this.#options, connect: { ...this.#options.connect, securityNow: () => this.#security ?? security } };
   }
 
   async close(): Promise<void> {
@@ -216,6 +234,15 @@ class Kept implements ScannedConnection {
 
   takeIntervals(): IoStatistics["intervalMicros"] | undefined {
     return this.#io?.takeIntervals();
+  }
+
+  /** Ends what it has with a device that these options refuse. */
+  judge(security: SecurityOptions): void {
+    const session = this.#lease?.session;
+    if (session === undefined || !session.isConnected || session.judge(security).ok) return;
+    // Over an association its data end with it; else they have a way of their own, which has to be closed first.
+    const closed = session.isLossy ? Promise.resolve() : (this.#io?.close() ?? Promise.resolve());
+    void closed.catch(() => undefined).then(() => session.drop());
   }
 
   async stop(): Promise<void> {

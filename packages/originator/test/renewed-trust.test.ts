@@ -1,0 +1,102 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { initCa, makeKeyPair, privateKeyToPem, type CertificateAuthority } from "@cipsec/pki";
+import { readDescription, startTarget, type Target } from "@cipsec/target";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Scanner, assemblyPath, connect, parseTarget, type IoRequest, type SecurityOptions } from "../src/index.ts";
+
+let folder = "";
+let ca: CertificateAuthority;
+let security: SecurityOptions;
+const serials = new Map<string, string>();
+const targets: Target[] = [];
+
+const request: IoRequest = {
+  oToT: { rpiMicros: 20_000, size: 4 },
+  tToO: { rpiMicros: 20_000, size: 8 },
+  timeoutMultiplier: 7,
+  path: assemblyPath({ oToT: 150, tToO: 100 }),
+};
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cipsec-renewed-"));
+  ca = await initCa(join(folder, "ca"), { name: "Renewed", now: () => new Date() });
+  security = { anchors: [ca.root, ca.issuing], checkName: false };
+  await Promise.all([5, 6].map((last) => device(`127.34.21.${last}`)));
+});
+
+afterAll(async () => {
+  await Promise.all(targets.map((target) => target.stop()));
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A device whose certificate from the factory is this plant's. */
+async function device(address: string): Promise<void> {
+  const { privateKey, publicKey } = await makeKeyPair();
+  const { chainPem, certificate } = await ca.issue({ profile: "device", publicKey, subject: { commonName: address } });
+  serials.set(address, certificate.facts.serialHex);
+  const files = { certificate: join(folder, `${address}.pem`), key: join(folder, `${address}.key`) };
+  await writeFile(files.certificate, chainPem);
+  await writeFile(files.key, privateKeyToPem(privateKey));
+  const identity = { vendorId: 0xffff, productCode: 1, revision: { major: 1, minor: 1 }, serialNumber: 7 };
+  const description = readDescription({
+    name: address,
+    identity: { ...identity, productName: "Renewed" },
+    address,
+    ports: { eip: null, eipUdp: null },
+    security: { defaultCertificate: files },
+    assemblies: [
+      { instance: 100, kind: "input", size: 8 },
+      { instance: 150, kind: "output", size: 4 },
+    ],
+  });
+  targets.push(await startTarget({ description, stateDir: join(folder, address) }));
+}
+
+test("a newer list ends the scanner's sessions with a revoked device; the others go on, and new ones are judged by it", async () => {
+  const changes: string[] = [];
+  await using scanner = new Scanner({
+    connect: { security },
+    backoff: { refusedMs: 50, lostMs: 50 },
+    onState: ({ name, state, reason }) =>
+      changes.push([name, state, reason !== undefined && "code" in reason ? String(reason.code) : ""].join(" ").trim()),
+  });
+  const [bad, good] = ["127.34.21.5", "127.34.21.6"].map((address) =>
+    scanner.add({ name: address, target: parseTarget(`eipd://${address}`), request }),
+  );
+  await expect.poll(() => [bad?.state, good?.state], { timeout: 20_000 }).toEqual(["running", "running"]);
+  scanner.renew({ ...security, crls: [await ca.crl()] });
+  await using session = await connect(parseTarget("eips://127.34.21.5"), { security });
+  expect(session.judge(security)).toEqual({ ok: true });
+  await ca.revoke(serials.get("127.34.21.5") ?? "", "keyCompromise");
+  const renewed = { ...security, crls: [await ca.crl()] };
+  expect(session.judge(renewed)).toMatchObject({ ok: false, error: { code: "trust/revoked" } });
+  const before = good?.statistics().total.received ?? 0;
+  scanner.renew(renewed);
+  await expect
+    .poll(() => changes.filter((text) => text === "127.34.21.5 waiting trust/revoked").length, { timeout: 20_000 })
+    .toBeGreaterThan(0);
+  await expect.poll(() => good?.statistics().total.received, { timeout: 20_000 }).toBeGreaterThan(before + 5);
+  expect(good?.statistics()).toMatchObject({ opens: 1, timeouts: 0, total: { lost: 0 } });
+}, 60_000);
+
+test("a session that dials again does so by the credentials of then", async () => {
+  let now: SecurityOptions = security;
+  const target = parseTarget("eips://127.34.21.6");
+  await using session = await connect(target, { securityNow: () => now });
+  expect(session.trust).toMatchObject({ kind: "verified", checked: { revocation: false } });
+  now = { ...security, pinned: ["00".repeat(32)] };
+  session.drop();
+  await session.disconnected;
+  await expect(
+    session.request({
+      service: 0x01,
+      path: [
+        { kind: "class", value: 1 },
+        { kind: "instance", value: 1 },
+      ],
+      data: new Uint8Array(),
+    }),
+  ).rejects.toMatchObject({ code: "trust/not-pinned" });
+});
