@@ -2,7 +2,7 @@ import { connect, createServer as createPlainServer, type Server, type Socket } 
 import { createServer, type TLSSocket } from "node:tls";
 import { originatorTrust } from "@cipsec/originator";
 import { makeKeyPair, parseCertificate, privateKeyToPem } from "@cipsec/pki";
-import { dial, type Channel } from "@cipsec/transport";
+import { dial, openUdp, type Channel, type UdpSocket } from "@cipsec/transport";
 import {
   Command,
   decode,
@@ -172,8 +172,15 @@ async function closed(server: Server): Promise<void> {
   if (server.listening) await new Promise((resolve) => void server.close(resolve));
 }
 
-/** A wire to a device that drops each TLS record that went over it before: a replayed one has no effect, and is not noticed. */
-export async function startForgivingWire(address: string, device: string): Promise<AsyncDisposable> {
+/**
+ * A wire to a device that hides replays. Over TLS it drops each record that went over it before, so that a replayed one has no effect and
+ * is not noticed; over DTLS it answers a datagram that it has seen with the last one that came back.
+ */
+export async function startForgivingWire(
+  address: string,
+  device: string,
+  over: "tls" | "dtls",
+): Promise<AsyncDisposable> {
   const open = new Set<Socket>();
   const server = createPlainServer((near) => {
     const far = connect(2221, device);
@@ -187,7 +194,7 @@ export async function startForgivingWire(address: string, device: string): Promi
       rest = Buffer.concat([rest, octets]);
       while (rest.length >= 5 && rest.length >= 5 + rest.readUInt16BE(3)) {
         const record = rest.subarray(0, 5 + rest.readUInt16BE(3));
-        if (!seen.has(record.toString("hex"))) far.write(record);
+        if (over === "dtls" || !seen.has(record.toString("hex"))) far.write(record);
         seen.add(record.toString("hex"));
         rest = rest.subarray(record.length);
       }
@@ -197,10 +204,48 @@ export async function startForgivingWire(address: string, device: string): Promi
     near.on("close", () => far.destroy());
   });
   await listening(server, 2221, address);
+  const datagrams = await startDatagramWire(address, device, over === "dtls");
   return {
     async [Symbol.asyncDispose]() {
       for (const one of open) one.destroy();
+      await datagrams[Symbol.asyncDispose]();
       await closed(server);
+    },
+  };
+}
+
+async function startDatagramWire(address: string, device: string, repeats: boolean): Promise<AsyncDisposable> {
+  const far = new Map<number, Promise<UdpSocket>>();
+  const seen = new Set<string>();
+  const last = new Map<number, Uint8Array>();
+  const near = await openUdp({
+    address,
+    port: 2221,
+    receive: (octets, tool) => {
+      const copy = octets.slice();
+      const key = Buffer.from(copy).toString("hex");
+      const again = last.get(tool.port);
+      if (repeats && seen.has(key) && again !== undefined) return near.send(again, tool);
+      seen.add(key);
+      const socket =
+        far.get(tool.port) ??
+        openUdp({
+          address: "0.0.0.0",
+          port: 0,
+          receive: (answer) => {
+            last.set(tool.port, answer.slice());
+            near.send(answer.slice(), tool);
+          },
+        });
+      far.set(tool.port, socket);
+      void socket.then((one) => one.send(copy, { address: device, port: 2221 }));
+      return undefined;
+    },
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      await near.close();
+      for (const one of await Promise.all(far.values())) await one.close();
     },
   };
 }

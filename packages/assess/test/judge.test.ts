@@ -186,6 +186,15 @@ describe("a requirement", () => {
     expect(verdictOf("CR 2.6", records).verdict).not.toBe("met");
   });
 
+  test("what the paper met under a condition is met under it", () => {
+    const told = (observation: Observation) =>
+      verdictOf("CR 1.2 RE(1)", [record(["CR 1.2 RE(1)"], [works, observation])], { level: 3 });
+    expect(told(capability({ name: "c", ...good })).conditions).toEqual([
+      "no suite for pre-shared keys is allowed (EtherNet/IP Security attribute 4)",
+    ]);
+    expect(told(capability({ name: "c", ...bad })).conditions).toEqual([]);
+  });
+
   test("a function that is proven absent is not applicable, unless another check contradicts", () => {
     const absent = record(["CR 1.14"], [works, absence({ name: "no pre-shared key suite", ...good })]);
     expect(verdictOf("CR 1.14", [absent])).toMatchObject({

@@ -7,12 +7,15 @@ import { partsOfId, typesOf } from "./requirement-id.ts";
 export interface Treatment {
   /** Its number in the list of inconsistencies of the ODVA paper. */
   readonly number: number;
+  /** None where it is about the paper as a whole. */
   readonly requirements: readonly RequirementId[];
   /** What is shown beside the paper's verdict. */
   readonly note: string;
+  /** Under which setting of a product "met" holds; told with every such verdict. */
+  readonly condition?: string;
 }
 
-/** Those that speak about single entries. The rest is done by the reader of ids and by {@link paperOpinion}. */
+/** Those that are told. The rest is done by the reader of ids and by {@link paperOpinion}. */
 export const treatments: readonly Treatment[] = [
   {
     number: 1,
@@ -21,24 +24,51 @@ export const treatments: readonly Treatment[] = [
   },
   { number: 2, requirements: ["CR 2.1 RE(4)"], note: "the paper also calls it CR 2.2 RE-4, which does not exist" },
   {
+    number: 5,
+    requirements: [],
+    note: "the paper announces a class 'not met' that no requirement has; it is kept, and counts 0",
+  },
+  {
     number: 6,
     requirements: ["CR 1.7 RE(2)", "CR 3.3 RE(1)"],
     note: "an SL 4 item, though the paper leaves SL 4 out; it does not count below SL 4",
   },
-  { number: 12, requirements: ["CR 1.1 RE(2)"], note: "met only with a central provider and local login off" },
-  { number: 13, requirements: ["CR 1.2 RE(1)"], note: "met only where no pre-shared key suite is allowed" },
+  {
+    number: 12,
+    requirements: ["CR 1.1 RE(2)"],
+    note: "met only with a central provider and local login off",
+    condition: "people log in by a central provider, and local login is off",
+  },
+  {
+    number: 13,
+    requirements: ["CR 1.2 RE(1)"],
+    note: "met only where no pre-shared key suite is allowed",
+    condition: "no suite for pre-shared keys is allowed (EtherNet/IP Security attribute 4)",
+  },
   {
     number: 14,
     requirements: ["CR 1.7 RE(1)"],
     note: "local users: the reasoning covers reuse, not age; partial until age limits are shown",
+    condition: "users of a central provider, or age limits of local passwords are shown",
+  },
+  {
+    number: 15,
+    requirements: ["CR 1.7 RE(2)", "CR 1.9 RE(1)"],
+    note: "the paper's title differs by a word; the catalogue's is shown",
   },
   { number: 16, requirements: ["CR 1.14 RE(1)"], note: "the reasoning speaks about private keys and is ignored" },
   {
     number: 17,
     requirements: ["CR 2.4", "SAR 2.4", "EDR 2.4", "HDR 2.4", "NDR 2.4"],
     note: "met only where nothing else can load code (web, USB, FTP)",
+    condition: "nothing else can load code into the product (web, USB, FTP)",
   },
-  { number: 18, requirements: ["CR 2.7"], note: "a declared capacity is no limit for a user; a live test decides" },
+  {
+    number: 18,
+    requirements: ["CR 2.7"],
+    note: "a declared capacity is no limit for a user; a live test decides",
+    condition: "the limit is that of one user, and not of the device alone",
+  },
   { number: 19, requirements: ["CR 3.1", "CR 3.1 RE(1)"], note: "the paper names HMAC; AEAD serves as well" },
   {
     number: 20,
@@ -50,7 +80,19 @@ export const treatments: readonly Treatment[] = [
     requirements: ["CR 7.6"],
     note: "shown by attributes of the security objects, not by a guide to plant networks",
   },
+  {
+    number: 23,
+    requirements: [],
+    note: "the paper cites a list of references that it does not have; what rests on it is not followed",
+  },
 ];
+
+/** Settings of a product under which "met" holds for an entry. */
+export function conditionsOf(id: RequirementId): readonly string[] {
+  return treatments.flatMap(({ requirements, condition }) =>
+    condition !== undefined && requirements.includes(id) ? [condition] : [],
+  );
+}
 
 /** What the paper says about an entry for a product of some type, all treatments applied. */
 export interface PaperOpinion {

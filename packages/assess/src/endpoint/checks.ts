@@ -10,7 +10,7 @@ import { faultState } from "./checks/fault-state.ts";
 import { inactivityTimeout } from "./checks/inactivity.ts";
 import { inventory } from "./checks/inventory.ts";
 import { loadedContent } from "./checks/loaded-content.ts";
-import { malformedFrames } from "./checks/malformed-frames.ts";
+import { malformedMessages } from "./checks/malformed-frames.ts";
 import { mutualAuthentication } from "./checks/mutual-authentication.ts";
 import { openPorts } from "./checks/open-ports.ts";
 import { ownLoad } from "./checks/own-load.ts";
@@ -43,7 +43,7 @@ export const endpointChecks: readonly Check<EndpointSubject>[] = [
   sessionIntegrity,
   confidentiality,
   cryptography,
-  malformedFrames,
+  malformedMessages,
   ownLoad,
   backup,
   supplierRoot,

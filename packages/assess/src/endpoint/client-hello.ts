@@ -12,6 +12,9 @@ export interface HelloWish {
   readonly suites: readonly number[];
   /** Compression methods; 0 is none, and always offered. */
   readonly compressions?: readonly number[];
+  /** Groups and signature schemes by IANA number; those that today's stacks have where left out. */
+  readonly groups?: readonly number[];
+  readonly signatures?: readonly number[];
 }
 
 /** What a server said to a hello. */
@@ -20,6 +23,8 @@ export interface HelloAnswer {
   readonly words: string;
   readonly version?: number;
   readonly suite?: number;
+  /** Whether the server agreed to Encrypt-then-MAC. @see RFC 7366 */
+  readonly encryptThenMac?: boolean;
   readonly request: Uint8Array;
   readonly reply: Uint8Array;
 }
@@ -31,22 +36,37 @@ const serverHelloType = 2;
 const maxReplyOctets = 64 * 1024;
 
 /** P-256, P-384, P-521, X25519, X448. */
-const groups = [0x0017, 0x0018, 0x0019, 0x001d, 0x001e];
+const usualGroups = [0x0017, 0x0018, 0x0019, 0x001d, 0x001e];
 
 /** ECDSA and RSA with SHA-256 to SHA-512, RSA-PSS, and last SHA-1, which only old stacks choose. */
-const signatures = [0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201];
+const usualSignatures = [0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201];
 
 /** Sends one hello over TCP and reads what comes first. Nothing is negotiated beyond it. */
 export async function sayHello(subject: EndpointSubject, wish: HelloWish): Promise<HelloAnswer> {
   const request = clientHello(wish);
-  const { host, eips, timeoutMs, signal, clock } = subject;
+  const { kind, words, reply } = await exchange(subject, request, subject.timeoutMs);
+  return kind === "some" ? { ...readAnswer(reply), request, reply } : { kind, words, request, reply };
+}
+
+/** Sends octets that are no hello. @returns What came of it, in words. */
+export async function sayOctets(subject: EndpointSubject, octets: Uint8Array, waitMs: number): Promise<string> {
+  const { kind, words, reply } = await exchange(subject, octets, waitMs);
+  return kind === "some" ? readAnswer(reply).words : words;
+}
+
+/** One request over TCP to the secure port, and what comes first in the time. */
+async function exchange(
+  { host, eips, timeoutMs, signal, clock }: EndpointSubject,
+  request: Uint8Array,
+  waitMs: number,
+): Promise<{ readonly kind: "some" | "closed" | "silence"; readonly words: string; readonly reply: Buffer }> {
   let channel: Channel;
   try {
     channel = await dial({ protocol: "tcp", host, port: eips, timeoutMs, signal });
   } catch (error) {
     signal.throwIfAborted();
     if (!isStackError(error)) throw error;
-    return { kind: "closed", words: error.message, request, reply: new Uint8Array() };
+    return { kind: "closed", words: error.message, reply: Buffer.alloc(0) };
   }
   const { promise, resolve } = Promise.withResolvers<"some" | "closed" | "silence">();
   let reply = Buffer.alloc(0);
@@ -54,15 +74,18 @@ export async function sayHello(subject: EndpointSubject, wish: HelloWish): Promi
     reply = Buffer.concat([reply, octets]).subarray(0, maxReplyOctets);
     if (reply.length >= 5 && reply.length >= 5 + reply.readUInt16BE(3)) resolve("some");
   });
-  const cancel = clock.after(timeoutMs, () => resolve("silence"), true);
+  const cancel = clock.after(waitMs, () => resolve("silence"), true);
   void channel.closed.then(() => resolve(reply.length > 0 ? "some" : "closed"));
   channel.send(request);
-  const end = await promise;
+  const kind = await promise;
   cancel();
   channel.destroy();
-  if (end === "silence") return { kind: "silence", words: `no answer within ${timeoutMs} ms`, request, reply };
-  if (end === "closed") return { kind: "closed", words: "the connection was closed without an alert", request, reply };
-  return { ...readAnswer(reply), request, reply };
+  const words = {
+    some: "",
+    silence: `no answer within ${waitMs} ms`,
+    closed: "the connection was closed without an alert",
+  };
+  return { kind, words: words[kind], reply };
 }
 
 function readAnswer(reply: Buffer): Omit<HelloAnswer, "request" | "reply"> {
@@ -77,14 +100,14 @@ function readAnswer(reply: Buffer): Omit<HelloAnswer, "request" | "reply"> {
     if (hello !== undefined) {
       const suite = `0x${hello.suite.toString(16).toUpperCase().padStart(4, "0")}`;
       const words = `accepted ${versionName(hello.version)} with suite ${suite}`;
-      return { kind: "hello", words, version: hello.version, suite: hello.suite };
+      return { kind: "hello", words, version: hello.version, suite: hello.suite, encryptThenMac: hello.encryptThenMac };
     }
   }
   return { kind: "other", words: `an answer that is not TLS: ${reply.subarray(0, 16).toString("hex")}` };
 }
 
 /** @see RFC 5246 7.4.1.2, RFC 8446 4.1.2 */
-function clientHello({ version, suites, compressions = [] }: HelloWish): Uint8Array {
+function clientHello({ version, suites, compressions = [], ...lists }: HelloWish): Uint8Array {
   const legacy = Math.min(version, 0x0303);
   const body = Buffer.concat([
     u16(legacy),
@@ -92,14 +115,17 @@ function clientHello({ version, suites, compressions = [] }: HelloWish): Uint8Ar
     vector8(randomBytes(32)),
     vector16(Buffer.concat(suites.map(u16))),
     vector8(Buffer.from([...compressions, 0])),
-    ...(version === 0x0300 ? [] : [vector16(helloExtensions(version))]),
+    ...(version === 0x0300 ? [] : [vector16(helloExtensions(version, lists))]),
   ]);
   const message = Buffer.concat([Buffer.from([1, 0]), u16(body.length), body]);
   return Buffer.concat([Buffer.from([contentType.handshake]), u16(Math.min(version, 0x0301)), vector16(message)]);
 }
 
 /** What a hello says beside its suites. */
-export function helloExtensions(version: number): Buffer {
+export function helloExtensions(
+  version: number,
+  { groups = usualGroups, signatures = usualSignatures }: Pick<HelloWish, "groups" | "signatures"> = {},
+): Buffer {
   const list = [
     extension(10, vector16(Buffer.concat(groups.map(u16)))),
     extension(11, vector8(Buffer.from([0]))),

@@ -115,7 +115,8 @@ function readAnswer(reply: Buffer): Answer {
   if (reply[0] === contentType.alert && body.length >= 2)
     return { kind: "alert", words: `alert ${body[1]} ${alertMeaning(body[1] ?? 0).name}`, reply };
   if (reply[0] === contentType.handshake && body[0] === messageType.serverHello) {
-    const hello = readServerHello(body.subarray(messageHeader));
+    const length = body.length >= messageHeader ? body.readUIntBE(9, 3) : 0;
+    const hello = readServerHello(body.subarray(messageHeader, messageHeader + length));
     const version = body.length >= messageHeader + 2 ? body.readUInt16BE(messageHeader) : 0;
     if (hello !== undefined) {
       const suite = `0x${hello.suite.toString(16).toUpperCase().padStart(4, "0")}`;

@@ -29,7 +29,7 @@ export interface EndpointOptions {
   readonly second?: TargetAddress;
   /** Roots of the product's supplier, as published. */
   readonly supplierRoots?: readonly Certificate[];
-  /** Session handles that are collected to judge whether they can be foretold; each takes a handshake. Default 1000. */
+  /** Session handles that are collected to judge whether they can be foretold; each takes a handshake. Default 1000, or 200 in production. */
   readonly handles?: number;
   /** An I/O connection with outputs that may be moved, and lost. */
   readonly io?: IoRequest;

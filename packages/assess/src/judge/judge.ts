@@ -4,6 +4,7 @@ import { catalogue, type RequirementId } from "../catalogue/catalogue.ts";
 import { partsOfRequirement, type RequirementPart } from "../catalogue/parts.ts";
 import { partsOfId, typesOf } from "../catalogue/requirement-id.ts";
 import type { ComponentType, Requirement, SecurityLevel } from "../catalogue/requirement.ts";
+import { conditionsOf } from "../catalogue/treatments.ts";
 import { unanswered } from "../catalogue/unanswered.ts";
 import { judgeCheck, type CheckOutcome, type CheckRecord, type CheckResult } from "./check-result.ts";
 import { worst, type NotApplicable, type PartVerdict, type Verdict, type VerdictWord } from "./verdict.ts";
@@ -55,6 +56,7 @@ export function judgeRequirement(
   const overall = first === undefined ? undefined : worst(first, ...rest);
   if (overall === undefined) return { ...common, ...nothing, verdict: "inconclusive", reason: "it has no part" };
   const attested = answers.flatMap(({ attestation }) => attestation ?? []);
+  const { conditions, ...said } = gathered(mine);
   return {
     ...common,
     verdict: overall.verdict,
@@ -63,7 +65,8 @@ export function judgeRequirement(
     parts: answers.map(({ part, verdict, reason }) => ({ part, verdict, reason })),
     providedBy: attested.length > 0 ? "attestation" : results.length > 0 ? "component" : "nobody",
     checks: results,
-    ...gathered(mine),
+    conditions: [...new Set([...(overall.verdict === "met" ? conditionsOf(entry.id) : []), ...conditions])],
+    ...said,
     ...validity(attested),
   };
 }

@@ -1,21 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { Identity } from "@cipsec/objects";
+import { openIo } from "@cipsec/originator";
 import { Service, cipherSuites, objectPath } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
+import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
-import { allowedSuites, knownSuites } from "../allowed.ts";
+import { allowedSuites, knownSuites, servesDtls } from "../allowed.ts";
 import { sayHello } from "../client-hello.ts";
+import { sayDtlsHello } from "../dtls-hello.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { connectThrough, openRelay } from "../way.ts";
 import { withoutSecurity } from "../without-security.ts";
+
+/** Packets of I/O that are looked through. */
+const packets = 10;
 
 const nullSuites = cipherSuites.filter(({ encrypts }) => !encrypts).map(({ id }) => id);
 
 /** B-4.1: what the device says over its secure port cannot be read on the line, and nothing unencrypted is negotiated. */
 export const confidentiality: Check<EndpointSubject> = {
   id: "B-4.1",
-  version: "1.0",
+  version: "1.1",
   title: "What is exchanged cannot be read on the line",
   requirements: ["CR 4.1"],
   part: "protocol",
@@ -76,6 +82,7 @@ export const confidentiality: Check<EndpointSubject> = {
       }),
       await marker(subject, recorder),
     );
+    if (servesDtls(subject)) observations.push(...(await overDtls(subject, recorder)));
     const plain =
       subject.posture?.ports.filter(
         ({ port, protocol, open }) =>
@@ -96,7 +103,8 @@ export const confidentiality: Check<EndpointSubject> = {
       observations,
       howMet: "TLS with encrypting suites only; the ports for unprotected messages and I/O are closed.",
       conditions: ["no NULL suite is allowed (EtherNet/IP Security attribute 4)", "44818/tcp and 2222/udp are closed"],
-      limits: ["I/O data over DTLS was not searched for a marker"],
+      limits:
+        subject.io === undefined || !subject.disruptive ? ["I/O data over DTLS was not searched for a marker"] : [],
       userAction:
         "Keep integrity-only suites for I/O that need not be secret, and say so in the zone's security concept.",
     };
@@ -104,10 +112,7 @@ export const confidentiality: Check<EndpointSubject> = {
 };
 
 /** A random text is sent in a request and must not stand in what was on the line. */
-async function marker(
-  subject: EndpointSubject,
-  recorder: Parameters<Check<EndpointSubject>["run"]>[1],
-): Promise<Observation> {
+async function marker(subject: EndpointSubject, recorder: Recorder): Promise<Observation> {
   await using relay = await openRelay(subject, "tls");
   await using session = await connectThrough(subject, relay);
   const text = Buffer.from(`marker-${randomBytes(16).toString("hex")}`);
@@ -127,4 +132,46 @@ async function marker(
     holds: !onLine.includes(text),
     evidence: [await recorder.capture("marker", relay.capture())],
   });
+}
+
+/** NULL suites over DTLS; and where outputs may be moved, a marker in what goes out as I/O data. */
+async function overDtls(subject: EndpointSubject, recorder: Recorder): Promise<readonly Observation[]> {
+  const offered = await sayDtlsHello(subject, { version: 0xfefd, suites: nullSuites });
+  const observations = [
+    negative({
+      name: "a bare hello over DTLS with only NULL suites",
+      expected: "an alert, or no answer",
+      observed: offered.words,
+      holds: offered.kind === "other" ? undefined : offered.kind !== "hello",
+      evidence: [
+        await recorder.exchange("null-hello-dtls", {
+          sent: "a DTLS 1.2 ClientHello with NULL suites only",
+          request: offered.request,
+          reply: offered.reply,
+          answer: offered.words,
+        }),
+      ],
+    }),
+  ];
+  await using relay = await openRelay(subject, "dtls");
+  const { io, disruptive, clock } = subject;
+  if (io === undefined || !disruptive || relay === undefined || io.oToT.size < 8) return observations;
+  await using session = await connectThrough(subject, relay, { over: "dtls" });
+  const text = randomBytes(io.oToT.size);
+  await using connection = await openIo(session, io, { output: text, run: true });
+  const until = clock.now() + subject.timeoutMs;
+  while (connection.statistics().sent < packets && clock.now() < until)
+    await new Promise<void>((resolve) => void clock.after(20, resolve, true));
+  const { sent } = connection.statistics();
+  const octets = Buffer.concat(relay.datagrams("toDevice").map((one) => one.octets));
+  observations.push(
+    negative({
+      name: "a marker in I/O data",
+      expected: "not in the datagrams that were captured while it was sent",
+      observed: octets.includes(text) ? "it is there in the clear" : `not in ${sent} packets`,
+      holds: sent < packets ? undefined : !octets.includes(text),
+      evidence: [await recorder.capture("marker-io", relay.capture())],
+    }),
+  );
+  return observations;
 }

@@ -1,9 +1,11 @@
 import { cipherSuite, cipherSuites, cipherSuiteText } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { EvidenceRef } from "../../evidence/evidence.ts";
-import { capability, control, negative, type Observation } from "../../observation.ts";
-import { allowedSuites } from "../allowed.ts";
+import type { Recorder } from "../../evidence/recorder.ts";
+import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
+import { allowedSuites, servesDtls } from "../allowed.ts";
 import { sayHello, type HelloAnswer } from "../client-hello.ts";
+import { sayDtlsHello } from "../dtls-hello.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
 
@@ -27,10 +29,13 @@ const badSuites = [
 /** Suites beyond those of CIP Security that stacks often have; allowed or not, attribute 4 must say so. */
 const further = [0xc02f, 0xc030, 0xc009, 0xc00a, 0xc013, 0xc014, 0x009c, 0x009d, 0xcca8, 0x00a8, 0x00ae];
 
+/** Those of them with an ephemeral key and a certificate. */
+const furtherEphemeral: readonly number[] = [0xc02f, 0xc030, 0xc009, 0xc00a, 0xc013, 0xc014, 0xcca8];
+
 /** B-4.3: what the device negotiates, by trying, against what it says and against the policy. */
 export const cryptography: Check<EndpointSubject> = {
   id: "B-4.3",
-  version: "1.0",
+  version: "1.1",
   title: "Versions and suites are those of the policy",
   requirements: ["CR 4.3"],
   part: "protocol",
@@ -110,6 +115,8 @@ export const cryptography: Check<EndpointSubject> = {
     const dead = declared.filter(
       (id) => !live.includes(id) && cipherSuite(id)?.openssl !== undefined && fits(id, live),
     );
+    const weak = await weakLists(subject, recorder, live);
+    const withoutEtm = await macFirst(subject, recorder, live);
     const compressed = await probe("compression", 0x0303, allowed, [1]);
     observations.push(
       capability({
@@ -159,19 +166,139 @@ export const cryptography: Check<EndpointSubject> = {
         holds: compressionOf(compressed.answer) === undefined ? undefined : compressionOf(compressed.answer) === 0,
         evidence: compressed.evidence,
       }),
+      ...weak,
+      ...withoutEtm,
+      ...(servesDtls(subject) ? await overDtls(subject, recorder, allowed) : []),
     );
     return {
       observations,
       howMet:
         "TLS 1.2 or newer with AEAD, or CBC with Encrypt-then-MAC, ECDHE, and SHA-2; what is negotiated is what the settings say.",
       conditions: ["policy: RFC 9325 and NIST SP 800-52 revision 2, as of 2026-11"],
-      limits: [
-        "groups, signature algorithms and renegotiation were not enumerated",
-        "DTLS versions were not enumerated",
-      ],
+      limits: ["renegotiation was not tried", "of groups and signature schemes only the weak ones were tried alone"],
     };
   },
 };
+
+/** Groups below 224 bits, and signatures with MD5 or SHA-1. IANA numbers. */
+const weakChoices = [
+  {
+    name: "weak groups",
+    expected: "no key exchange over a curve of less than 224 bits",
+    lists: { groups: [1, 3, 16, 18, 19] },
+  },
+  {
+    name: "signatures with MD5 or SHA-1",
+    expected: "no handshake is signed so",
+    lists: { signatures: [0x0203, 0x0201, 0x0101, 0x0202] },
+  },
+] as const;
+
+/** Offers nothing but weak groups, then nothing but weak signatures. Suites without a key exchange of their own are left out. */
+async function weakLists(
+  subject: EndpointSubject,
+  recorder: Recorder,
+  live: readonly number[],
+): Promise<readonly Observation[]> {
+  const suites = live.filter((id) => cipherSuite(id)?.keyExchange === "ecdhe-ecdsa" || furtherEphemeral.includes(id));
+  if (suites.length === 0) return [];
+  const observations: Observation[] = [];
+  for (const { name, expected, lists } of weakChoices)
+    observations.push(
+      negative({
+        name,
+        expected,
+        ...(await repeated(async (run) => {
+          const answer = await sayHello(subject, { version: 0x0303, suites, ...lists });
+          const { request, reply, words } = answer;
+          const evidence = [
+            await recorder.exchange(`${name.replaceAll(/[^a-z]+/gi, "-")}-${run}`, {
+              sent: `a hello with ${name} alone`,
+              request,
+              reply,
+              answer: words,
+            }),
+          ];
+          return { holds: refusedBy(answer, answer.kind === "hello"), observed: words, evidence };
+        })),
+      }),
+    );
+  return observations;
+}
+
+/** Whether suites with CBC come with Encrypt-then-MAC. */
+async function macFirst(
+  subject: EndpointSubject,
+  recorder: Recorder,
+  live: readonly number[],
+): Promise<readonly Observation[]> {
+  const cbc = live.filter((id) => cipherSuiteText(id).includes("_CBC_"));
+  if (cbc.length === 0) return [];
+  const { encryptThenMac, words, request, reply } = await sayHello(subject, { version: 0x0303, suites: cbc });
+  return [
+    capability({
+      name: "CBC",
+      expected: "with Encrypt-then-MAC (RFC 7366)",
+      observed: encryptThenMac === true ? "with it" : `without it: ${words}`,
+      holds: encryptThenMac,
+      otherwise: "partial",
+      evidence: [
+        await recorder.exchange("cbc", { sent: "a hello with CBC suites alone", request, reply, answer: words }),
+      ],
+    }),
+  ];
+}
+
+/** The same questions over DTLS: its old version, and suites that do not encrypt. */
+async function overDtls(
+  subject: EndpointSubject,
+  recorder: Recorder,
+  allowed: readonly number[],
+): Promise<readonly Observation[]> {
+  const tls12 = allowed.filter((id) => cipherSuite(id)?.version !== "1.3");
+  const ask = async (name: string, version: number, suites: readonly number[]) => {
+    const answer = await sayDtlsHello(subject, { version, suites });
+    const { request, reply, words } = answer;
+    return {
+      answer,
+      evidence: [await recorder.exchange(name, { sent: `${name} over DTLS`, request, reply, answer: words })],
+    };
+  };
+  const usual = await ask("dtls-allowed", 0xfefd, tls12);
+  const old = await ask("dtls-10", 0xfeff, [0xc009, 0xc00a, 0xc013, 0xc014, 0x002f, 0x0035, ...tls12]);
+  const bad = await ask(
+    "dtls-bad",
+    0xfefd,
+    badSuites.flatMap(({ suites }) => suites),
+  );
+  const isOld = old.answer.kind === "hello" && old.answer.version === 0xfeff;
+  // A server may drop what it does not like without a word; the control beside it shows that it answers.
+  const quietly = ({ answer }: typeof old, isAccepted: boolean): boolean | undefined =>
+    answer.kind === "silence" && usual.answer.kind === "hello" ? true : refusedBy(answer, isAccepted);
+  return [
+    control({
+      name: "a DTLS 1.2 hello with the allowed suites",
+      expected: "accepted",
+      observed: usual.answer.words,
+      holds: usual.answer.kind === "hello",
+      evidence: usual.evidence,
+    }),
+    negative({
+      name: "DTLS 1.0",
+      expected: "refused",
+      observed: old.answer.words,
+      holds: quietly(old, isOld),
+      evidence: old.evidence,
+    }),
+    negative({
+      name: "bad suites over DTLS",
+      expected: "refused",
+      observed: bad.answer.words,
+      holds: quietly(bad, bad.answer.kind === "hello"),
+      evidence: bad.evidence,
+    }),
+  ];
+}
 
 /** A suite for certificates is not negotiated by a device that proves itself by a key, and the other way round. */
 function fits(id: number, live: readonly number[]): boolean {

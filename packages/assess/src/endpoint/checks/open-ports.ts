@@ -20,9 +20,9 @@ const width = 16;
 /** B-7.7, without closing anything: what is open is what the device says is open. */
 export const openPorts: Check<EndpointSubject> = {
   id: "B-7.7",
-  version: "1.0",
+  version: "1.1",
   title: "Nothing is open that is not declared",
-  requirements: ["CR 7.7"],
+  requirements: ["CR 7.7", "CR 7.1"],
   part: "whole",
   method: "test",
   needs: ["credentials"],

@@ -13,11 +13,13 @@ import { connectThrough, openRelay } from "../way.ts";
 /** Datagrams of one kind that are asked at once. */
 const burst = 50;
 
-/** How long after the last request replies still come in. */
+/** A device that has not answered by then is silent; one that has, is done when nothing more came for a while. */
 const listenMs = 1500;
+const settledMs = 300;
+const stepMs = 100;
 
 /** How long a device is watched whose peer has vanished in the handshake, and how often it may repeat itself meanwhile. */
-const vanishedMs = 6000;
+const vanishedMs = 4000;
 const mostRepeats = 8;
 
 /** E-7.1R1: the device answers a caller who has proven nothing with no more than it was sent, and gives up on one who is gone. */
@@ -29,7 +31,7 @@ export const ownLoad: Check<EndpointSubject> = {
   part: "whole",
   method: "test",
   needs: ["credentials"],
-  estimateMs: 12_000,
+  estimateMs: 8000,
   async run(subject, recorder) {
     const { security = {} } = subject;
     const over = servesDtls(subject) ? "dtls" : "tls";
@@ -126,9 +128,10 @@ async function amplifies(
       socket.send(octets, { address: host, port });
     }
     // Answers are counted until none comes any more, so that a slow device is not taken for a quiet one.
-    for (let before = -1; before !== answers;) {
+    for (let [before, quietMs] = [0, 0]; quietMs < (answers === 0 ? listenMs : settledMs);) {
+      await new Promise<void>((resolve) => void clock.after(stepMs, resolve, true));
+      quietMs = answers === before ? quietMs + stepMs : 0;
       before = answers;
-      await new Promise<void>((resolve) => void clock.after(answers === 0 ? listenMs : 300, resolve, true));
     }
     const grade = answers === 0 ? "silent" : came <= sent ? "answers are no longer" : "answers are longer";
     const ref = await recorder.exchange(`${name}-${run}`, {

@@ -4,10 +4,12 @@ import type { Check } from "../../check.ts";
 import type { EvidenceRef } from "../../evidence/evidence.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { control, negative, repeated, type Observation, type Try } from "../../observation.ts";
+import { servesDtls } from "../allowed.ts";
 import type { EndpointSubject } from "../subject.ts";
 import type { Alter, TcpRelay } from "../tcp-relay.ts";
 import { connectThrough, openRelay } from "../way.ts";
 import { withoutSecurity } from "../without-security.ts";
+import { datagramIntegrity } from "./datagram-integrity.ts";
 
 /** Octets of a TLS record's header; what is altered must lie behind it. */
 const recordHeader = 5;
@@ -15,13 +17,13 @@ const recordHeader = 5;
 /** B-3.1: one bit changed, or a record sent twice, and nothing of it is executed. */
 export const recordIntegrity: Check<EndpointSubject> = {
   id: "B-3.1",
-  version: "1.0",
+  version: "1.1",
   title: "Altered and replayed records are refused",
   requirements: ["CR 3.1"],
   part: "whole",
   method: "test",
   needs: ["credentials"],
-  estimateMs: 4000,
+  estimateMs: 9000,
   async run(subject, recorder) {
     const without = withoutSecurity(subject);
     if (without !== undefined) return without;
@@ -44,11 +46,12 @@ export const recordIntegrity: Check<EndpointSubject> = {
         ...(await repeated(async (run) => turned(await through(subject, recorder, `replayed-${run}`, replayLast)))),
       }),
     ];
+    if (servesDtls(subject)) observations.push(...(await datagramIntegrity(subject, recorder)));
     return {
       observations,
       howMet:
-        "TLS authenticates every record by AEAD or HMAC with a sequence number: an altered or repeated one ends the connection.",
-      limits: ["I/O over DTLS: altered and replayed datagrams were not tried by this check"],
+        "TLS authenticates every record by AEAD or HMAC with a sequence number: an altered or repeated one ends the connection. DTLS drops such a one.",
+      limits: servesDtls(subject) ? [] : ["DTLS: the device does not serve it"],
     };
   },
 };

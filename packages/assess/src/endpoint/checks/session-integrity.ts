@@ -25,8 +25,8 @@ import type { EndpointSubject } from "../subject.ts";
 import { answerWords, readSerial, registerSession } from "./channel-separation.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
 
-/** Handles that are collected unless said otherwise; each is a connection with its handshake. */
-const usualHandles = 1000;
+/** Handles that are collected unless said otherwise; each is a handshake, and in production a device has other work. */
+const usualHandles = { disruptive: 1000, calm: 200 } as const;
 
 /** Handshakes that are begun at once: enough to be done in time, few enough for a small device. */
 const width = 4;
@@ -128,7 +128,7 @@ async function mustRefuseRead(
 
 /** Collects session handles. Handles that are a counter count little where each is bound to its stream. */
 async function handles(subject: EndpointSubject, recorder: Recorder): Promise<readonly Observation[]> {
-  const wanted = subject.handles ?? usualHandles;
+  const wanted = wantedOf(subject);
   const found: number[] = [];
   const one = async (): Promise<void> => {
     subject.signal.throwIfAborted();
@@ -160,6 +160,10 @@ async function handles(subject: EndpointSubject, recorder: Recorder): Promise<re
   ];
 }
 
+function wantedOf({ handles: wanted, disruptive }: EndpointSubject): number {
+  return wanted ?? usualHandles[disruptive ? "disruptive" : "calm"];
+}
+
 function octetsOf(handle: number): Uint8Array {
   const octets = Buffer.alloc(4);
   octets.writeUInt32BE(handle >>> 0);
@@ -168,7 +172,7 @@ function octetsOf(handle: number): Uint8Array {
 
 /** What else must not be foretold: the randoms of TLS, the cookies of DTLS, ids of connections. */
 async function others(subject: EndpointSubject, recorder: Recorder): Promise<readonly Observation[]> {
-  const count = Math.min(subject.handles ?? usualHandles, mostOthers);
+  const count = Math.min(wantedOf(subject), mostOthers);
   const observations: Observation[] = [];
   const judge = async (name: string, values: readonly Uint8Array[]): Promise<void> => {
     const { looksRandom, words } = judgeRandomness(values);
