@@ -31,6 +31,7 @@ const scripts = {
   "host-campaign": { steps: [{ name: "host campaign", args: [...source, "tools/host-campaign.ts"] }] },
   "dtls-io-soak": { steps: [{ name: "soak of I/O over DTLS", args: [...source, "tools/dtls-io-soak.ts"] }] },
   "ten-years": { steps: [{ name: "ten years", args: [...source, "tools/ten-years.ts"] }] },
+  assessments: { steps: [{ name: "assessments", args: [...source, "tools/assessments.ts"] }] },
   fix: {
     steps: [
       { name: "lint", args: ["node_modules/oxlint/bin/oxlint", "--type-aware", "--fix"] },

@@ -65,7 +65,8 @@ function whyTheyDiffer(paper: MappingRow["paper"], protocol: VerdictWord, judged
   const reason = sentence(part?.reason ?? decidingReason(judged));
   if (judged.notApplicable === "above-target") return `Not judged: ${reason}`;
   if (protocol === "not-applicable") return `The product has no such function as it is set up: ${reason}`;
-  if (protocol === "inconclusive") return `Not shown yet: ${reason}`;
+  if (protocol === "inconclusive")
+    return `${paper === "out-of-scope" ? "Open in both; here" : "Not shown yet"}: ${reason}`;
   if (paper === "partial" && protocol === "met") {
     const product = judged.parts.find((one) => one.part === "product");
     const rest = product === undefined ? "" : ` The product's part is apart: ${sentence(product.reason)}`;
