@@ -5,6 +5,7 @@ import {
   Scanner,
   type IoRequest,
   type ScannedConnection,
+  type SecurityOptions,
   type StateChange,
 } from "@cipsec/originator";
 import { parseCertificate, type Certificate, type Crl } from "@cipsec/pki";
@@ -48,6 +49,7 @@ export class Lines implements AsyncDisposable {
   readonly #kind: LineKind;
   readonly #calendar: Calendar;
   readonly #tool: Tool;
+  readonly #security: () => SecurityOptions;
   readonly #scanner: Scanner;
   readonly #lines = new Map<Member, Line>();
   /** Of connections that are no more. */
@@ -56,12 +58,11 @@ export class Lines implements AsyncDisposable {
   /** @param tool Who it is: asked whenever a session is opened. @param lists Of revoked certificates. */
   constructor(kind: LineKind, calendar: Calendar, tool: Tool, lists: () => readonly Crl[]) {
     this.#tool = tool;
+    this.#security = () => tool.security(lists);
     this.#kind = kind;
     this.#calendar = calendar;
     this.#scanner = new Scanner({
-      get connect() {
-        return { security: tool.security(lists), connectTimeoutMs: patienceMs, requestTimeoutMs: patienceMs };
-      },
+      connect: { security: this.#security(), connectTimeoutMs: patienceMs, requestTimeoutMs: patienceMs },
       backoff: { refusedMs: 200, maxRefusedMs: 1000, lostMs: 50, maxLostMs: 500 },
       onState: (change) => this.#changed(change),
     });
@@ -105,6 +106,23 @@ export class Lines implements AsyncDisposable {
     line.isPlanned = true;
     await this.#end(line);
     this.#lines.delete(member);
+  }
+
+  /** Goes by the certificate and the lists of now: sessions with devices that would be refused end, and new ones are opened by them. */
+  renewTrust(): void {
+    this.#scanner.renew(this.#security());
+  }
+
+  /** The end of this connection is no loss. */
+  expectEnd(member: Member): void {
+    const line = this.#lines.get(member);
+    if (line !== undefined) line.isPlanned = true;
+  }
+
+  async hasEnded(member: Member): Promise<boolean> {
+    const line = this.#lines.get(member);
+    await until(() => line?.kept.state !== "running");
+    return line !== undefined && line.kept.state !== "running";
   }
 
   /** Lets the other side end all connections. @returns Names of devices that still talk to us after a while. */

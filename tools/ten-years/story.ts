@@ -146,6 +146,7 @@ class Story {
       await calendar.turnTo(Math.min(day, Math.floor(calendar.day) + 1), plant.settled);
       if (tool.age > toolShare) {
         await tool.renew();
+        lines.renewTrust();
         this.#tell("the controller renews its certificate");
       }
       this.#renewedSessions += await lines.renew(sessionShare);
@@ -238,16 +239,18 @@ class Story {
     await plant.ca.revoke(plant.lastSerial(lost), "keyCompromise");
     this.#live.delete(lost);
     this.#lost = lost;
+    lines.expectEnd(lost);
     await this.#deliver();
-    await lines.drop(lost);
-    this.#tell(`second revocation: ${lost.name}; the controller closes its I/O`);
+    this.#must(await lines.hasEnded(lost), `the controller ends its I/O with ${lost.name}, and with no other device`);
+    this.#tell(`second revocation: ${lost.name}; the controller, which has the list, ends its I/O`);
     await this.#look();
   }
 
   /** Everyone gets the lists of now, the controller first. */
   async #deliver(): Promise<void> {
-    const { plant, tool, lists } = this.#cast;
+    const { plant, tool, lists, lines } = this.#cast;
     lists.now = await plant.ca.crls(listDays);
+    lines.renewTrust();
     for (const member of this.#live) {
       await deliver(
         member,
@@ -323,6 +326,7 @@ class Story {
       return;
     }
     if (!(await plant.isHeld(lost))) return;
+    await this.#cast.lines.drop(lost);
     await plant.scrap(lost);
     this.#lost = undefined;
     this.#isScrapped = true;

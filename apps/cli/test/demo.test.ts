@@ -49,7 +49,7 @@ test("takes a device from the factory to proven, for people; an output folder th
   for (const line of secrets) expect(line).toMatch(/^[A-Z_\d]+ [\da-f]{64} [\da-f]{64,96}$/u);
   expect(secrets.filter((line) => line.startsWith("CLIENT_RANDOM")).length).toBeGreaterThan(2);
   expect(statSync(keyLog).mode & 0o077).toBe(0);
-}, 120_000);
+}, 240_000);
 
 test("runs a second time on what the first left; --json prints what plant.json holds, and nothing else", async () => {
   await using demo = new Process(["demo", "--devices", "1", "--out", out, "--no-assess", "--json"], data);
@@ -121,7 +121,7 @@ test("--pull: devices configure themselves with no tool; one waits for approval,
     holds: true,
     elapsedMs: expect.any(Number),
   });
-}, 120_000);
+}, 240_000);
 
 test.each(["Discovering the plant", "5/15"])(
   "Ctrl-C while it says '%s' ends it with 130 and leaves no process",
