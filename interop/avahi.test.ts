@@ -47,7 +47,7 @@ withPeers("Avahi at the other end of a wire", peers, () => {
     const apart = `mkdir -p ${run} && mount -t tmpfs tmpfs ${run} && exec avahi-daemon "$@"`;
     const daemon = ["-f", at("avahi.conf"), "--no-drop-root", "--no-chroot", "--no-rlimits"];
     const words = ["--mount", "sh", "-c", apart, "avahi-daemon", ...daemon];
-    await printed(avahi("unshare", ...words), /Server startup complete/);
+    await printed(avahi("unshare", ...words), /Server startup complete/, 30_000);
   });
 
   afterAll(async () => {
@@ -61,13 +61,13 @@ withPeers("Avahi at the other end of a wire", peers, () => {
 
   test("avahi-browse finds what we announce, resolves it, and forgets it when we say good-bye", async () => {
     const announcer = cipsec("announce");
-    await printed(announcer, /announced/);
+    await printed(announcer, /announced/, 30_000);
     let found = "";
-    await until(async () => (found = await browsed()).includes("\n="), "our server found", 20_000);
+    await until(async () => (found = await browsed()).includes("\n="), "our server found", 30_000);
     expect(found).toMatch(/^=;\w+;IPv4;Hall\\0323;_est\._tcp;local;est\.local;10\.36\.0\.1;8443;/m);
     expect(found).toContain('"label=line2"');
     announcer.stdin.end();
-    await until(async () => !(await browsed()).includes("Hall"), "our server forgotten", 20_000);
+    await until(async () => !(await browsed()).includes("Hall"), "our server forgotten", 30_000);
   });
 
   test("we find what avahi-publish announces, with its port, label and address", async () => {
