@@ -15,6 +15,9 @@ export async function allowedSuites(subject: EndpointSubject): Promise<readonly 
   return await session.object(EtherNetIpSecurity, 1).get("allowedCipherSuites");
 }
 
+/** Who is asked for the suites of a channel that no object of the device tells. */
+export const whoKnowsSuites = "who set up the secure channel: which suites its configuration allows";
+
 /** Those of the suites that are known here. */
 export function knownSuites(ids: readonly number[] | undefined): readonly CipherSuite[] {
   return (ids ?? []).flatMap((id) => cipherSuite(id) ?? []);

@@ -2,6 +2,7 @@ import { flawedSigner, type Certificate, type FlawedSigner } from "@cipsec/pki";
 import {
   connect,
   identify,
+  isPortOpen,
   readPosture,
   type IdentityReport,
   type IoRequest,
@@ -96,7 +97,12 @@ export async function openEndpoint(options: EndpointOptions): Promise<EndpointSu
   }
   const announced = posture === undefined ? await identify(host, { timeoutMs: 1000, signal }) : undefined;
   if (posture === undefined) isSecured = undefined;
-  const answers = posture !== undefined || announced !== undefined || !isUnreachable(failure);
+  const answers =
+    posture !== undefined ||
+    announced !== undefined ||
+    !isUnreachable(failure) ||
+    // What completes a handshake and then says nothing is there, and no device.
+    (await isPortOpen(host, eips, Math.min(options.timeoutMs, 1000), signal));
   if (!answers && failure instanceof TransportError) throw failure;
   const identity = posture?.identity;
   const signer = options.authority === undefined ? undefined : await flawedSigner(options.authority);

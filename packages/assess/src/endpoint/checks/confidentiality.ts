@@ -6,7 +6,7 @@ import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
-import { allowedSuites, knownSuites, servesDtls } from "../allowed.ts";
+import { allowedSuites, knownSuites, servesDtls, whoKnowsSuites } from "../allowed.ts";
 import { sayHello } from "../client-hello.ts";
 import { sayDtlsHello } from "../dtls-hello.ts";
 import type { EndpointSubject } from "../subject.ts";
@@ -79,6 +79,7 @@ export const confidentiality: Check<EndpointSubject> = {
               ? "none is"
               : allowed.map(({ name }) => name).join(", "),
         holds: listed === undefined ? undefined : allowed.length === 0,
+        ...(listed === undefined ? { askedOf: whoKnowsSuites } : {}),
       }),
       await marker(subject, recorder),
     );

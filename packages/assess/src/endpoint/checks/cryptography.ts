@@ -3,7 +3,7 @@ import type { Check } from "../../check.ts";
 import type { EvidenceRef } from "../../evidence/evidence.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
-import { allowedSuites, servesDtls } from "../allowed.ts";
+import { allowedSuites, servesDtls, whoKnowsSuites } from "../allowed.ts";
 import { sayHello, type HelloAnswer } from "../client-hello.ts";
 import { sayDtlsHello } from "../dtls-hello.ts";
 import type { EndpointSubject } from "../subject.ts";
@@ -129,6 +129,7 @@ export const cryptography: Check<EndpointSubject> = {
               ? live.map(cipherSuiteText).join(", ") || "none over TLS 1.2"
               : `also ${undeclared.map(cipherSuiteText).join(", ")}`,
         holds: listed === undefined ? undefined : undeclared.length === 0,
+        ...(listed === undefined ? { askedOf: whoKnowsSuites } : {}),
         evidence: lines,
       }),
       capability({

@@ -113,6 +113,7 @@ const notTold: Findings = {
       expected: "the device tells its suites and keys",
       observed: "it has no CIP Security objects: something in front of it offers the channel",
       holds: undefined,
+      askedOf: "who set up the secure channel: whether it uses pre-shared keys, and how strong they are",
     }),
   ],
 };

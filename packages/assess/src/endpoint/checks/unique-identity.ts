@@ -1,7 +1,7 @@
 import { connect, readPosture } from "@cipsec/originator";
 import type { Check } from "../../check.ts";
 import { capability, control } from "../../observation.ts";
-import { allowedSuites, knownSuites } from "../allowed.ts";
+import { allowedSuites, knownSuites, whoKnowsSuites } from "../allowed.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { sessionOptions } from "../way.ts";
 import { withoutSecurity } from "../without-security.ts";
@@ -36,8 +36,14 @@ export const uniqueIdentity: Check<EndpointSubject> = {
         capability({
           name: "no shared keys",
           expected: "no pre-shared key suite is allowed",
-          observed: psk.length === 0 ? "none is" : psk.map(({ name }) => name).join(", "),
+          observed:
+            suites === undefined
+              ? "the device has no list of suites"
+              : psk.length === 0
+                ? "none is"
+                : psk.map(({ name }) => name).join(", "),
           holds: suites === undefined ? undefined : psk.length === 0,
+          ...(suites === undefined ? { askedOf: whoKnowsSuites } : {}),
           evidence,
         }),
         capability({
