@@ -149,7 +149,8 @@ export class Device {
     });
     this.#guard = new SessionGuard({
       policy: description.security?.sessions ?? defaultSessionPolicy,
-      clock: options.calendar ?? this.#clock,
+      clock: this.#clock,
+      calendar: options.calendar ?? this.#clock,
       wallNow: () => this.#security?.wallNow(),
       rules: () => this.#security?.sessionRules(),
       carriesIo: ({ facts }) => this.#engine.carries(facts),

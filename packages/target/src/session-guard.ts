@@ -27,8 +27,9 @@ export interface SessionRules {
 /** What a {@link SessionGuard} needs of its device. */
 export interface GuardOptions {
   readonly policy: SessionPolicy;
+  readonly clock: Pick<Clock, "after">;
   /** For what takes hours to years. */
-  readonly clock: Pick<Clock, "now" | "after">;
+  readonly calendar: Pick<Clock, "now" | "after">;
   /** Milliseconds since 1970, on a device that trusts its clock. */
   readonly wallNow: () => number | undefined;
   /** Nothing before the device has its configuration. */
@@ -47,7 +48,7 @@ interface Kept {
   readonly channel: Channel;
   /** End of the peer's certificate or one above it that it showed, milliseconds since 1970; looked up once it counts. */
   peerUntil: number | undefined;
-  /** On the guard's clock: since when the device presents another certificate than this session was opened with. */
+  /** On the calendar: since when the device presents another certificate than this session was opened with. */
   drainsSince: number | undefined;
   /** What was told of it already; an event is for once. */
   told: SessionEnd | undefined;
@@ -154,7 +155,7 @@ export class SessionGuard {
 
   #judge(kept: Kept, rules: SessionRules): void {
     const { channel } = kept;
-    const { policy, clock } = this.#options;
+    const { policy, calendar } = this.#options;
     const verdict = judgeAgain(channel, rules.timeless);
     if (!verdict.ok) {
       const { code } = verdict.error;
@@ -173,13 +174,13 @@ export class SessionGuard {
       return;
     }
     if (kept.drainsSince !== undefined) return;
-    kept.drainsSince = clock.now();
+    kept.drainsSince = calendar.now();
     this.#event("session-draining", kept, { seconds: policy.drainSeconds });
   }
 
   /** Ends what time has ended, and sees to it that this is called again in time. */
   #watch(kept: Kept, rules: SessionRules): void {
-    const { policy, clock, wallNow } = this.#options;
+    const { policy, calendar, wallNow } = this.#options;
     const wall = wallNow();
     const graceMs = 1000 * policy.expiryGraceSeconds;
     if (rules.checksDays && wall !== undefined) {
@@ -196,7 +197,7 @@ export class SessionGuard {
       else this.#refuse(kept, "rotation", "close", rules);
       return;
     }
-    const leftMs = kept.drainsSince + 1000 * policy.drainSeconds - clock.now();
+    const leftMs = kept.drainsSince + 1000 * policy.drainSeconds - calendar.now();
     if (leftMs > 0) this.#lookAfter(leftMs);
     else this.#refuse(kept, "rotation", "close", rules);
   }
@@ -229,12 +230,12 @@ export class SessionGuard {
   }
 
   #lookAfter(ms: number): void {
-    const { clock, rules } = this.#options;
-    const at = clock.now() + Math.min(ms, longestWaitMs);
+    const { calendar, rules } = this.#options;
+    const at = calendar.now() + Math.min(ms, longestWaitMs);
     if (at >= this.#wakeAt) return;
     this.#wakeAt = at;
     this.#wake();
-    this.#wake = clock.after(at - clock.now(), () => {
+    this.#wake = calendar.after(at - calendar.now(), () => {
       this.#wakeAt = Infinity;
       const now = rules();
       if (now !== undefined) for (const kept of this.#kept.values()) this.#watch(kept, now);

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { identityStatus, ioStatus } from "../src/objects/identity.ts";
 import { request, requestContext } from "./support/device.ts";
-import { hex, toHex } from "./support/fakes.ts";
+import { hex, toHex, plainFacts } from "./support/fakes.ts";
 import {
   configuration,
   heartbeatOpen,
@@ -288,6 +288,21 @@ describe("silence ends a connection", () => {
     unplugged.device.closePort();
     expect(unplugged.device.told.at(-1)).toEqual(["timeout", data]);
     expect(unplugged.device.events.at(-1)).toEqual(["io-closed", "port-closed"]);
+    const refused = await owned({ assemblies });
+    refused.send("01020304");
+    refused.device.engine.refuse(plainFacts);
+    expect(refused.device.told.at(-1)).toEqual(["timeout", data]);
+    expect(refused.device.events.at(-1)).toEqual(["io-closed", "refused"]);
+  });
+
+  test("a channel whose peer is refused takes what was opened over it, and nothing else", async () => {
+    const device = ioDevice();
+    const other = originatorAt("127.25.0.7").channel;
+    await device.open(ownerOpen());
+    await device.open(heartbeatOpen(inputOnly), { channel: other });
+    expect([device.engine.carries(plainFacts), device.engine.carries(other)]).toEqual([true, true]);
+    device.engine.refuse(plainFacts);
+    expect([device.engine.carries(plainFacts), device.engine.carries(other)]).toEqual([false, true]);
   });
 
   test("one that is closed before its reply is out does not produce", async () => {

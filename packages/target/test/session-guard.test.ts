@@ -70,6 +70,7 @@ function rig(policy: Partial<SessionPolicy> = {}) {
   const guard = new SessionGuard({
     policy: { ...defaultSessionPolicy, ...policy },
     clock,
+    calendar: clock,
     wallNow: () => (state.hasClock ? start + clock.now() : undefined),
     rules,
     carriesIo: ({ handshake }) => io.has(nameOf(handshake?.peer.chain ?? [])),
