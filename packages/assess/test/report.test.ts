@@ -169,6 +169,14 @@ describe("reports are made from one model", () => {
     expect(chart("Level reached")).toMatch(/SL 0.*1\/\d+.*FR 7/);
   });
 
+  test("a host's report leaves the paper on the protocol out", async () => {
+    const host = { ...assessment, plan: { ...plan, kind: "host" as const } };
+    for (const format of ["html", "md"] as const) {
+      expect(String(await makeReport(host, format))).not.toMatch(/ODVA|The paper/);
+      expect(await text(format)).toMatch(/ODVA/);
+    }
+  });
+
   test("SARIF and JUnit tell a pipeline what fails and what is open", async () => {
     const sarif = JSON.parse(await text("sarif"));
     const levels = Object.fromEntries(

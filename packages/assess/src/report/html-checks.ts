@@ -53,7 +53,7 @@ function files({ evidence }: Observation): string {
   const names = evidence.map(({ name }) => shortName(name));
   const [first, ...rest] = names;
   if (first === undefined) return "";
-  return names.length <= 3 ? names.map(text).join("<br>") : `${text(first)}<br>and ${rest.length} more`;
+  return names.length <= 2 ? names.map(text).join("<br>") : `${text(first)}<br>and ${rest.length} more`;
 }
 
 function shortName(name: string): string {

@@ -28,7 +28,7 @@ th,td{border:1px solid #d7dde5;padding:.3rem .5rem;text-align:left;vertical-alig
 td:first-child{min-width:7rem}th{background:#eef1f5}
 td.mono,code{font:.72rem/1.4 ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 table.seen{table-layout:fixed}table.seen col:nth-child(-n+2){width:19%}table.seen col:nth-child(4){width:13%}table.seen col:nth-child(5){width:17%}table.seen td{overflow-wrap:anywhere;min-width:0}table.paper{table-layout:fixed}table.paper col:nth-child(1){width:27%}table.paper col:nth-child(2){width:10%}table.paper col:nth-child(3){width:15%}table.evidence{font-size:.78rem;table-layout:fixed}table.evidence col:nth-child(1){width:31%}table.evidence col:nth-child(2){width:10%}table.evidence col:nth-child(3){width:8%}table.evidence td{overflow-wrap:anywhere}table.evidence td{padding:.1rem .4rem}table.evidence code{font-size:.66rem}
-dl{margin:.3rem 0}article dl{display:grid;grid-template-columns:8.5rem minmax(0,1fr);gap:.1rem .8rem}article dt{grid-column:1}article dd{grid-column:2;margin:0}dt{font-weight:600;break-after:avoid}dd{margin:0 0 .25rem 1rem}
+dl{margin:.3rem 0}article dl{display:grid;grid-template-columns:9.5rem minmax(0,1fr);gap:.1rem .8rem}article dt{grid-column:1}article dd{grid-column:2;margin:0}dt{font-weight:600;break-after:avoid}dd{margin:0 0 .25rem 1rem}
 .badge{display:inline-block;font-size:.78rem;line-height:1.35;padding:.05rem .45rem;border-radius:.3rem;border:1px solid #4a5566;font-weight:600;white-space:nowrap}.v-out-of-scope{white-space:normal;min-width:6.5rem}
 .bad{color:#8f1d25;font-weight:600}.groups li{margin-bottom:.5rem}
 footer{margin-top:2.5rem;border-top:1px solid #d7dde5;font-size:.8rem;color:#4a5566}

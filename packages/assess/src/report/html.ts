@@ -17,13 +17,22 @@ import {
 } from "./html-parts.ts";
 import { style } from "./html-style.ts";
 import { mappingRows } from "./mapping.ts";
-import { commonConstraints, factWords, frTitles, notApplicableWords, reported, verdictWords } from "./words.ts";
+import {
+  commonConstraints,
+  decidingReason,
+  factWords,
+  frTitles,
+  notApplicableWords,
+  reported,
+  verdictWords,
+} from "./words.ts";
 
 /** The report as one HTML file without scripts or anything from elsewhere; made for screen and paper. */
 export function htmlReport(assessment: Assessment): string {
   const { plan, finishedAt, verdicts, levelByFr } = assessment;
   const shown = reported(verdicts);
-  const name = plan.subject.facts["product"] ?? plan.subject.component;
+  const { product, system } = plan.subject.facts;
+  const name = product ?? system ?? plan.subject.component;
   const vector = foundationalRequirements.map((fr) => `FR ${fr}: ${levelByFr[fr]}`).join(", ");
   const deviations = shown.filter(({ verdict }) => verdict === "not-met" || verdict === "partial");
   const actions = shown.filter(({ userAction }) => userAction !== undefined);
@@ -41,7 +50,7 @@ ${legend()}<div class="charts">${levelVector(assessment)}${barsByLevel(assessmen
       ? "<p>None was found.</p>"
       : grid(
           ["Requirement", "Verdict", "Why"],
-          deviations.map((one) => [linked(one), badge(one), text(one.deviation ?? one.reason)]),
+          deviations.map((one) => [linked(one), badge(one), text(one.deviation ?? decidingReason(one))]),
         )
   }</section>
 <section><h2>Open</h2>${open(shown)}</section>
@@ -61,7 +70,7 @@ ${foundationalRequirements
   })
   .join("\n")}
 <section><h2>Checks</h2>${checkSections(assessment)}</section>
-<section><h2>Beside the ODVA paper</h2><p>The paper judges the protocol in general, this run one product. Where a requirement has a part that only the product can show, the protocol's part stands here.</p>${mapping(assessment)}</section>
+${plan.kind === "endpoint" ? paper(assessment) : ""}
 <section><h2>Left out</h2>${leftOut(verdicts.filter((one) => !shown.includes(one)))}</section>
 <section><h2>Evidence</h2><p>Each file lies in the run's folder, below <code>evidence/</code>, under its SHA-256. The signed manifest covers them all; <code>cipsec assess verify ${plan.id}</code> finds any change.</p>${evidenceIndex(assessment)}</section>
 <footer><p>Run ${plan.id} by ${text(`${plan.tool.name} ${plan.tool.version}, ${plan.tool.runtime}, ${plan.tool.crypto}, ${plan.tool.system}`)}. Times are of the assessing machine's clock; its offset was not measured. Titles of requirements are facts; no text of the standard is quoted. This is no certificate.</p></footer>
@@ -128,7 +137,7 @@ function article(verdict: Verdict): string {
   const { howMet, reason, checks, conditions, limits, evidence, userAction, firstLevel } = verdict;
   const tries = (runs: number): string => (runs > 1 ? `, ${runs} tries` : "");
   const isMet = verdict.verdict === "met";
-  return `<article id="${requirementAnchor(verdict)}"><h3>${label(verdict)} <small>from&nbsp;SL&nbsp;${firstLevel}</small> ${badge(verdict)}</h3>${terms(
+  return `<article class="keep" id="${requirementAnchor(verdict)}"><h3>${label(verdict)} <small>from&nbsp;SL&nbsp;${firstLevel}</small> ${badge(verdict)}</h3>${terms(
     [
       [isMet ? "How it is met" : "Why", isMet ? [text(howMet ?? reason)] : parts(verdict)],
       ["Holds while", conditions.map(text)],
@@ -145,7 +154,9 @@ function article(verdict: Verdict): string {
         "Evidence",
         evidence.length === 0
           ? []
-          : [`${evidence.length} files of ${checks.map(({ id }) => checkLink(id)).join(", ")}`],
+          : [
+              `${evidence.length} ${evidence.length === 1 ? "file" : "files"} of ${checks.map(({ id }) => checkLink(id)).join(", ")}`,
+            ],
       ],
     ],
   )}</article>`;
@@ -157,7 +168,8 @@ function parts({ parts, reason }: Verdict): readonly string[] {
   return parts.map((one) => `${one.part} part, ${verdictWords[one.verdict].toLowerCase()}: ${text(one.reason)}`);
 }
 
-function mapping(assessment: Assessment): string {
+/** For a device: the paper says nothing of hosts. */
+function paper(assessment: Assessment): string {
   const rows = mappingRows(assessment).map((row) => [
     `<b>${idText(row.requirement)}</b> ${text(row.title)}`,
     text(row.paper),

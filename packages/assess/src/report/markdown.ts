@@ -43,12 +43,16 @@ export function markdownReport(assessment: Assessment): string {
       verdicts.filter((verdict) => !shown.includes(verdict)).map((verdict) => [verdict.requirement, verdict.reason]),
     ),
     "",
-    `## ${shown.length + 4}. Beside the ODVA paper`,
-    "",
-    "The paper judges the protocol in general; this run judges one product. A difference is explained by what was measured.",
-    "",
-    ...mappingTable(assessment),
-    "",
+    ...(plan.kind === "host"
+      ? []
+      : [
+          `## ${shown.length + 4}. Beside the ODVA paper`,
+          "",
+          "The paper judges the protocol in general; this run judges one product. A difference is explained by what was measured.",
+          "",
+          ...mappingTable(assessment),
+          "",
+        ]),
     "## References",
     "",
     `1. Run ${plan.id}: its folder holds the plan, the records of all checks, the evidence and a signed manifest; \`cipsec assess verify ${plan.id}\` checks it.`,
