@@ -91,7 +91,10 @@ export { readEnrolPolicy } from "./est/rules.ts";
 export { makeEstService } from "./est/service.ts";
 export type { Enrolment } from "./est/enrol.ts";
 export type { EstEvent, EstService, EstServiceOptions } from "./est/service.ts";
-export { dialEst, estPause, listenEst } from "./est/sockets.ts";
+export { crlDocuments } from "./est/crl-documents.ts";
+export type { Documents, PublicDocument } from "./est/documents.ts";
+export { dialEst, estPause, listenDocuments, listenEst } from "./est/sockets.ts";
+export type { DocumentListenOptions } from "./est/sockets.ts";
 export type {
   EstConnection,
   EstDial,

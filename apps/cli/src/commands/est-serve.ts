@@ -3,24 +3,22 @@ import { isIP } from "node:net";
 import type { Command } from "commander";
 import {
   announceEst,
+  crlDocuments,
   approveHeld,
-  createCsr,
   denyHeld,
   hasUpstream,
+  listenDocuments,
   listenEst,
   localAuthority,
   makeEstService,
-  makeKeyPair,
   makePasswordRecord,
   openRegister,
   openUpstreamCa,
   parseCertificates,
   parseCrls,
-  readEnrolPolicy,
   readPasswordRecords,
   upstreamAuthority,
   writeFileAtomic,
-  writeKeyFile,
   type Certificate,
   type CertificateAuthority,
   type EstAuthority,
@@ -43,8 +41,9 @@ import {
   type Context,
   type Shell,
 } from "../command.ts";
-import { pause, readIdentity, readInput, type CallerIdentity } from "../data-folder.ts";
+import { pause, readInput, type CallerIdentity } from "../data-folder.ts";
 import { readPassword } from "./est-options.ts";
+import { keepUp, leafOf, openRules, serverIdentity } from "./est-upkeep.ts";
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -100,16 +99,20 @@ function addServe(est: Command, shell: Shell): void {
       const ca = await context.data.ca();
       const authority = await authorityOf(context, ca, options);
       const register = await openEstRegister(context);
-      const identity = await serverIdentity(context, options, ca, host);
-      const rulesFile = textOption(options, "rules");
-      const policy =
-        rulesFile === undefined ? cautious : readEnrolPolicy(Buffer.from(await readInput(rulesFile)).toString("utf8"));
+      const look = async (): Promise<CallerIdentity> => {
+        await ca.refresh();
+        return await serverIdentity(context, options, ca, host);
+      };
+      const identity = { current: await look(), look };
+      const rules = await openRules(context, textOption(options, "rules"), cautious);
+      const documents = crlDocuments(ca, { now: () => new Date() });
+      const crlAt = textOption(options, "crlListen");
       const vendorAnchors = await certificatesOf(options["vendor"]);
       const service = makeEstService({
         authority,
         labels: await labelsOf(context, options),
         register,
-        policy: () => policy,
+        policy: () => rules.current(),
         now: () => new Date(),
         retryAfterS: typeof options["retryAfter"] === "number" ? options["retryAfter"] : 60,
         linking: options["requireLinking"] === true ? "required" : "checked",
@@ -126,11 +129,14 @@ function addServe(est: Command, shell: Shell): void {
         ...(options["serverKeygen"] === true
           ? {
               keyDelivery: {
-                signer: { certificate: first(identity), key: identity.key },
+                get signer() {
+                  return { certificate: leafOf(identity.current), key: identity.current.key };
+                },
                 plain: options["encryptedKeysOnly"] !== true,
               },
             }
           : {}),
+        ...(options["publishCrl"] === true ? { documents } : {}),
         onEvent: (event) => tellEvent(context, event),
       });
       const announce = textOption(options, "announce");
@@ -138,7 +144,11 @@ function addServe(est: Command, shell: Shell): void {
         throw new UsageError("usage/argument", `${host} cannot be announced`, {
           fix: "Listen at the IPv4 address that devices reach this machine by: --listen ADDRESS:PORT.",
         });
-      const listener = await listenEst(service, { host, port, ...identity });
+      const listener = await listenEst(service, { host, port, ...identity.current });
+      const plain =
+        crlAt === undefined
+          ? undefined
+          : await listenDocuments(documents, { ...listenOption(crlAt, "--crl-listen"), limits: service.limits });
       const announced =
         announce === undefined
           ? undefined
@@ -146,22 +156,34 @@ function addServe(est: Command, shell: Shell): void {
       const url = `https://${isIP(host) === 6 ? `[${host}]` : host}:${listener.port}`;
       context.output.line({ listening: true, url, sha256: ca.root.facts.sha256 });
       context.output.say(`EST is served at ${url}. The root's fingerprint is ${ca.root.facts.sha256}. Ctrl-C ends it.`);
+      if (plain !== undefined)
+        context.output.notice(
+          `Revocation lists are handed out at http://${crlAt ?? ""}/crl/issuing-${ca.inService.tiers.issuing}.crl.`,
+        );
+      const endUpkeep = keepUp(context, rules, identity, listener);
       try {
         await interrupted(context);
       } finally {
+        endUpkeep();
+        await plain?.close();
         await announced?.close();
         await listener.close();
       }
     },
   )
     .option("--listen <address>", "ADDRESS:PORT", "127.0.0.1:8443")
-    .option("--rules <file>", "who gets what, JSON (default: birth certificates wait for a person)")
+    .option(
+      "--rules <file>",
+      "who gets what, JSON; read again when it changes (default: birth certificates wait for a person)",
+    )
     .option("--vendor <file...>", "roots of vendors whose birth certificates may enrol, PEM")
     .option(
       "--check-identity",
       "look at a device that shows its birth certificate, where it calls from: it has to be what that says (CIP devices only)",
     )
     .option("--crl <file...>", "revocation lists for client certificates")
+    .option("--publish-crl", "hand out the plant's revocation lists too: /crl/issuing-1.crl and so on")
+    .option("--crl-listen <address>", "hand them out by plain HTTP as well: ADDRESS:PORT")
     .option("--label <label=dir...>", "another authority under a label: LABEL=DATA-FOLDER")
     .option("--rollover <file>", "more certificates for cacerts, of a change of root, PEM")
     .option("--name <name...>", "names or addresses in the server's certificate, beside that of --listen")
@@ -269,35 +291,6 @@ async function labelsOf(context: Context, options: Options): Promise<Readonly<Re
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** The server's own certificate: given, or of the plant's authority, made anew when names or days ask for it. */
-async function serverIdentity(
-  context: Context,
-  options: Options,
-  ca: CertificateAuthority,
-  host: string,
-): Promise<CallerIdentity> {
-  const [cert, key] = [textOption(options, "cert"), textOption(options, "key")];
-  if (cert !== undefined && key !== undefined) return await readIdentity(cert, key);
-  const [certFile, keyFile] = [context.data.file("est", "server.pem"), context.data.file("est", "server.key.pem")];
-  const more = Array.isArray(options["name"]) ? options["name"].map(String) : [];
-  const announced = textOption(options, "announce");
-  const names = [...new Set([host, ...more, ...(announced === undefined ? [] : [announced])])];
-  const san = { ip: names.filter((name) => isIP(name) !== 0), dns: names.filter((name) => isIP(name) === 0), uri: [] };
-  if (existsSync(certFile)) {
-    const kept = await readIdentity(certFile, keyFile);
-    const { notBefore, notAfter, san: has } = first(kept).facts;
-    const isFresh = Date.now() < notBefore.getTime() + ((notAfter.getTime() - notBefore.getTime()) * 2) / 3;
-    const fits = san.ip.every((name) => has.ip.includes(name)) && san.dns.every((name) => has.dns.includes(name));
-    if (isFresh && fits) return kept;
-  }
-  const { privateKey } = await makeKeyPair();
-  const csr = await createCsr({ subject: { organization: ca.name, commonName: "cipsec est" }, san, privateKey });
-  const { chain, chainPem } = await ca.issue({ profile: "tool", server: true, csr });
-  await writeKeyFile(keyFile, privateKey);
-  await writeFileAtomic(certFile, chainPem);
-  return { chain, key: privateKey };
-}
-
 function isAnnounceable(host: string): boolean {
   return isIP(host) === 4 && host !== "0.0.0.0";
 }
@@ -317,17 +310,12 @@ async function crlsOf(files: unknown) {
   return (await Promise.all(names.map(async (name) => parseCrls(await readInput(name))))).flat();
 }
 
-function first({ chain: [leaf] }: CallerIdentity): Certificate {
-  if (leaf === undefined) throw new UsageError("usage/file", "the server's certificate file holds no certificate");
-  return leaf;
-}
-
-function listenOption(text: string): { readonly host: string; readonly port: number } {
+function listenOption(text: string, option = "--listen"): { readonly host: string; readonly port: number } {
   const [, v6, name, port] = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
   const host = v6 ?? name;
   if (host === undefined || Number(port) > 65_535)
-    throw new UsageError("usage/argument", `--listen: '${text}' is not ADDRESS:PORT`, {
-      fix: "Try --listen 127.0.0.1:8443",
+    throw new UsageError("usage/argument", `${option}: '${text}' is not ADDRESS:PORT`, {
+      fix: `Try ${option} 127.0.0.1:8443`,
     });
   return { host, port: Number(port) };
 }

@@ -6,6 +6,7 @@ import { writePkcs7 } from "../pkcs7.ts";
 import { writeCsrAttributes } from "./attributes.ts";
 import type { EstAuthority } from "./authority.ts";
 import { makeCallers, type CallerOptions } from "./callers.ts";
+import { answerDocument, type Documents } from "./documents.ts";
 import { readBody, writeBody } from "./encoding.ts";
 import { enrol, type EnrolResult, type EnrolTools } from "./enrol.ts";
 import { media, readPath, type HttpAnswer, type HttpRequest, type Operation } from "./http.ts";
@@ -27,6 +28,8 @@ export interface EstServiceOptions extends EnrolTools {
   /** Absent: keys are not made here. */
   readonly keyDelivery?: KeyDelivery;
   readonly limits?: Partial<EstLimits>;
+  /** What else is handed out at this server, to everybody: revocation lists. */
+  readonly documents?: Documents;
   /** Told what happened; its errors are the caller's. */
   readonly onEvent?: (event: EstEvent) => void;
 }
@@ -123,8 +126,7 @@ export function makeEstService(options: EstServiceOptions): EstService {
       if (wait > 0) return tooMany(wait);
       const { operation, label } = readPath(request.path) ?? { operation: "other", label: undefined };
       const chosen = byLabel.get(label ?? "");
-      if (operation === "other" || chosen === undefined)
-        return text(404, "there is no such EST operation or label here");
+      if (operation === "other" || chosen === undefined) return await publicOr404(options.documents, request);
       const isRead = operation === "cacerts" || operation === "csrattrs";
       const allowed = isRead ? ["GET", "HEAD"] : ["POST"];
       if (!allowed.includes(request.method))
@@ -157,6 +159,16 @@ export function makeEstService(options: EstServiceOptions): EstService {
       return await enrolment(request, operation, label, chosen);
     },
   };
+}
+
+async function publicOr404(documents: Documents | undefined, request: HttpRequest): Promise<HttpAnswer> {
+  try {
+    const found = await answerDocument(documents, request);
+    return found ?? text(404, "there is no such EST operation or label here");
+  } catch (error) {
+    const { status, reason } = failure(error);
+    return text(status, reason);
+  }
 }
 
 /** What stands behind a label. */

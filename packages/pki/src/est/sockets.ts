@@ -8,6 +8,7 @@ import type { KeyObject } from "node:crypto";
 import { parseCertificate, toPem, type Certificate } from "../certificate.ts";
 import { PeerError, systemCode, TransportError } from "../errors.ts";
 import type { Pause } from "../lock.ts";
+import { answerDocument, type Documents } from "./documents.ts";
 import { maxBodyOctets } from "./encoding.ts";
 import { headerName, type HttpAnswer, type HttpRequest, type TlsFacts } from "./http.ts";
 import type { EstLimits } from "./limits.ts";
@@ -76,6 +77,18 @@ export async function listenEst(service: EstService, options: EstListenOptions):
   });
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("clientError", (error, socket) => refuseUnread(error, socket));
+  return {
+    ...(await listening(server, host, port)),
+    renew: (identity) => server.setSecureContext({ ...secureOptions(identity), minVersion, maxVersion }),
+  };
+}
+
+/** Has a server listen, and says where it does. */
+async function listening(
+  server: http.Server | https.Server,
+  host: string,
+  port: number,
+): Promise<Pick<EstListener, "host" | "port" | "close">> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) =>
       reject(
@@ -91,12 +104,52 @@ export async function listenEst(service: EstService, options: EstListenOptions):
   return {
     host,
     port: typeof address === "object" && address !== null ? address.port : port,
-    renew: (identity) => server.setSecureContext({ ...secureOptions(identity), minVersion, maxVersion }),
     close: async () => {
       server.closeAllConnections();
       await new Promise<void>((closed) => void server.close(() => closed()));
     },
   };
+}
+
+/** Where public documents are handed out without TLS. */
+export interface DocumentListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly limits: EstLimits;
+}
+
+/**
+ * Hands public documents out over plain HTTP, as certificates name it for revocation lists: these are signed, and who checks a
+ * certificate has no TLS yet.
+ *
+ * @throws {TransportError} `transport/address` when it cannot listen there
+ */
+export async function listenDocuments(
+  documents: Documents,
+  { host, port, limits }: DocumentListenOptions,
+): Promise<Pick<EstListener, "host" | "port" | "close">> {
+  const server = http.createServer({
+    headersTimeout: limits.requestMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: Math.min(1000, limits.requestMs),
+    maxHeaderSize: 8192,
+  });
+  server.maxConnections = limits.connections;
+  countConnections(server, limits);
+  server.on("request", (request, response) => {
+    const asked = { method: request.method ?? "", path: request.url ?? "" };
+    const none: HttpAnswer = {
+      status: 404,
+      headers: { "content-type": "text/plain" },
+      body: "there is nothing here\n",
+    };
+    answerDocument(documents, asked)
+      .then((found) => send(response, asked.method, found ?? none))
+      .catch(() => request.socket.destroy());
+  });
+  server.on("clientError", (error, socket) => refuseUnread(error, socket));
+  return await listening(server, host, port);
 }
 
 /** Suites that Debian's and old EST clients share with us: forward secret, authenticated encryption. */
@@ -121,7 +174,7 @@ function secureOptions(identity: TlsIdentity | undefined): tls.SecureContextOpti
 }
 
 /** Addresses that hold more connections than one device needs are cut at once, before TLS costs anything. */
-function countConnections(server: https.Server, { connectionsPerAddress }: EstLimits): void {
+function countConnections(server: http.Server | https.Server, { connectionsPerAddress }: EstLimits): void {
   const open = new Map<string, number>();
   server.on("connection", (socket) => {
     const address = socket.remoteAddress ?? "";
@@ -160,8 +213,11 @@ async function serve(
     address: request.socket.remoteAddress ?? "",
     tls: facts,
   };
-  const { status, headers, body: text } = await service.handle(asked);
-  const octets = Buffer.from(text);
+  send(response, asked.method, await service.handle(asked));
+}
+
+function send(response: http.ServerResponse, method: string, { status, headers, body }: HttpAnswer): void {
+  const octets = Buffer.from(body);
   const lists = Object.entries(headers).map(([name, value]): [string, string | string[]] => [
     headerName(name),
     typeof value === "string" ? value : [...value],
@@ -170,7 +226,7 @@ async function serve(
     ...Object.fromEntries(lists),
     ...(status === 204 ? {} : { "Content-Length": octets.length }),
   });
-  response.end(asked.method === "HEAD" ? undefined : octets);
+  response.end(method === "HEAD" ? undefined : octets);
 }
 
 /** A request that HTTP itself could not read. */
