@@ -4,7 +4,7 @@ import { readCapture, type CaptureEvent } from "@cipsec/capture";
 import { commission, parseTarget } from "@cipsec/originator";
 import type { Target } from "@cipsec/target";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { evidenceStore, type Assessment } from "../src/index.ts";
+import { endpointChecks, evidenceStore, makeRecorder, type Assessment } from "../src/index.ts";
 import {
   assessed,
   commissionInto,
@@ -79,6 +79,25 @@ test("captures of TLS and DTLS open by the keys in them, and nothing secret is i
   for (const transport of ["tls", "dtls"])
     expect(events.some((one) => one.transport === transport && one.bytes.length > 0)).toBe(true);
 });
+
+test.each(["B-1.9p", "B-3.13", "B-7.7c", "E-3.3", "B-2.4"])(
+  "what %s has announced can be put back twice, and the device is as it was",
+  async (id) => {
+    const check = endpointChecks.find((one) => one.id === id);
+    const subject = await subjectAt(plant, address, { disruptive: true });
+    const saved: unknown[] = [];
+    const store = evidenceStore(join(plant.folder, "again"));
+    const journal = async (one: { readonly value: unknown } | undefined): Promise<void> => {
+      if (one !== undefined) saved.push(one.value);
+    };
+    await check?.run(subject, makeRecorder({ store, check: `${id}-run`, journal }));
+    expect(saved).toHaveLength(1);
+    await check?.restore?.(subject, saved[0], makeRecorder({ store, check: `${id}-again` }));
+    await check?.restore?.(subject, { nothing: "of ours" }, makeRecorder({ store, check: `${id}-third` }));
+    const now = await subjectAt(plant, address);
+    expect(now.facts.facts["settingsSha256"]).toBe(subject.facts.facts["settingsSha256"]);
+  },
+);
 
 test("a device that is secured by a pre-shared key is judged by it, and the key is in no evidence", async () => {
   const by = "127.37.1.21";
