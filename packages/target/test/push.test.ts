@@ -134,6 +134,22 @@ test("Create_CSR makes the type of key that the allowed suites need", async () =
   expect(kinds).toEqual(["rsa", "ecdsa", "ecdsa"]);
 });
 
+test("Create_CSR makes the device's own kind of key where nobody has touched the suites", async () => {
+  const other = await startDevice(undefined, { csrKeyType: "rsa-2048", availableSuites: [0xc02b, 0xc02c, 0x003c] });
+  await begin(other);
+  const instance = await createCertificate(other, "own kind");
+  const { code, response } = CertificateManagement.services.createCsr;
+  const kinds: string[] = [];
+  for (const suites of [undefined, [0xc02b]]) {
+    if (suites !== undefined) await must(other.set(EtherNetIpSecurity, 1, "allowedCipherSuites", suites));
+    const reply = await other.ask(CertificateManagement.classId, instance, code, emptyCsr);
+    const csrFile = decode(response, reply.data).at(-1);
+    const csr = parseCsr(await take(other, csrFile?.kind === "instance" ? csrFile.value : 0));
+    kinds.push(keyFacts(csr.publicKey).type);
+  }
+  expect(kinds).toEqual(["rsa", "ecdsa"]);
+});
+
 test("a trusted identity may be a File with its chain, or a certificate instance; what is pinned is the peer", async () => {
   const { instance, leaf } = await requested();
   await installed(instance, leaf.der, toPem([ca.root, ca.issuing]));

@@ -185,7 +185,7 @@ async function requestCertificate(
   const subject = subjectFor(request, services);
   const san = alternativeNames(request.subjectAltName ?? "", services.device);
   const session = cycle.session;
-  const { privateKey } = await makeKeyPair(csrKeyKind(cycle.working, settings.csrKeyType));
+  const { privateKey } = await makeKeyPair(csrKeyKind(cycle.working, cycle.applied, settings.csrKeyType));
   const csr = await createCsr({ subject, san, privateKey });
   let file = 0;
   cycle.change((working) => {

@@ -6,12 +6,14 @@ import type { Configuration } from "./configuration.ts";
 const otherwise: Readonly<Record<KeyType, KeyKind>> = { ecdsa: "ecdsa-p256", rsa: "rsa-2048" };
 
 /**
- * The kind of key that Create_CSR makes. The request has no field for it, so the suites that are allowed at that moment tell: it is
- * the device's own kind, unless only certificates of the other type could be used with them.
+ * The kind of key that Create_CSR makes. The request has no field for it, so the suites tell that a tool has allowed before, in the
+ * same session: it is the device's own kind, unless only certificates of the other type could be used with them. Suites that nobody
+ * has touched say nothing: most tools set theirs after the request.
  *
  * @see docs/decisions/012-push-choices.md
  */
-export function csrKeyKind({ settings }: Configuration, own: KeyKind): KeyKind {
+export function csrKeyKind({ settings }: Configuration, applied: Configuration, own: KeyKind): KeyKind {
+  if (settings.allowedCipherSuites === applied.settings.allowedCipherSuites) return own;
   const ownType: KeyType = own.startsWith("rsa") ? "rsa" : "ecdsa";
   const otherType: KeyType = ownType === "rsa" ? "ecdsa" : "rsa";
   const auths = settings.allowedCipherSuites.map((id) => cipherSuite(id)?.auth);

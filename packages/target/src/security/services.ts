@@ -24,7 +24,7 @@ export interface SecuritySettingsOfDevice {
   readonly minPskOctets: number;
   /** Whether attributes of 0x5E have the layouts of early editions, and what came later is not there. */
   readonly earlyLayouts?: boolean;
-  /** The key that Create_CSR makes, unless only the other type of key fits the allowed suites. */
+  /** The key that Create_CSR makes, unless only the other type of key fits the suites that a tool has allowed before it. */
   readonly csrKeyType: KeyKind;
   /** Certificate Management instances that Create can make. */
   readonly maxCertificates: number;
