@@ -121,7 +121,10 @@ export async function switchRollover(folder: string, options: CaOptions): Promis
 export async function withdrawRollover(folder: string, options: WithdrawOptions): Promise<Tiers | undefined> {
   return await changing(folder, options, async (ledger) => {
     const { tiers, change } = ledger.index;
-    if (change === undefined) return undefined;
+    if (change === undefined) {
+      await sweepKeys(folder, tiers);
+      return undefined;
+    }
     if (change.phase === "prepared")
       throw new UsageError("usage/argument", "the new authority does not issue yet: there is nothing to withdraw", {
         fix: "Switch first ('cipsec ca rollover --switch'), or give the change up ('--abandon').",
@@ -136,9 +139,9 @@ export async function withdrawRollover(folder: string, options: WithdrawOptions)
           .join("; ")}`,
         { fix: "Reissue them first; 'cipsec ca rollover' lists them.", facts: { left: left.length } },
       );
-    const { other, kind } = change;
+    const { other } = change;
     await ledger.append([...(await retirement(folder, other, options.now())), { op: "tiers", tiers, change: null }]);
-    await removeKeys(folder, kind, other);
+    await sweepKeys(folder, tiers);
     return other;
   });
 }
@@ -151,14 +154,14 @@ export async function withdrawRollover(folder: string, options: WithdrawOptions)
 export async function abandonRollover(folder: string, options: CaOptions): Promise<void> {
   await changing(folder, options, async (ledger) => {
     const { tiers, change } = ledger.index;
-    if (change === undefined) return;
+    if (change === undefined) return await sweepKeys(folder, tiers);
     if (change.phase === "switched")
       throw new UsageError("usage/argument", "the new authority issues already: the change can only go on", {
         fix: "Reissue, then withdraw the old authority.",
       });
-    const { other, kind } = change;
+    const { other } = change;
     await ledger.append([...(await retirement(folder, other, options.now())), { op: "tiers", tiers, change: null }]);
-    await removeKeys(folder, kind, other);
+    await sweepKeys(folder, tiers);
   });
 }
 
@@ -248,9 +251,12 @@ async function retirement(folder: string, { issuing }: Tiers, now: Date): Promis
   return [record, record];
 }
 
-async function removeKeys(folder: string, kind: TierChange["kind"], { root, issuing }: Tiers): Promise<void> {
-  await removeTierKey(folder, "issuing", issuing);
-  if (kind === "root") await removeTierKey(folder, "root", root);
+/** Deletes the keys of all pairs but the one in service; also those that a crash left after the end of a change was noted. */
+async function sweepKeys(folder: string, { root, issuing }: Tiers): Promise<void> {
+  const others = (count: number): readonly number[] =>
+    Array.from({ length: count + 1 }, (_, n) => n + 1).filter((n) => n !== count);
+  for (const number of others(issuing)) await removeTierKey(folder, "issuing", number);
+  for (const number of others(root)) await removeTierKey(folder, "root", number);
 }
 
 function noChange(): UsageError {

@@ -7,6 +7,7 @@ import { previousOf, readChecked, writeChecked } from "../src/atomic-file.ts";
 import { initCa, openCa, type CertificateAuthority } from "../src/ca.ts";
 import { applyRecord, firstTiers, liveIndex, parseRecord, type IndexRow } from "../src/ca-index.ts";
 import { createLedger, openLedger } from "../src/ca-ledger.ts";
+import { beginRollover, switchRollover, withdrawRollover } from "../src/ca-rollover.ts";
 import { appendJournal, journalStart, readJournal } from "../src/journal.ts";
 import { makeKeyPair, temporaryFolder } from "./support.ts";
 
@@ -271,6 +272,35 @@ describe("stopped at each step on files", () => {
     },
   );
 
+  const begin = async (path: string): Promise<void> => void (await beginRollover(path, "root", { now }));
+  const switchOver = async (path: string): Promise<void> => {
+    await begin(path);
+    await switchRollover(path, { now });
+  };
+
+  test.each([
+    { name: "begun", work: begin, prepare: () => undefined, next: begin },
+    {
+      name: "switched",
+      work: async (path: string) => await switchRollover(path, { now }),
+      prepare: begin,
+      next: switchOver,
+    },
+    {
+      name: "withdrawn",
+      work: async (path: string) => await withdrawRollover(path, { now, force: true }),
+      prepare: switchOver,
+      next: async (path: string) => await withdrawRollover(path, { now, force: true }),
+    },
+  ])("a change of root, $name: the old or the new, and the step can be done again", async ({ work, prepare, next }) => {
+    const [, outcomes, last] = await everyStep("after", async (ca) => await work(ca.folder), prepare, next);
+    expect(outcomes).toEqual(new Set(["old", "new"]));
+    // A key is there for each authority in service, and for no other.
+    const keys = readdirSync(last).filter((name) => name.endsWith(".key.pem"));
+    const { change } = (await ledgerOf(last)).index;
+    expect(keys).toHaveLength(change === undefined ? 2 : 4);
+  });
+
   test("a snapshot: nothing is lost at any step", async () => {
     // With a journal so full that this change writes a snapshot.
     const fill = async (path: string): Promise<void> => {
@@ -288,7 +318,8 @@ describe("stopped at each step on files", () => {
     when: "before" | "after",
     work: (ca: CertificateAuthority) => Promise<unknown>,
     prepare: (path: string) => Promise<void> | void,
-  ): Promise<readonly [number, ReadonlySet<string>]> {
+    next: (path: string) => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<readonly [steps: number, outcomes: ReadonlySet<string>, last: string]> {
     const start = copyOf(folder);
     await prepare(start);
     const old = await stateOf(start);
@@ -309,22 +340,19 @@ describe("stopped at each step on files", () => {
       );
       expect(state.rows.length - old.rows.length).toBeLessThanOrEqual(1);
       outcomes.add(JSON.stringify(state) === JSON.stringify(old) ? "old" : "new");
+      await next(copy);
       const again = await openCa(copy, { now });
       expect(again.recovered).toBe(false);
       const { certificate } = await again.issue(device);
       expect((await again.find(certificate.facts.serialHex))?.status).toBe("good");
-      if (end === "done") return [step - 1, outcomes];
+      if (end === "done") return [step - 1, outcomes, copy];
     }
   }
 
-  async function stateOf(
-    path: string,
-  ): Promise<{ readonly rows: readonly (readonly [string, boolean])[]; readonly number: number }> {
-    const { index } = await ledgerOf(path);
-    return {
-      rows: [...index.rows.values()].map((one) => [one.serial, one.revoked !== undefined]),
-      number: index.crlNumber,
-    };
+  async function stateOf(path: string) {
+    const { rows, crlNumber, tiers, change } = (await ledgerOf(path)).index;
+    const all = [...rows.values()].map((one) => [one.serial, one.revoked !== undefined] as const);
+    return { rows: all, crlNumber, tiers, change };
   }
 });
 
