@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { writeFileAtomic } from "@cipsec/pki";
 import { configure, listFiles, readFile, writeFile, type Session } from "@cipsec/originator";
+import { FileAccessRule, FileObject } from "@cipsec/objects";
 import { isStackError, Status, UsageError } from "@cipsec/wire";
 import { addCommand, addNotes, argument, targetHelp, textOption, wholeNumber, type Shell } from "../command.ts";
 import { addCredentials, openSession } from "../credentials.ts";
@@ -39,7 +40,7 @@ export function addFile(program: Command, shell: Shell): void {
         const isApplied = options["apply"] === true;
         const put = (signal: AbortSignal): Promise<void> => writeFile(session, instance, content, { progress, signal });
         if (isApplied) await configure(session, put, context.signal);
-        else await put(context.signal).catch((error: unknown) => explainRefusal(error, session));
+        else await put(context.signal).catch((error: unknown) => explainRefusal(error, session, instance));
         context.output.document({ instance, octets: content.length, applied: isApplied });
         context.output.say(`${content.length} octets written to file ${instance}${isApplied ? ", and in force" : ""}.`);
       } else {
@@ -80,10 +81,11 @@ export function addFile(program: Command, shell: Shell): void {
 }
 
 /** A device with CIP Security takes files in a configuration session only, and says no more than that its state forbids it. */
-async function explainRefusal(error: unknown, session: Session): Promise<never> {
+async function explainRefusal(error: unknown, session: Session, instance: number): Promise<never> {
   const isState =
     isStackError(error) && error.code === "cip/status" && error.facts["status"] === Status.objectStateConflict;
-  if (!isState) throw error;
+  if (!isState || (await session.object(FileObject, instance).get("accessRule")) === FileAccessRule.readOnly)
+    throw error;
   throw new UsageError("usage/state", `${session.peer}: the device takes this file in a configuration session only`, {
     facts: error.facts,
     cause: error,
