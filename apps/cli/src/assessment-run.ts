@@ -19,6 +19,8 @@ import {
 import { isStackError, UsageError } from "@cipsec/wire";
 import { assessFolder, attestationsOf, levelOf, operatorOf, toolFacts, typeOf, type Options } from "./assessment.ts";
 import { textOption, type Context } from "./command.ts";
+import { pause } from "./data-folder.ts";
+import type { Output } from "./output.ts";
 
 /** A subject of an assessment, as its package opens it. */
 interface Assessed extends Subject, Partial<AsyncDisposable> {
@@ -71,7 +73,7 @@ export async function assessSubject<S extends Assessed>(
   const earlier = extras.resume === undefined ? undefined : await resumable(context, extras.resume, kind.kind);
   const disruptive = earlier?.plan.disruptive ?? options["disruptive"] === true;
   const checks = earlier === undefined ? wantedChecks(options, kind) : kind.checks;
-  const subject = await kind.open(disruptive, context.signal);
+  const subject = await openRestored(context, kind, disruptive, earlier);
   try {
     const run = earlier ?? (await newRun(context, options, kind, checks, subject.facts, disruptive, extras));
     const { id, subject: begunAt } = run.plan;
@@ -93,11 +95,56 @@ export async function assessSubject<S extends Assessed>(
       });
     } catch (error) {
       if (!context.signal.aborted) throw error;
-      throw await interruption(run, kind, disruptive, error);
+      throw await interruption(output, run, kind, disruptive, error);
     }
     return await finishRun(run, await signingKey(folder), new Date());
   } finally {
     await subject[Symbol.asyncDispose]?.();
+  }
+}
+
+/** How often, and for how long in all, putting back is tried: a device closes the session of who died by a timer of its own. */
+const retry = { everyMs: 3000, times: 10 } as const;
+
+/**
+ * Opens a subject as it was before a cut-off run changed it: what is to be put back is put back, and the subject is read again, so
+ * that no check takes what another had changed for what it must leave behind.
+ */
+async function openRestored<S extends Assessed>(
+  context: Context,
+  kind: Kind<S>,
+  disruptive: boolean,
+  earlier: RunFolder | undefined,
+): Promise<S> {
+  const subject = await kind.open(disruptive, context.signal);
+  if (earlier === undefined) return subject;
+  try {
+    const restored = await putBack(context, earlier, kind, subject);
+    if (restored.length === 0) return subject;
+    context.output.notice(`what ${restored.join(", ")} had changed was put back`);
+  } catch (error) {
+    await subject[Symbol.asyncDispose]?.();
+    throw error;
+  }
+  await subject[Symbol.asyncDispose]?.();
+  return await kind.open(disruptive, context.signal);
+}
+
+/** Puts back what a run had changed; a device that is not ready for it is asked again. */
+async function putBack<S extends Assessed>(
+  { output, signal }: Pick<Context, "output" | "signal">,
+  run: RunFolder,
+  kind: Kind<S>,
+  subject: S,
+): Promise<readonly string[]> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await putBackChanges(run, kind.checks, subject, kind.redactor);
+    } catch (error) {
+      if (!isStackError(error) || error.code !== "cip/status" || tries === retry.times || signal.aborted) throw error;
+      output.progress(`putting back what had been changed: ${error.message}; trying again`);
+      await pause(retry.everyMs);
+    }
   }
 }
 
@@ -117,6 +164,7 @@ async function resumable(context: Context, id: string, kind: RunPlan["kind"]): P
 
 /** What Ctrl-C is told as, after everything that was changed was put back, where that was possible. */
 async function interruption<S extends Assessed>(
+  output: Output,
   run: RunFolder,
   kind: Kind<S>,
   disruptive: boolean,
@@ -130,9 +178,10 @@ async function interruption<S extends Assessed>(
     new UsageError("usage/interrupted", `interrupted; ${state}`, { fix, cause, facts: { run: id } });
   if (changed.length === 0) return of("nothing is left changed");
   try {
-    const subject = await kind.open(disruptive, AbortSignal.timeout(putBackMs));
+    const signal = AbortSignal.timeout(putBackMs);
+    const subject = await kind.open(disruptive, signal);
     try {
-      await putBackChanges(run, kind.checks, subject, kind.redactor);
+      await putBack({ output, signal }, run, kind, subject);
     } finally {
       await subject[Symbol.asyncDispose]?.();
     }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Target } from "@cipsec/target";
@@ -180,6 +180,32 @@ describe("what a check had changed on the device is put back", () => {
     expect([resumed.code, await timeout()]).toEqual([130, before]);
     expect(resumed.err).toContain("nothing is left changed");
   });
+});
+
+test("a resumed run reads the device after things are put back: what was changed is not taken for what was there", async () => {
+  const stop = new AbortController();
+  const cut = await cipsec(["assess", "endpoint", address, "--disruptive", "--only", "B-7.7c"], {
+    data,
+    signal: stop.signal,
+    onProgress: (text) => {
+      if (text.startsWith("1/1")) stop.abort(new Error("Ctrl-C"));
+    },
+  });
+  const [, run = ""] = /^run (\S+):/m.exec(cut.err) ?? [];
+  // As kill -9 leaves it in the middle of the check: it was announced, and the plaintext port is open.
+  const pending = join(data, "assess", "runs", run, "pending");
+  mkdirSync(pending, { recursive: true });
+  const before = [{ port: 44_818, protocol: "tcp", open: false }];
+  writeFileSync(join(pending, "B-7.7c.json"), JSON.stringify({ ports: before }));
+  const open = JSON.stringify([{ port: 44_818, protocol: 6, open: true }]);
+  expect((await cipsec(["call", address, "TcpIpInterface/1", "setPortAdminState", open], { data })).code).toBe(0);
+  const isOpen = async (): Promise<boolean> =>
+    (await cipsec(["get", `eip://${address}`, "Identity/1/serialNumber"], { data })).code === 0;
+  expect(await isOpen()).toBe(true);
+  const resumed = await cipsec(["assess", "endpoint", "--resume", run], { data });
+  expect(resumed.err).toContain("what B-7.7c had changed was put back");
+  expect(resumed.out).toContain(`Run ${run}`);
+  expect(await isOpen()).toBe(false);
 });
 
 describe("all subjects of a plan", () => {

@@ -29,7 +29,8 @@ export interface RunOptions {
 /**
  * Runs every check of the plan that is not done yet, one after the other: they share a subject, and one must not disturb another.
  * What an earlier attempt had changed is put back first. When the subject's signal is aborted, or the process dies, what is done
- * stays done: call it again with the same folder.
+ * stays done: call it again with the same folder. A subject that keeps what it read when it was opened is to be opened after
+ * {@link putBackChanges}, or a check takes what another had changed for what it must leave behind.
  *
  * @throws what the signal was aborted with; {@link UsageError} `usage/state` when the checks are not those of the plan.
  */
