@@ -24,12 +24,18 @@ export function parseTree(bytes: Uint8Array, depth = 0): Node | undefined {
 
 /** The octets of a tree. */
 export function encodeTree({ tag, children, content }: Node): Uint8Array {
-  return tlv(tag, ...(children === undefined ? [content] : children.map(encodeTree)));
+  // Not spread over arguments: mutations make tens of thousands.
+  return tlv(tag, children === undefined ? content : Buffer.concat(children.map(encodeTree)));
 }
 
 /** Layers of a tree. */
 export function depthOf({ children }: Node): number {
   return 1 + (children ?? []).reduce((most, child) => Math.max(most, depthOf(child)), 0);
+}
+
+/** Elements of a tree. */
+export function countOf({ children }: Node): number {
+  return 1 + (children ?? []).reduce((sum, child) => sum + countOf(child), 0);
 }
 
 /** A changed copy of a tree, with parts of others in it. */

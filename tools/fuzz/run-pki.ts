@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isStackError } from "@cipsec/wire";
-import { bomb, depthOf, encodeTree, mutateTree, parseTree, resigned } from "./der.ts";
+import { bomb, countOf, depthOf, encodeTree, mutateTree, parseTree, resigned } from "./der.ts";
 import { told, type Findings } from "./findings.ts";
 import { mutate } from "./mutate.ts";
 import { pkiTargets, type PkiTarget } from "./pki.ts";
@@ -35,6 +35,9 @@ const maxBombOctets = 64 * 1024;
 
 /** Layers of a tree that is still mutated. */
 const maxDepth = 200;
+
+/** And its elements. */
+const maxElements = 10_000;
 
 /** Gives every target mutated inputs: octets, trees that are signed anew, and bombs. */
 export async function runPki(seed: number, inputs: number, findings: Findings): Promise<PkiReport> {
@@ -124,7 +127,8 @@ function inputFor(random: Random, { seeds, signer }: PkiTarget): Uint8Array {
   const others = seeds.flatMap((other) => parseTree(other) ?? []);
   let changed = mutateTree(random, tree, others);
   // Parts that are put into themselves double: deeper than this nothing new is reached.
-  while (random.oneIn(3) && depthOf(changed) < maxDepth) changed = mutateTree(random, changed, others);
+  while (random.oneIn(3) && depthOf(changed) < maxDepth && countOf(changed) < maxElements)
+    changed = mutateTree(random, changed, others);
   const der = encodeTree(changed);
   return signer === undefined || random.oneIn(10) ? der : resigned(der, signer);
 }
