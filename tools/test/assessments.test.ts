@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { catalogue, endpointChecks, selectRequirements } from "@cipsec/assess";
+import { catalogue, endpointChecks, hostChecks, selectRequirements } from "@cipsec/assess";
 import { expect, test } from "vitest";
 
 const page = (name: string): string =>
@@ -25,6 +25,7 @@ test.each([
   { name: "modern.md", type: "embedded", checks: endpointChecks },
   { name: "cbc-psk.md", type: "embedded", checks: endpointChecks },
   { name: "legacy.md", type: "embedded", checks: endpointChecks },
+  { name: "host.md", type: "host", checks: hostChecks },
 ] as const)("docs/assessments/$name speaks about every requirement, by checks that exist", ({ name, type, checks }) => {
   const rows = rowsUnder(page(name), "## Verdicts");
   expect(rows.map(idOf)).toEqual(selectRequirements({ level: 2, type }).map(({ id }) => id));
