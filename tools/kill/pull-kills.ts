@@ -16,8 +16,8 @@ export interface PullPace {
   readonly renewMs: number;
 }
 
-/** A device searches five seconds after its start, and a held-up machine has time. */
-const patienceMs = 90_000;
+/** A device searches five seconds after its start; where a server took too long to answer it asks again after half a minute, then a whole. */
+const patienceMs = 300_000;
 
 /** Measures an undisturbed enrolment and renewal; the campaign cannot begin where that does not work. */
 export async function measurePull(folder: string, address: string, plant: PullPlant): Promise<PullPace> {
@@ -27,7 +27,7 @@ export async function measurePull(folder: string, address: string, plant: PullPl
     await watch.asked;
     const began = performance.now();
     const serial = await watch.issued;
-    if ((await presented(device, plant, () => serial)) === undefined)
+    if ((await presented(device, plant, [serial])).serial === undefined)
       throw new BugError("bug/unreachable", "a device does not enrol undisturbed");
     return performance.now() - began;
   };
@@ -97,7 +97,8 @@ async function killOnce(
   await device.device.kill();
   if (again !== undefined) await killWhileStarting(device, again);
   const faults: string[] = [];
-  const second = watchServer(plant, address, (serial) => serials.push(serial));
+  const given: string[] = [];
+  const second = watchServer(plant, address, (serial) => given.push(serial));
   await device.device.restart();
   const states = await announcedStates(address);
   const now = states?.ethernetIp ?? "silent";
@@ -109,21 +110,24 @@ async function killOnce(
   });
   if (now === "factory-default" && shown !== device.birth)
     faults.push("in factory default it shows another certificate");
-  if (now === "pull-completed" && shown !== before && !serials.includes(shown))
+  if (now === "pull-completed" && shown !== before && ![...serials, ...given].includes(shown))
     faults.push(`it shows a certificate that it was not given: ${shown}`);
   faults.push(...(await keyFaults(join(folder, "lab", "devices", device.name, "state"))));
   const isNew = now === "pull-completed" && shown !== before;
-  // What the server was signing when the power went comes late, for nobody: the last one counts.
   let began = performance.now();
   second.asked.then(
     () => (began = performance.now()),
     () => undefined,
   );
-  const last = await second.issued.then(
-    () => presented(device, plant, () => serials.at(-1)),
-    () => undefined,
+  // What the server was signing when the power went comes late, for nobody.
+  const { serial: last, shown: seen } = await second.issued.then(
+    () => presented(device, plant, given),
+    () => ({ serial: undefined, shown: "nothing new" }),
   );
-  if (last === undefined) faults.push(`it has not got to its end in ${patienceMs} ms`);
+  if (last === undefined)
+    faults.push(
+      `in ${patienceMs} ms it has not got to its end: given ${given.join(", ") || "nothing"}, it shows ${seen}`,
+    );
   return {
     what: `at ${atMs} ms${again === undefined ? "" : ` and ${again} ms into its start`}`,
     found:
@@ -157,22 +161,24 @@ function watchServer(plant: PullPlant, address: string, heard: (serial: string) 
   return { asked: asked.promise, issued: issued.promise };
 }
 
-/** Serial number of the certificate that it presents once it is the one that was `given` last; the plant's tool trusts no other. */
+/** Serial number of the certificate that it presents once it is one that was `given`; the plant's tool trusts no other. */
 async function presented(
   device: Puller,
   plant: PullPlant,
-  given: () => string | undefined,
-): Promise<string | undefined> {
+  given: readonly string[],
+): Promise<{ readonly serial?: string | undefined; readonly shown: string }> {
+  let shown = "nothing";
   for (const until = performance.now() + patienceMs; performance.now() < until; await sleep(50)) {
     try {
-      const serial = await shownBy(device, plant, true);
-      if (serial === given()) return serial;
+      shown = await shownBy(device, plant, true);
+      if (given.includes(shown)) return { serial: shown, shown };
     } catch (error) {
       // Not enrolled yet, or amid it.
       if (!isStackError(error)) throw error;
+      shown = error.code;
     }
   }
-  return undefined;
+  return { shown };
 }
 
 /** Serial number of the plant's certificate that it shows, which it has the key of; in its box, the SHA-256 of what it shows. */
@@ -190,9 +196,9 @@ async function keyFaults(folder: string): Promise<readonly string[]> {
   const documents = (await readdir(folder)).filter((file) => file.startsWith("state"));
   const texts = await Promise.all(documents.map((file) => readFile(join(folder, file), "utf8")));
   const orphans = files.filter((file) => !texts.some((text) => text.includes(file.replace(".pem", ""))));
-  const named = new Set(
-    /"key":"[0-9a-f]{32}"/g.exec(await readFile(join(folder, "state"), "utf8").catch(() => "")) ?? [],
-  );
+  // A device that has nothing to keep yet has written nothing.
+  const text = await readFile(join(folder, "state"), "utf8").catch(() => "");
+  const named = new Set(text.match(/"key":"[0-9a-f]{32}"/g));
   const missing = [...named].filter((name) => !files.some((file) => name.includes(file.replace(".pem", ""))));
   return [...orphans.map((file) => `nothing names the key ${file}`), ...missing.map((name) => `there is no ${name}`)];
 }
