@@ -101,9 +101,9 @@ function addServe(est: Command, shell: Shell): void {
       const register = await openEstRegister(context);
       const look = async (): Promise<CallerIdentity> => {
         await ca.refresh();
-        return await serverIdentity(context, options, ca, host);
+        return await serverIdentity(context, options, ca, host, false);
       };
-      const identity = { current: await look(), look };
+      const identity = { current: await serverIdentity(context, options, ca, host), look };
       const rules = await openRules(context, textOption(options, "rules"), cautious);
       const documents = crlDocuments(ca, { now: () => new Date() });
       const crlAt = textOption(options, "crlListen");

@@ -2,9 +2,11 @@ import { existsSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import {
   createCsr,
+  hasUpstream,
   makeKeyPair,
   readEnrolPolicy,
   renewsAt,
+  samePublicKey,
   writeFileAtomic,
   writeKeyFile,
   type Certificate,
@@ -55,14 +57,15 @@ function stamp(file: string): string {
 }
 
 /**
- * The server's own certificate: given, or of the plant's authority, made anew when names or days ask for it, or another authority issues
- * now.
+ * The server's own certificate: given, or of the plant's authority, made anew when days ask for it, another authority issues now, or, at the
+ * start of the server, names are missing.
  */
 export async function serverIdentity(
   context: Context,
   options: Options,
   ca: CertificateAuthority,
   host: string,
+  isStart = true,
 ): Promise<CallerIdentity> {
   const [cert, key] = [textOption(options, "cert"), textOption(options, "key")];
   if (cert !== undefined && key !== undefined) return await readIdentity(cert, key);
@@ -73,11 +76,15 @@ export async function serverIdentity(
   const san = { ip: names.filter((name) => isIP(name) !== 0), dns: names.filter((name) => isIP(name) === 0), uri: [] };
   if (existsSync(certFile)) {
     const kept = await readIdentity(certFile, keyFile);
-    const { facts, constraints } = leafOf(kept);
+    const { facts, constraints, publicKey } = leafOf(kept);
     const fits =
       san.ip.every((name) => facts.san.ip.includes(name)) && san.dns.every((name) => facts.san.dns.includes(name));
-    const isOfIssuer = constraints.authorityKeyId === ca.issuing.constraints.subjectKeyId;
-    if (new Date() < renewsAt(facts) && fits && isOfIssuer) return kept;
+    // Which of the authorities above issues is theirs to know.
+    const isOfIssuer = hasUpstream(ca.folder) || constraints.authorityKeyId === ca.issuing.constraints.subjectKeyId;
+    // Names are asked for once: an authority that does not give them would be asked without end.
+    // A crash between the two files leaves a key without its certificate.
+    const isWhole = samePublicKey(publicKey, kept.key);
+    if (new Date() < renewsAt(facts) && (fits || !isStart) && isOfIssuer && isWhole) return kept;
   }
   const { privateKey } = await makeKeyPair();
   const csr = await createCsr({ subject: { organization: ca.name, commonName: "cipsec est" }, san, privateKey });
@@ -96,8 +103,8 @@ export function leafOf({ chain: [leaf] }: CallerIdentity): Certificate {
 /** How often the rules file is looked at; a person waits for it. */
 const rulesMs = 1000;
 
-/** How often the authority and the server's certificate are looked at: it costs three looks at files. */
-const identityMs = 10_000;
+/** How often the authority and the server's certificate are looked at; SIGHUP has it done at once. */
+const identityMs = 60_000;
 
 /**
  * Keeps a server going for years: rules that are changed, or SIGHUP, and its own certificate, which it renews at two thirds of its life and
