@@ -16,7 +16,7 @@ const patienceMs = 2000;
 /** B-2.6: a silent session ends by itself, after the time that was set. */
 export const inactivityTimeout: Check<EndpointSubject> = {
   id: "B-2.6",
-  version: "1.0",
+  version: "1.1",
   title: "Silent sessions are ended after the time that is set",
   requirements: ["CR 2.6", "CR 7.6"],
   part: "whole",
@@ -102,6 +102,7 @@ export const inactivityTimeout: Check<EndpointSubject> = {
           expected: "ended by their user, by an administrator and by silence",
           observed: needs.users,
           holds: undefined,
+          askedOf: "the maker: how the session of a person ends",
           requirements: ["CR 2.6"],
         }),
       );
