@@ -131,13 +131,17 @@ export function addCa(program: Command, shell: Shell): void {
       });
     const row = await authority.revoke(argument(args, 0, "SERIAL"), reason);
     context.output.document(row);
-    context.output.say(`${row.serial} is revoked. Devices learn of it with the next revocation list: cipsec ca crl.`);
+    context.output.say(
+      `${row.serial} is revoked. Devices learn of it with the next revocation list: cipsec ca crl --deliver TARGET.`,
+    );
   })
     .argument("<serial>", "serial number, hexadecimal, as 'cipsec ca list' shows it")
     .option("--reason <reason>", `one of ${Object.keys(revocationReasons).join(", ")}`, "unspecified");
   addNotes(revoke, {
     json: "{serial, subject, profile, notBefore, notAfter, status, revokedAt, reason, …}",
-    examples: [["cipsec ca revoke 2F01A9 --reason keyCompromise", "then give devices the new list: cipsec commission"]],
+    examples: [
+      ["cipsec ca revoke 2F01A9 --reason keyCompromise", "then give devices the new list: cipsec ca crl --deliver"],
+    ],
   });
   addCrl(ca, shell);
   addRollover(ca, shell);
