@@ -53,9 +53,30 @@ RULES
 /** A wrapper that takes a program's place; the program itself is moved aside. */
 const wrap = (program: string, body: string): string => `
 mv ${program} ${program}.real
-printf '#!/bin/sh\\n${body}\\n' >${program}
+cat >${program} <<'PROGRAM'
+#!/bin/sh
+${body}
+PROGRAM
 chmod 755 ${program}
 `;
+
+/** OpenSSL's `verify` with more options before its last argument, the certificate. */
+const verifyWith = (options: string): string =>
+  wrap(
+    "/usr/bin/openssl",
+    `if [ "$1" = verify ]; then
+  left=$#
+  for one; do
+    if [ $left -eq 1 ]; then set -- "$@" ${options}; fi
+    set -- "$@" "$one"
+    shift
+    left=$((left - 1))
+  done
+fi
+exec /usr/bin/openssl.real "$@"`,
+  );
+
+const paths = ["su", "console", "ssh"];
 
 export const faults: readonly PlantedFault[] = [
   {
@@ -81,17 +102,29 @@ export const faults: readonly PlantedFault[] = [
   {
     name: "no lock after wrong passwords",
     script: "sed -i '/pam_faillock/d; s/success=2/success=1/' /etc/pam.d/common-auth",
-    finds: [],
+    finds: [
+      ...paths.map((path) => `lock-out setting on ${path}`),
+      ...paths.flatMap((path) => paths.map((other) => `right password on ${other} after 5 wrong ones on ${path}`)),
+      ...paths.map((path) => `wrong tries on ${path} are counted`),
+    ].map((name) => `C-1.11: ${name}`),
   },
   {
     name: "passwords kept as MD5",
     script: "sed -i 's/yescrypt/md5/' /etc/pam.d/common-password",
-    finds: ["C-1.5: a new password", "C-1.5: how the user's change is kept"],
+    finds: ["C-1.5: a new password", "C-1.5: how the user's change is kept", "C-1.5: passwords kept in a weak form"],
   },
   {
     name: "any password will do",
     script: "sed -i '/pam_pwquality/d; s/ use_authtok//' /etc/pam.d/common-password",
-    finds: [],
+    finds: [
+      "a module judges new passwords",
+      "root is bound by the rule too",
+      "lower case only",
+      "lower and upper case only",
+      "lower, upper and digits only",
+      "the user's name",
+      "a word of the dictionary",
+    ].map((name) => `C-1.7: ${name}`),
   },
   {
     name: "the password of the delivery",
@@ -100,24 +133,18 @@ export const faults: readonly PlantedFault[] = [
   },
   {
     name: "SHA-1 and short keys accepted",
-    script: wrap(
-      "/usr/bin/openssl",
-      'case \\"\\$1\\" in verify) shift; set -- verify -auth_level 0 \\"\\$@\\" -auth_level 0;; esac; exec /usr/bin/openssl.real \\"\\$@\\"',
-    ),
-    finds: [],
+    script: verifyWith("-auth_level 0"),
+    finds: ["C-1.9: f: RSA of 1024 bits", "C-1.9: f: SHA-1"],
   },
   {
     name: "a missing intermediate accepted",
-    script: wrap(
-      "/usr/bin/openssl",
-      'case \\"\\$1\\" in verify) shift; set -- verify -partial_chain -trusted /tmp/pki/int.pem \\"\\$@\\";; esac; exec /usr/bin/openssl.real \\"\\$@\\"',
-    ),
-    finds: [],
+    script: verifyWith("-untrusted /tmp/pki/int.pem"),
+    finds: ["C-1.9: b: an intermediate is missing"],
   },
   {
     name: "TLS 1.0 and 1.1",
-    script:
-      "sed -i 's/MinProtocol.*/MinProtocol = TLSv1/; s/SECLEVEL=2/SECLEVEL=0/' /etc/ssl/openssl.cnf; cat /etc/ssl/openssl.cnf",
+    script: `sed -i '/^\\[openssl_init\\]/a ssl_conf = ssl_sect' /etc/ssl/openssl.cnf
+printf '[ssl_sect]\\nsystem_default = old_sect\\n[old_sect]\\nMinProtocol = TLSv1\\nCipherString = DEFAULT:@SECLEVEL=0\\n' >>/etc/ssl/openssl.cnf`,
     finds: ["C-4.3: TLS 1.0 by default", "C-4.3: TLS 1.1 by default"],
   },
   {
@@ -128,7 +155,7 @@ export const faults: readonly PlantedFault[] = [
   {
     name: "a filter of packets that lets everything in",
     script: "nft flush ruleset",
-    finds: ["C-5: traffic that no rule allows"],
+    finds: ["C-5: traffic that no rule allows", "C-5: attempts from untrusted networks"],
   },
   {
     name: "no notice before the login",
@@ -139,7 +166,7 @@ export const faults: readonly PlantedFault[] = [
     name: "weak algorithms of the SSH server",
     script:
       "sed -i 's/^MACs .*/MACs hmac-sha1,hmac-md5/; s/^Ciphers .*/Ciphers aes128-cbc,aes256-gcm@openssh.com/' /etc/ssh/sshd_config.d/plant.conf",
-    finds: [],
+    finds: ["C-1.9: f: algorithms of the SSH server", "C-4.1: algorithms of the SSH server"],
   },
   {
     name: "a private key that everybody reads",

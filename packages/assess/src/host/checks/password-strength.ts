@@ -138,9 +138,15 @@ async function refuses(bench: AccountBench, secret: string, what: string) {
   if (secret !== bench.first.name) bench.recorder.secret(secret);
   return await repeated(async () => {
     const change = await changePassword(bench, what.replaceAll(/\W+/g, "-"), bench.first, secret);
-    if (change.isChanged) await setPassword(bench, bench.first);
+    if (change.isChanged) await takeBack(bench);
     return { holds: !change.isChanged, observed: change.isChanged ? "taken" : "refused", evidence: change.evidence };
   });
+}
+
+/** The first password again, and no memory of the one that was taken: the next try is refused for its weakness or not at all. */
+async function takeBack(bench: AccountBench): Promise<void> {
+  await setPassword(bench, bench.first);
+  await bench.runner.run(["sh", "-c", "if [ -f /etc/security/opasswd ]; then : >/etc/security/opasswd; fi"]);
 }
 
 /** Raises the minimum in the private copy, where the policy has it. */
