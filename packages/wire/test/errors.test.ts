@@ -52,7 +52,7 @@ describe("errors", () => {
 
   test("every code has a cause and a fix, and its family is one of the classes'", () => {
     for (const [code, { cause, fix }] of Object.entries(errorCodes)) {
-      expect(code).toMatch(/^(?:wire|cip|encap|tls|trust|transport|usage|state|bug)\/[a-z-]+$/u);
+      expect(code).toMatch(/^(?:wire|cip|encap|tls|trust|pull|transport|usage|state|bug)\/[a-z-]+$/u);
       expect(cause).toMatch(/\.$/u);
       expect(fix).toMatch(/[.]$|--help\.$/u);
     }
