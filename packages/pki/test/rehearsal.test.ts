@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { initCa, type CertificateAuthority } from "../src/ca.ts";
+import { initCa, openCa, type CertificateAuthority } from "../src/ca.ts";
 import { beginRollover, switchRollover } from "../src/ca-rollover.ts";
 import { publishedCrls } from "../src/crl-publish.ts";
 import { clockDoubts, forecast, type ForecastFacts } from "../src/forecast.ts";
@@ -232,6 +232,40 @@ describe("a forecast", () => {
         .toSorted(),
     ).toEqual(["itself", "rollover"]);
     expect(rows.find(({ note }) => note.includes("end with it"))).toBeDefined();
+  });
+
+  test("during a change: what is to take over, and what is being withdrawn", async () => {
+    const folder = join(base, "forecast of a change");
+    await initCa(folder, { name: "Plant", now });
+    const rowsOf = async (): Promise<readonly string[]> => {
+      const { inService } = await openCa(folder, { now });
+      const rows = forecast({ ...(await facts()), entries: [], crls: [], inService });
+      return rows.map(({ what, renewal, note }) => `${what}, ${renewal}: ${note}`).toSorted();
+    };
+    await beginRollover(folder, "issuing", { now });
+    expect(await rowsOf()).toEqual([
+      "issuing-ca, itself: is to take over",
+      "issuing-ca, rollover: cipsec ca rollover --begin --issuing",
+      "root, rollover: cipsec ca rollover --begin",
+    ]);
+    await switchRollover(folder, { now });
+    expect(await rowsOf()).toContain("issuing-ca, itself: is being withdrawn");
+  });
+
+  test("a device that pulls its certificate from elsewhere renews it itself; a person asks for a tool's", async () => {
+    await plant.issue({
+      profile: "tool",
+      subject: { commonName: "laptop" },
+      publicKey,
+    });
+    const foreign = { subject: "CN=foreign", sha256: "00", notAfter: after(3).toISOString() };
+    const devices = [{ address: "192.0.2.8", certificate: foreign, renewsItself: true, crls: [] }];
+    const rows = forecast(await facts({ entries: await plant.list(), devices }));
+    expect(rows.find(({ subject }) => subject === "CN=foreign")).toMatchObject({ renewal: "itself" });
+    expect(rows.find(({ subject }) => subject === "CN=laptop")).toMatchObject({
+      renewal: "person",
+      note: "a new request: cipsec ca issue",
+    });
   });
 
   test("a clock that is behind what was issued, or beyond the root, is doubted", async () => {
