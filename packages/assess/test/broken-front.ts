@@ -1,7 +1,8 @@
+import { constants } from "node:crypto";
 import { connect, createServer as createPlainServer, type Server, type Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import { originatorTrust } from "@cipsec/originator";
-import { makeKeyPair, parseCertificate, privateKeyToPem } from "@cipsec/pki";
+import { makeKeyPair, parseCertificate, privateKeyToPem, verifyChain } from "@cipsec/pki";
 import { dial, openUdp, type Channel, type UdpSocket } from "@cipsec/transport";
 import {
   Command,
@@ -25,14 +26,21 @@ export interface FrontWish {
   readonly address: string;
   /** Address of the device behind. */
   readonly device: string;
-  /** Whom it lets in: whoever shows a certificate of the plant's name, or the plant's own root and issuing authority vouch for. */
-  readonly admits?: "any-name" | "plant";
+  /**
+   * Whom it lets in: whoever shows a certificate of the plant's name, or the plant's issuing authority has signed; or who is sound in
+   * everything but the strength of his key.
+   */
+  readonly admits?: "any-name" | "plant" | "weak-keys";
+  /** Takes another handshake inside a connection, whether it is bound to what went before or not. */
+  readonly renegotiates?: boolean;
   /** Answers a request itself: with data and success, or a status. */
   readonly lie?: (request: LiedRequest) => { readonly status?: number; readonly data?: Uint8Array } | undefined;
   /** Keeps its connections when the device ends them. */
   readonly keepsConnections?: boolean;
   /** Keeps 44818/tcp open whatever the device says. */
   readonly keepsPlainPort?: boolean;
+  /** Keeps 2222/udp open whatever the device says. */
+  readonly keepsIoPort?: boolean;
   /** Ends the oldest of more connections than this. */
   readonly most?: number;
 }
@@ -95,6 +103,12 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
       rejectUnauthorized: false,
       minVersion: "TLSv1.2",
       maxVersion: "TLSv1.2",
+      // Those of the plan.
+      ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384",
+      secureOptions:
+        wish.renegotiates === true
+          ? constants.SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION
+          : constants.SSL_OP_NO_RENEGOTIATION,
     },
     (near) => void join(near),
   );
@@ -107,9 +121,14 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
   await listening(server, 2221, wish.address);
   const plain = createPlainServer((socket) => void socket.on("error", () => undefined).resume());
   if (wish.keepsPlainPort === true) await listening(plain, 44_818, wish.address);
+  const io =
+    wish.keepsIoPort === true
+      ? await openUdp({ address: wish.address, port: 2222, receive: () => undefined })
+      : undefined;
   return {
     async [Symbol.asyncDispose]() {
       for (const one of open) one.destroy();
+      await io?.close();
       await Promise.all([server, plain].map(async (one) => await closed(one)));
     },
   };
@@ -118,9 +137,23 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
 function admits(plant: Plant, { admits: whom = "plant" }: FrontWish, near: TLSSocket): boolean {
   const { raw } = near.getPeerCertificate();
   if (raw === undefined) return false;
-  const { facts, x509 } = parseCertificate(Uint8Array.from(raw));
+  const leaf = parseCertificate(Uint8Array.from(raw));
+  const { facts, x509 } = leaf;
+  if (whom === "weak-keys") {
+    const chain = shown(near).map((der) => parseCertificate(der));
+    const verdict = verifyChain({ leaf, chain, anchors: [plant.ca.root], time: new Date(), purpose: "client" });
+    return verdict.ok || verdict.code === "trust/weak";
+  }
   if (whom === "any-name") return facts.issuer.includes(plant.ca.name) || facts.issuer.startsWith("CN=assessment");
   return x509.verify(plant.issuing.publicKey);
+}
+
+/** All certificates that a client has sent. */
+function shown(near: TLSSocket): readonly Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  for (let one = near.getPeerX509Certificate(); one !== undefined && chain.length < 8; one = one.issuerCertificate)
+    chain.push(Uint8Array.from(one.raw));
+  return chain;
 }
 
 /** The lie told in place of the device's answer, if there is one for this request. */
@@ -214,10 +247,65 @@ export async function startForgivingWire(
   };
 }
 
-async function startDatagramWire(address: string, device: string, repeats: boolean): Promise<AsyncDisposable> {
+/**
+ * A wire to a device that answers hellos with DEFLATE in them as old stacks do: with DEFLATE, and without a word of renegotiation. What
+ * comes of such a hello is never gone on with.
+ */
+export async function startOldWire(address: string, device: string): Promise<AsyncDisposable> {
+  const open = new Set<Socket>();
+  const server = createPlainServer((near) => {
+    const far = connect(2221, device);
+    let hello: Buffer | undefined;
+    for (const one of [near, far]) {
+      open.add(one);
+      one.on("error", () => undefined);
+    }
+    near.on("data", (octets: Buffer) => {
+      hello ??= octets;
+      far.write(octets);
+    });
+    far.on("data", (octets: Buffer) => void near.write(hello === undefined ? octets : asOld(hello, octets, 9)));
+    far.on("close", () => near.destroy());
+    near.on("close", () => far.destroy());
+  });
+  await listening(server, 2221, address);
+  const datagrams = await startDatagramWire(address, device, false, (hello, octets) => asOld(hello, octets, 25));
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const one of open) one.destroy();
+      await datagrams[Symbol.asyncDispose]();
+      await closed(server);
+    },
+  };
+}
+
+/** @param at Where the body of a hello begins: after the headers of record and message. */
+function asOld(hello: Buffer, answer: Buffer, at: number): Buffer {
+  const [isDatagram, clientHello, serverHello] = [at > 9, 1, 2];
+  const messageAt = isDatagram ? 13 : 5;
+  if (hello[0] !== 22 || hello[messageAt] !== clientHello || answer[messageAt] !== serverHello) return answer;
+  let from = at + 34;
+  from += 1 + (hello[from] ?? 0);
+  if (isDatagram) from += 1 + (hello[from] ?? 0);
+  from += 2 + hello.readUInt16BE(from);
+  if (hello[from + 1] !== 1) return answer;
+  const old = Buffer.from(answer);
+  old[at + 34 + 1 + (old[at + 34] ?? 0) + 2] = 1;
+  const info = old.indexOf(Buffer.from("ff01000100", "hex"));
+  if (info > 0) old.writeUInt16BE(0xfafa, info);
+  return old;
+}
+
+async function startDatagramWire(
+  address: string,
+  device: string,
+  repeats: boolean,
+  alter: (sent: Buffer, answer: Buffer) => Uint8Array = (_sent, answer) => answer,
+): Promise<AsyncDisposable> {
   const far = new Map<number, Promise<UdpSocket>>();
   const seen = new Set<string>();
   const last = new Map<number, Uint8Array>();
+  const sent = new Map<number, Buffer>();
   const near = await openUdp({
     address,
     port: 2221,
@@ -227,6 +315,7 @@ async function startDatagramWire(address: string, device: string, repeats: boole
       const again = last.get(tool.port);
       if (repeats && seen.has(key) && again !== undefined) return near.send(again, tool);
       seen.add(key);
+      sent.set(tool.port, Buffer.from(copy));
       const socket =
         far.get(tool.port) ??
         openUdp({
@@ -234,7 +323,7 @@ async function startDatagramWire(address: string, device: string, repeats: boole
           port: 0,
           receive: (answer) => {
             last.set(tool.port, answer.slice());
-            near.send(answer.slice(), tool);
+            near.send(alter(sent.get(tool.port) ?? Buffer.alloc(0), Buffer.from(answer)), tool);
           },
         });
       far.set(tool.port, socket);

@@ -1,7 +1,14 @@
 import type { CommissionPlan } from "@cipsec/originator";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { assess, endpointChecks, type Assessment, type CheckRecord, type VerdictWord } from "../src/index.ts";
-import { startForgivingWire, startFront, startListener, type FrontWish, type LiedRequest } from "./broken-front.ts";
+import {
+  startForgivingWire,
+  startFront,
+  startListener,
+  startOldWire,
+  type FrontWish,
+  type LiedRequest,
+} from "./broken-front.ts";
 import {
   assessed,
   commissionInto,
@@ -39,6 +46,8 @@ interface Mutation {
   /** Checks that are run anew; what the others find is that of the sound device. */
   readonly checks: readonly string[];
   readonly changes: Readonly<Record<string, VerdictWord>>;
+  /** Of those checks, all observations that do not hold; not looked at where it is left out. */
+  readonly fails?: readonly string[];
 }
 
 const classes = { identity: 0x01, file: 0x37, cip: 0x5d, ethernetIp: 0x5e, certificates: 0x5f, tcpIp: 0xf5 } as const;
@@ -109,6 +118,21 @@ const mutations: readonly Mutation[] = [
     plan: { suites: [0xc02b, 0xc02c, 0xc006] },
     checks: ["B-1.2", "B-4.1", "B-4.3", "B-7.6", "B-3.1"],
     changes: { "CR 4.1": "not-met", "CR 4.3": "not-met", "CR 7.6": "not-met" },
+  },
+  {
+    name: "hellos are answered as old stacks do",
+    beside: async (device, address) => await startOldWire(address, device),
+    subject: (device) => ({ security: { checkName: device } }),
+    checks: ["B-4.3"],
+    changes: { "CR 4.3": "not-met" },
+    fails: ["compression", "renegotiation_info", "compression over DTLS", "renegotiation_info over DTLS"],
+  },
+  {
+    name: "renegotiation is taken without its binding",
+    front: () => ({ renegotiates: true }),
+    checks: ["B-4.3"],
+    changes: { "CR 4.3": "not-met" },
+    fails: ["renegotiation without the binding"],
   },
   {
     name: "plain ports are open",
@@ -409,6 +433,9 @@ describe("one thing wrong changes exactly the verdicts that rest on it", () => {
     const now = partsOf(assess(plan, merged, new Date().toISOString()));
     const changed = Object.fromEntries(Object.entries(now).filter(([id, verdict]) => good[id] !== verdict));
     expect(changed).toEqual(row.changes);
+    const observations = run.records.flatMap(({ findings }) => findings?.observations ?? []);
+    const failed = observations.filter(({ holds }) => holds === false).map(({ name }) => name);
+    if (row.fails !== undefined) expect(failed.toSorted()).toEqual(row.fails.toSorted());
   });
 });
 

@@ -15,6 +15,10 @@ export interface ServerHello {
   /** 0x0303 is TLS 1.2, 0x0304 TLS 1.3 (from the supported_versions extension). */
   readonly version: number;
   readonly encryptThenMac: boolean;
+  /** The compression method; 0 is none. */
+  readonly compression: number;
+  /** All that the server answered beside, by the number of the extension. */
+  readonly extensions: ReadonlyMap<number, Uint8Array>;
   /** A HelloRetryRequest: the real ServerHello follows a second ClientHello. */
   readonly retry: boolean;
 }
@@ -60,8 +64,9 @@ export function readServerHello(body: Uint8Array): ServerHello | undefined {
   const random = slice(body, 2, 32);
   const session = vector(body, 34, 1);
   const suite = session && number(body, session.end, 2);
-  if (legacyVersion === undefined || random === undefined || session === undefined || suite === undefined)
-    return undefined;
+  const compression = session && number(body, session.end + 2, 1);
+  if (legacyVersion === undefined || random === undefined || session === undefined) return undefined;
+  if (suite === undefined || compression === undefined) return undefined;
   const extensions = readExtensions(body, session.end + 3);
   if (extensions === undefined) return undefined;
   const chosen = extensions.get(extensionTypes.supportedVersions);
@@ -70,6 +75,8 @@ export function readServerHello(body: Uint8Array): ServerHello | undefined {
     suite,
     version: (chosen && number(chosen, 0, 2)) ?? legacyVersion,
     encryptThenMac: extensions.has(extensionTypes.encryptThenMac),
+    compression,
+    extensions,
     retry: random.every((octet, index) => octet === retryRandom[index]),
   };
 }

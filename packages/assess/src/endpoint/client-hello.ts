@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readServerHello, versionName } from "@cipsec/capture";
+import { readServerHello, versionName, type ServerHello } from "@cipsec/capture";
 import { alertMeaning, dial, type Channel } from "@cipsec/transport";
 import { isStackError } from "@cipsec/wire";
 import type { EndpointSubject } from "./subject.ts";
@@ -15,6 +15,11 @@ export interface HelloWish {
   /** Groups and signature schemes by IANA number; those that today's stacks have where left out. */
   readonly groups?: readonly number[];
   readonly signatures?: readonly number[];
+  /** What `renegotiation_info` holds; the extension is not sent where it is left out. @see RFC 5746 3.2 */
+  readonly renegotiationInfo?: Uint8Array;
+  /** By chance where they are left out. */
+  readonly random?: Uint8Array;
+  readonly sessionId?: Uint8Array;
 }
 
 /** What a server said to a hello. */
@@ -25,6 +30,10 @@ export interface HelloAnswer {
   readonly suite?: number;
   /** Whether the server agreed to Encrypt-then-MAC. @see RFC 7366 */
   readonly encryptThenMac?: boolean;
+  /** The method that the server chose; 0 is none. */
+  readonly compression?: number;
+  /** Whether the server says that it binds renegotiations. @see RFC 5746 3.6 */
+  readonly bindsRenegotiation?: boolean;
   readonly request: Uint8Array;
   readonly reply: Uint8Array;
 }
@@ -100,31 +109,58 @@ function readAnswer(reply: Buffer): Omit<HelloAnswer, "request" | "reply"> {
     if (hello !== undefined) {
       const suite = `0x${hello.suite.toString(16).toUpperCase().padStart(4, "0")}`;
       const words = `accepted ${versionName(hello.version)} with suite ${suite}`;
-      return { kind: "hello", words, version: hello.version, suite: hello.suite, encryptThenMac: hello.encryptThenMac };
+      return { kind: "hello", words, version: hello.version, ...choicesOf(hello) };
     }
   }
   return { kind: "other", words: `an answer that is not TLS: ${reply.subarray(0, 16).toString("hex")}` };
 }
 
-/** @see RFC 5246 7.4.1.2, RFC 8446 4.1.2 */
-function clientHello({ version, suites, compressions = [], ...lists }: HelloWish): Uint8Array {
-  const legacy = Math.min(version, 0x0303);
+/** What a server chose beside its version. */
+export function choicesOf({
+  suite,
+  encryptThenMac,
+  compression,
+  extensions,
+}: ServerHello): Pick<HelloAnswer, "suite" | "encryptThenMac" | "compression" | "bindsRenegotiation"> {
+  // In a first handshake there is nothing to be bound to: the list in it is empty.
+  const info = extensions.get(renegotiationInfoType);
+  return { suite, encryptThenMac, compression, bindsRenegotiation: info?.length === 1 && info[0] === 0 };
+}
+
+function clientHello(wish: HelloWish): Uint8Array {
+  const { version } = wish;
+  const type = Buffer.from([contentType.handshake]);
+  return Buffer.concat([type, u16(Math.min(version, 0x0301)), vector16(helloMessage(wish))]);
+}
+
+/**
+ * A ClientHello without the record around it.
+ *
+ * @see RFC 5246 7.4.1.2, RFC 8446 4.1.2
+ */
+export function helloMessage(wish: HelloWish): Buffer {
+  const { version, suites, compressions = [], random = randomBytes(32), sessionId = randomBytes(32) } = wish;
   const body = Buffer.concat([
-    u16(legacy),
-    randomBytes(32),
-    vector8(randomBytes(32)),
+    u16(Math.min(version, 0x0303)),
+    random,
+    vector8(Buffer.from(sessionId)),
     vector16(Buffer.concat(suites.map(u16))),
     vector8(Buffer.from([...compressions, 0])),
-    ...(version === 0x0300 ? [] : [vector16(helloExtensions(version, lists))]),
+    ...(version === 0x0300 ? [] : [vector16(helloExtensions(version, wish))]),
   ]);
-  const message = Buffer.concat([Buffer.from([1, 0]), u16(body.length), body]);
-  return Buffer.concat([Buffer.from([contentType.handshake]), u16(Math.min(version, 0x0301)), vector16(message)]);
+  return Buffer.concat([Buffer.from([1, 0]), u16(body.length), body]);
 }
+
+const renegotiationInfoType = 0xff01;
 
 /** What a hello says beside its suites. */
 export function helloExtensions(
   version: number,
-  { groups = usualGroups, signatures = usualSignatures }: Pick<HelloWish, "groups" | "signatures"> = {},
+  {
+    groups = usualGroups,
+    signatures = usualSignatures,
+    renegotiationInfo,
+  }: Pick<HelloWish, "groups" | "signatures" | "renegotiationInfo"> = {},
 ): Buffer {
   const list = [
     extension(10, vector16(Buffer.concat(groups.map(u16)))),
@@ -132,6 +168,8 @@ export function helloExtensions(
     extension(22, Buffer.alloc(0)),
     extension(23, Buffer.alloc(0)),
   ];
+  if (renegotiationInfo !== undefined)
+    list.push(extension(renegotiationInfoType, vector8(Buffer.from(renegotiationInfo))));
   if (version >= 0x0303) list.push(extension(13, vector16(Buffer.concat(signatures.map(u16)))));
   if (version === 0x0304) list.push(extension(43, vector8(u16(version))), extension(51, vector16(Buffer.alloc(0))));
   return Buffer.concat(list);

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { alertMeaning, openUdp } from "@cipsec/transport";
 import { readServerHello, versionName } from "@cipsec/capture";
-import { helloExtensions, u16, vector16, vector8, type HelloAnswer } from "./client-hello.ts";
+import { choicesOf, helloExtensions, u16, vector16, vector8, type HelloAnswer } from "./client-hello.ts";
 import type { EndpointSubject } from "./subject.ts";
 
 /** A hello over DTLS. */
@@ -11,6 +11,10 @@ export interface DtlsWish {
   readonly version: number;
   /** IANA numbers. */
   readonly suites: readonly number[];
+  /** Compression methods; 0 is none, and always offered. */
+  readonly compressions?: readonly number[];
+  /** What `renegotiation_info` holds; the extension is not sent where it is left out. @see RFC 5746 3.2 */
+  readonly renegotiationInfo?: Uint8Array;
 }
 
 const contentType = { alert: 21, handshake: 22 } as const;
@@ -29,7 +33,7 @@ const attempts = 4;
  * @param sequence 0 for the first one, 1 for the one with the cookie.
  */
 export function dtlsHello(
-  { version, suites }: DtlsWish,
+  { version, suites, compressions = [], ...more }: DtlsWish,
   random: Uint8Array = randomBytes(32),
   cookie: Uint8Array = new Uint8Array(),
   sequence = 0,
@@ -40,8 +44,8 @@ export function dtlsHello(
     vector8(Buffer.alloc(0)),
     vector8(Buffer.from(cookie)),
     vector16(Buffer.concat(suites.map(u16))),
-    vector8(Buffer.from([0])),
-    vector16(helloExtensions(0x0303)),
+    vector8(Buffer.from([...compressions, 0])),
+    vector16(helloExtensions(0x0303, more)),
   ]);
   const length = Buffer.from([0, ...u16(body.length)]);
   const message = Buffer.concat([
@@ -108,7 +112,7 @@ export async function sayDtlsHello(
   return { ...(got.answer ?? silence), request, cookie };
 }
 
-type Answer = Pick<DtlsAnswer, "kind" | "words" | "version" | "suite" | "reply">;
+type Answer = Omit<DtlsAnswer, "request" | "cookie">;
 
 function readAnswer(reply: Buffer): Answer {
   const body = reply.subarray(recordHeader);
@@ -124,7 +128,7 @@ function readAnswer(reply: Buffer): Answer {
         kind: "hello",
         words: `accepted ${versionName(version)} with suite ${suite}`,
         version,
-        suite: hello.suite,
+        ...choicesOf(hello),
         reply,
       };
     }

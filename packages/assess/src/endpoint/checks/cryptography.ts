@@ -4,8 +4,9 @@ import type { EvidenceRef } from "../../evidence/evidence.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import { allowedSuites, servesDtls, whoKnowsSuites } from "../allowed.ts";
-import { sayHello, type HelloAnswer } from "../client-hello.ts";
+import { sayHello, type HelloAnswer, type HelloWish } from "../client-hello.ts";
 import { sayDtlsHello } from "../dtls-hello.ts";
+import { renegotiation } from "../renegotiation.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
 
@@ -29,13 +30,19 @@ const badSuites = [
 /** Suites beyond those of CIP Security that stacks often have; allowed or not, attribute 4 must say so. */
 const further = [0xc02f, 0xc030, 0xc009, 0xc00a, 0xc013, 0xc014, 0x009c, 0x009d, 0xcca8, 0x00a8, 0x00ae];
 
+/** Stands in a list of suites for an empty `renegotiation_info`. @see RFC 5746 3.3 */
+const renegotiationScsv = 0x00ff;
+
+/** DEFLATE. @see RFC 3749 */
+const compressions = [1];
+
 /** Those of them with an ephemeral key and a certificate. */
 const furtherEphemeral: readonly number[] = [0xc02f, 0xc030, 0xc009, 0xc00a, 0xc013, 0xc014, 0xcca8];
 
 /** B-4.3: what the device negotiates, by trying, against what it says and against the policy. */
 export const cryptography: Check<EndpointSubject> = {
   id: "B-4.3",
-  version: "1.1",
+  version: "1.2",
   title: "Versions and suites are those of the policy",
   requirements: ["CR 4.3"],
   part: "protocol",
@@ -53,9 +60,9 @@ export const cryptography: Check<EndpointSubject> = {
       name: string,
       version: number,
       suites: readonly number[],
-      compressions: readonly number[] = [],
+      more: Pick<HelloWish, "compressions" | "renegotiationInfo"> = {},
     ): Promise<{ answer: HelloAnswer; evidence: readonly EvidenceRef[] }> => {
-      const answer = await sayHello(subject, { version, suites, compressions });
+      const answer = await sayHello(subject, { version, suites, ...more });
       const sent = `a ClientHello of version 0x${version.toString(16)} with ${suites.length} suites`;
       return {
         answer,
@@ -117,7 +124,11 @@ export const cryptography: Check<EndpointSubject> = {
     );
     const weak = await weakLists(subject, recorder, live);
     const withoutEtm = await macFirst(subject, recorder, live);
-    const compressed = await probe("compression", 0x0303, allowed, [1]);
+    const offers = await oldOffers(
+      "",
+      async (name, more, scsv) => await probe(name, 0x0303, [...allowed, ...scsv], more),
+    );
+    const again = await renegotiation(subject, recorder);
     observations.push(
       capability({
         name: "negotiated suites",
@@ -160,13 +171,8 @@ export const cryptography: Check<EndpointSubject> = {
         holds: !taken.some((id) => cipherSuite(id)?.keyExchange === "rsa"),
         otherwise: "partial",
       }),
-      capability({
-        name: "compression",
-        expected: "not negotiated",
-        observed: compressionOf(compressed.answer) === 0 ? "not negotiated" : compressed.answer.words,
-        holds: compressionOf(compressed.answer) === undefined ? undefined : compressionOf(compressed.answer) === 0,
-        evidence: compressed.evidence,
-      }),
+      ...offers,
+      ...again.observations,
       ...weak,
       ...withoutEtm,
       ...(servesDtls(subject) ? await overDtls(subject, recorder, allowed) : []),
@@ -176,7 +182,11 @@ export const cryptography: Check<EndpointSubject> = {
       howMet:
         "TLS 1.2 or newer with AEAD, or CBC with Encrypt-then-MAC, ECDHE, and SHA-2; what is negotiated is what the settings say.",
       conditions: ["policy: RFC 9325 and NIST SP 800-52 revision 2, as of 2026-11"],
-      limits: ["renegotiation was not tried", "of groups and signature schemes only the weak ones were tried alone"],
+      limits: [
+        ...again.limits,
+        "renegotiation over DTLS and early data of TLS 1.3 were not tried",
+        "of groups and signature schemes only the weak ones were tried alone",
+      ],
     };
   },
 };
@@ -257,8 +267,13 @@ async function overDtls(
   allowed: readonly number[],
 ): Promise<readonly Observation[]> {
   const tls12 = allowed.filter((id) => cipherSuite(id)?.version !== "1.3");
-  const ask = async (name: string, version: number, suites: readonly number[]) => {
-    const answer = await sayDtlsHello(subject, { version, suites });
+  const ask = async (
+    name: string,
+    version: number,
+    suites: readonly number[],
+    more: Pick<HelloWish, "compressions" | "renegotiationInfo"> = {},
+  ) => {
+    const answer = await sayDtlsHello(subject, { version, suites, ...more });
     const { request, reply, words } = answer;
     return {
       answer,
@@ -271,6 +286,10 @@ async function overDtls(
     "dtls-bad",
     0xfefd,
     badSuites.flatMap(({ suites }) => suites),
+  );
+  const offers = await oldOffers(
+    " over DTLS",
+    async (name, more, scsv) => await ask(`dtls-${name}`, 0xfefd, [...tls12, ...scsv], more),
   );
   const isOld = old.answer.kind === "hello" && old.answer.version === 0xfeff;
   // A server may drop what it does not like without a word; the control beside it shows that it answers.
@@ -298,6 +317,60 @@ async function overDtls(
       holds: quietly(bad, bad.answer.kind === "hello"),
       evidence: bad.evidence,
     }),
+    ...offers,
+  ];
+}
+
+interface Asked {
+  readonly answer: HelloAnswer;
+  readonly evidence: readonly EvidenceRef[];
+}
+
+/** The two ways to signal that renegotiations are bound. @see RFC 5746 3.3, 3.4 */
+const signals = [
+  { name: "compression", more: { renegotiationInfo: new Uint8Array() }, scsv: [] },
+  { name: "compression-scsv", more: {}, scsv: [renegotiationScsv] },
+] as const;
+
+/** Offers DEFLATE beside no compression, and signals that renegotiations are bound, each time in another way. */
+async function oldOffers(
+  over: string,
+  ask: (
+    name: string,
+    more: Pick<HelloWish, "compressions" | "renegotiationInfo">,
+    scsv: readonly number[],
+  ) => Promise<Asked>,
+): Promise<readonly Observation[]> {
+  const all: Asked[] = [];
+  const plain: HelloAnswer[] = [];
+  for (const { name, more, scsv } of signals) {
+    const both = await ask(name, { ...more, compressions }, scsv);
+    // Who does not take a hello with DEFLATE in it may still answer the signal.
+    const signal = both.answer.kind === "hello" ? both : await ask(`${name}-none`, more, scsv);
+    all.push(...new Set([both, signal]));
+    plain.push(signal.answer);
+  }
+  const evidence = all.flatMap((one) => one.evidence);
+  const compressed = all.find(({ answer: { compression = 0 } }) => compression !== 0)?.answer;
+  const unanswered = plain.find(({ kind }) => kind !== "hello");
+  const unbound = plain.filter(({ bindsRenegotiation }) => bindsRenegotiation !== true);
+  return [
+    capability({
+      name: `compression${over}`,
+      expected: "not negotiated",
+      observed: compressed === undefined ? "not negotiated" : `method ${compressed.compression}: ${compressed.words}`,
+      holds: compressed !== undefined ? false : unanswered === undefined ? true : undefined,
+      evidence,
+    }),
+    capability({
+      name: `renegotiation_info${over}`,
+      expected: "in the answer to whoever signals it (RFC 5746)",
+      observed:
+        unanswered?.words ?? (unbound.length === 0 ? "it is" : `not in ${unbound.length} of ${plain.length} answers`),
+      holds: unanswered === undefined ? unbound.length === 0 : undefined,
+      otherwise: "partial",
+      evidence,
+    }),
   ];
 }
 
@@ -310,12 +383,4 @@ function fits(id: number, live: readonly number[]): boolean {
 function refusedBy(answer: HelloAnswer, isAccepted: boolean): boolean | undefined {
   if (isAccepted) return false;
   return answer.kind === "silence" || answer.kind === "other" ? undefined : true;
-}
-
-/** The compression method in a ServerHello; nothing where there is none. */
-function compressionOf({ kind, reply }: HelloAnswer): number | undefined {
-  if (kind !== "hello") return undefined;
-  // Record header 5, handshake header 4, version 2, random 32, then the session id with its length, the suite, the method.
-  const idLength = reply[43] ?? 0;
-  return reply[44 + idLength + 2];
 }
