@@ -1,4 +1,4 @@
-import { revocationReasons, type RevocationReason } from "./crl-entry.ts";
+import { isCompromise, revocationReasons, type RevocationReason } from "./crl-entry.ts";
 import type { Certificate } from "./certificate.ts";
 import { UsageError } from "./errors.ts";
 
@@ -44,6 +44,8 @@ export interface CaIndex {
   readonly tiers: Tiers;
   readonly change: TierChange | undefined;
   readonly issued: readonly IndexRow[];
+  /** The address below which revocation lists are found; absent: certificates name none. */
+  readonly crlBase?: string;
 }
 
 /** One change of an index. Each may be applied twice without doing more than once. */
@@ -51,6 +53,7 @@ export type CaRecord =
   | { readonly op: "issued"; readonly row: IndexRow }
   | { readonly op: "revoked"; readonly serial: string; readonly at: string; readonly reason: RevocationReason }
   | { readonly op: "crl"; readonly number: number }
+  | { readonly op: "crl-base"; readonly base: string | null }
   | { readonly op: "tiers"; readonly tiers: Tiers; readonly change: TierChange | null };
 
 /** An index that records are applied to, with its rows by serial number. */
@@ -59,6 +62,7 @@ export interface LiveIndex {
   crlNumber: number;
   tiers: Tiers;
   change: TierChange | undefined;
+  crlBase: string | undefined;
   readonly rows: Map<string, IndexRow>;
 }
 
@@ -66,8 +70,8 @@ export interface LiveIndex {
 export const firstTiers: Tiers = { root: 1, issuing: 1 };
 
 /** An index that records can be applied to. */
-export function liveIndex({ issued, ...rest }: CaIndex): LiveIndex {
-  return { ...rest, rows: new Map(issued.map((row) => [row.serial, row])) };
+export function liveIndex({ issued, crlBase, ...rest }: CaIndex): LiveIndex {
+  return { ...rest, crlBase, rows: new Map(issued.map((row) => [row.serial, row])) };
 }
 
 /** Applies a record. */
@@ -78,17 +82,25 @@ export function applyRecord(index: LiveIndex, record: CaRecord): void {
       return;
     case "revoked": {
       const row = index.rows.get(record.serial);
-      if (row === undefined || row.revoked !== undefined) return;
-      index.rows.set(record.serial, { ...row, revoked: { at: record.at, reason: record.reason } });
+      if (row === undefined || !addsTo(row.revoked?.reason, record.reason)) return;
+      index.rows.set(record.serial, { ...row, revoked: { at: row.revoked?.at ?? record.at, reason: record.reason } });
       return;
     }
     case "crl":
       index.crlNumber = Math.max(index.crlNumber, record.number);
       return;
+    case "crl-base":
+      index.crlBase = record.base ?? undefined;
+      return;
     case "tiers":
       index.tiers = record.tiers;
       index.change = record.change ?? undefined;
   }
+}
+
+/** Whether a revocation says more than one before it: that others may have the key is often learnt later. */
+export function addsTo(before: RevocationReason | undefined, reason: RevocationReason): boolean {
+  return before === undefined || (isCompromise(reason) && !isCompromise(before));
 }
 
 /** The row of a certificate. */
@@ -112,7 +124,7 @@ export function isSignedByTier({ profile, by = 1 }: IndexRow, tier: keyof Tiers,
 
 /** Reads a stored index of any version. @throws {UsageError} `usage/file` */
 export function parseIndex(value: unknown): CaIndex {
-  const { name, crlNumber, issued, tiers, change } = fields(value);
+  const { name, crlNumber, issued, tiers, change, crlBase } = fields(value);
   if (typeof name !== "string" || !isCount(crlNumber) || !Array.isArray(issued)) throw notAnIndex();
   return {
     name,
@@ -120,15 +132,17 @@ export function parseIndex(value: unknown): CaIndex {
     tiers: tiers === undefined ? firstTiers : parseTiers(tiers),
     change: parseChange(change),
     issued: issued.map(parseRow),
+    ...(crlBase === undefined ? {} : { crlBase: parseBase(crlBase) }),
   };
 }
 
 /** Reads a stored record. @throws {UsageError} `usage/file` */
 export function parseRecord(value: unknown): CaRecord {
-  const { op, row, serial, at, reason, number, tiers, change } = fields(value);
+  const { op, row, serial, at, reason, number, tiers, change, base } = fields(value);
   if (op === "issued") return { op, row: parseRow(row) };
   if (op === "revoked" && isText(serial) && isText(at) && isReason(reason)) return { op, serial, at, reason };
   if (op === "crl" && isCount(number)) return { op, number };
+  if (op === "crl-base") return { op, base: base === null ? null : parseBase(base) };
   if (op === "tiers") return { op, tiers: parseTiers(tiers), change: parseChange(change) ?? null };
   throw notAnIndex();
 }
@@ -158,6 +172,12 @@ function parseRow(value: unknown): IndexRow {
   const { at, reason } = fields(revoked);
   if (!isText(at) || !isReason(reason)) throw notAnIndex();
   return { ...row, revoked: { at, reason } };
+}
+
+function parseBase(value: unknown): string {
+  // Written by us, after a closer look.
+  if (!isText(value) || !/^http:\/\/[!-~]{1,200}$/.test(value)) throw notAnIndex();
+  return value;
 }
 
 function parseTiers(value: unknown): Tiers {

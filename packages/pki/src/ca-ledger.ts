@@ -179,8 +179,15 @@ async function loadOnce(folder: string, file: string): Promise<Loaded | undefine
   return { index, file, damaged, base, generation, end, lines, isOld };
 }
 
-function stored({ name, crlNumber, tiers, change, rows }: LiveIndex): object {
-  return { name, crlNumber, tiers, ...(change === undefined ? {} : { change }), issued: [...rows.values()] };
+function stored({ name, crlNumber, tiers, change, crlBase, rows }: LiveIndex): object {
+  return {
+    name,
+    crlNumber,
+    tiers,
+    ...(change === undefined ? {} : { change }),
+    ...(crlBase === undefined ? {} : { crlBase }),
+    issued: [...rows.values()],
+  };
 }
 
 function generationOf(value: unknown): number {

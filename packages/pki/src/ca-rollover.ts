@@ -1,4 +1,3 @@
-import type { KeyObject } from "node:crypto";
 import {
   isSignedByTier,
   rowOf,
@@ -21,11 +20,13 @@ import {
 } from "./ca-store.ts";
 import { entryOf, type CaOptions, type IssuedEntry } from "./ca.ts";
 import { certificateSubject, type Certificate } from "./certificate.ts";
+import type { RevocationReason } from "./crl-entry.ts";
+import { crlUrlOf } from "./crl-place.ts";
 import { UsageError } from "./errors.ts";
 import { makeKeyPair } from "./keys.ts";
 import { withLock } from "./lock.ts";
 import { checkDays, makeCertificate, randomSerial, validity } from "./make-certificate.ts";
-import { linkRoots } from "./rollover.ts";
+import { linkRoots, type RootPair } from "./rollover.ts";
 
 /** How long the new authorities live. */
 export interface RolloverOptions extends CaOptions {
@@ -39,6 +40,8 @@ export interface RolloverOptions extends CaOptions {
 export interface WithdrawOptions extends CaOptions {
   /** End it although certificates of the old authority are in use: who has one of them is refused from then on. */
   readonly force?: boolean;
+  /** Others may have the old authority's key: no device is believed by it any more, also none that was away. */
+  readonly compromised?: boolean;
 }
 
 /**
@@ -59,7 +62,7 @@ export async function beginRollover(
   checkDays(rootDays);
   checkDays(issuingDays);
   return await changing(folder, options, async (ledger) => {
-    const { tiers, change, name } = ledger.index;
+    const { tiers, change, name, crlBase } = ledger.index;
     if (change !== undefined) {
       if (change.kind === kind) return change;
       throw new UsageError("usage/argument", `a change of the ${words[change.kind]} is under way`, {
@@ -70,12 +73,16 @@ export async function beginRollover(
       throw new UsageError("usage/argument", "the root's key is not in this folder: its owner changes it", {
         fix: "Have the root's owner sign a new issuing authority ('cipsec ca init --offline' in another data folder), and commission the devices with it.",
       });
-    const old = {
+    const old: RootPair = {
       certificate: await readTierCertificate(folder, "root", tiers.root),
       key: await readTierKey(folder, "root", tiers.root, passphrase),
+      ...crlUrlOf(crlBase, "root", tiers.root),
     };
     const next: Tiers = { root: kind === "root" ? tiers.root + 1 : tiers.root, issuing: tiers.issuing + 1 };
-    const root = kind === "root" ? await makeRoot(old.certificate, now(), rootDays) : old;
+    const root =
+      kind === "root"
+        ? { ...(await makeRoot(old.certificate, now(), rootDays)), ...crlUrlOf(crlBase, "root", next.root) }
+        : old;
     const issuing = await makeIssuing(name, next.issuing, root, now(), issuingDays);
     if (kind === "root") {
       await writeTier(folder, "root", next.root, root, passphrase);
@@ -140,7 +147,9 @@ export async function withdrawRollover(folder: string, options: WithdrawOptions)
         { fix: "Reissue them first; 'cipsec ca rollover' lists them.", facts: { left: left.length } },
       );
     const { other } = change;
-    await ledger.append([...(await retirement(folder, other, options.now())), { op: "tiers", tiers, change: null }]);
+    const reason = options.compromised === true ? "cACompromise" : "superseded";
+    const retired = await retirement(folder, other, options.now(), reason);
+    await ledger.append([...retired, { op: "tiers", tiers, change: null }]);
     await sweepKeys(folder, tiers);
     return other;
   });
@@ -200,11 +209,7 @@ async function changing<T>(folder: string, { pause }: CaOptions, work: (ledger: 
 }
 
 /** The same name as the old one: only so does a link between both not count as an authority more in the chain. */
-async function makeRoot(
-  old: Certificate,
-  now: Date,
-  days: number,
-): Promise<{ readonly certificate: Certificate; readonly key: KeyObject }> {
+async function makeRoot(old: Certificate, now: Date, days: number): Promise<RootPair> {
   const { publicKey, privateKey } = await makeKeyPair();
   const certificate = await makeCertificate({
     serialHex: randomSerial(),
@@ -219,13 +224,7 @@ async function makeRoot(
 }
 
 /** A name of its own, so that revocation lists of both cannot be mistaken for each other. */
-async function makeIssuing(
-  name: string,
-  number: number,
-  root: { readonly certificate: Certificate; readonly key: KeyObject },
-  now: Date,
-  days: number,
-): Promise<{ readonly certificate: Certificate; readonly key: KeyObject }> {
+async function makeIssuing(name: string, number: number, root: RootPair, now: Date, days: number): Promise<RootPair> {
   const { publicKey, privateKey } = await makeKeyPair();
   const certificate = await makeCertificate({
     serialHex: randomSerial(),
@@ -236,18 +235,24 @@ async function makeIssuing(
     usage: { pathLength: 0, server: false, client: false },
     issuer: root.certificate,
     issuerKey: root.key,
+    ...(root.crlUrl === undefined ? {} : { crlUrl: root.crlUrl }),
   });
   return { certificate, key: privateKey };
 }
 
 /** Revokes the issuing authority of a pair: below a root that stays, the root's list then says so. Twice, as every revocation. */
-async function retirement(folder: string, { issuing }: Tiers, now: Date): Promise<readonly CaRecord[]> {
+async function retirement(
+  folder: string,
+  { issuing }: Tiers,
+  now: Date,
+  reason: RevocationReason = "superseded",
+): Promise<readonly CaRecord[]> {
   const certificate = await readTierCertificate(folder, "issuing", issuing);
   // The first one is kept in its tier's file only, which has no reader any more.
   await writeIssued(folder, certificate);
   const serial = certificate.facts.serialHex;
   const at = validity(now, 0).notAfter.toISOString();
-  const record: CaRecord = { op: "revoked", serial, at, reason: "superseded" };
+  const record: CaRecord = { op: "revoked", serial, at, reason };
   return [record, record];
 }
 

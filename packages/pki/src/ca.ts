@@ -2,6 +2,7 @@ import type { KeyObject } from "node:crypto";
 import { pkcs7ToPem, writePkcs7 } from "./pkcs7.ts";
 import { toPem, type Certificate } from "./certificate.ts";
 import {
+  addsTo,
   firstTiers,
   isSignedByTier,
   rowOf,
@@ -25,12 +26,21 @@ import {
 } from "./ca-store.ts";
 import { anchorsOf, bundleOf, chainAbove, openTiers, publishedOf, type AuthorityCertificates } from "./ca-tiers.ts";
 import { createCrl, type Crl } from "./crl.ts";
+import { checkCrlBase, crlUrlOf } from "./crl-place.ts";
 import type { RevocationReason } from "./crl-entry.ts";
 import type { CertificateRequest } from "./csr.ts";
 import { TrustError, UsageError } from "./errors.ts";
 import { makeKeyPair, samePublicKey } from "./keys.ts";
 import { withLock, type Pause } from "./lock.ts";
-import { checkDays, dayMs, makeCertificate, randomSerial, validity, type Usage } from "./make-certificate.ts";
+import {
+  checkDays,
+  dayMs,
+  makeCertificate,
+  randomSerial,
+  validity,
+  type CertificateContent,
+  type Usage,
+} from "./make-certificate.ts";
 import { printable, type AlternativeNamesInput, type Subject } from "./names.ts";
 import { defaultStrength, keyFacts, keyWeakness } from "./strength.ts";
 
@@ -52,6 +62,8 @@ export interface CaInitOptions extends CaOptions {
   readonly rootDays?: number;
   /** Default 10 years. */
   readonly issuingDays?: number;
+  /** As for {@link CertificateAuthority.setCrlBase}; default none. */
+  readonly crlBase?: string;
 }
 
 /** What to issue: a request's own subject and names, or those given here instead. */
@@ -107,6 +119,8 @@ export interface CertificateAuthority {
   readonly anchors: readonly Certificate[];
   /** What a device keeps as the authority of its certificate: issuing authority first. */
   readonly bundle: readonly Certificate[];
+  /** The address below which certificates say that revocation lists are found; nothing where they say nothing. */
+  readonly crlBase: string | undefined;
   /** The index had to be taken from its previous generation; what that lacked was put back from the kept copies. */
   readonly recovered: boolean;
   /** Takes in what other processes have changed. */
@@ -118,20 +132,33 @@ export interface CertificateAuthority {
    */
   issue(request: IssueRequest): Promise<Issued>;
   /**
-   * Revokes a certificate of this authority, also the issuing one; doing it twice changes nothing.
+   * Revokes a certificate of this authority, also the issuing one; doing it twice changes nothing, but that a key which others may have
+   * is the graver reason.
    *
    * @throws {UsageError} `usage/serial`
    */
   revoke(serialHex: string, reason?: RevocationReason): Promise<IndexRow>;
   /** Makes the issuing authority's revocation list; default for 7 days. */
   crl(days?: number): Promise<Crl>;
-  /** Makes the root's revocation list, which covers the issuing authority; default for 90 days. */
-  rootCrl(days?: number): Promise<Crl>;
+  /**
+   * Makes a root's revocation list, which covers the issuing authority; default for 90 days.
+   *
+   * @param number Of the root's key; default the root above {@link CertificateAuthority.issuing}.
+   */
+  rootCrl(days?: number, number?: number): Promise<Crl>;
   /**
    * Makes the lists that a device needs: one of each issuing authority in service, and the root's where that has revoked an
    * issuing authority. Default for 7 days, the root's for 90.
    */
   crls(days?: number): Promise<readonly Crl[]>;
+  /**
+   * Has certificates that are signed from now on name the place of their issuer's revocation list, below this address:
+   * `BASE/crl/issuing-1.crl` and so on, as `crlDocuments` hands them out. Nothing ends that.
+   *
+   * @throws {UsageError} `usage/argument`
+   * @see RFC 5280 4.2.1.13
+   */
+  setCrlBase(base: string | undefined): Promise<void>;
   /** What the authority knows of one certificate. */
   find(serialHex: string): Promise<IssuedEntry | undefined>;
   list(): Promise<readonly IssuedEntry[]>;
@@ -154,6 +181,7 @@ const leafUsages: Readonly<Record<Profile, Usage>> = {
  */
 export async function initCa(folder: string, options: CaInitOptions): Promise<CertificateAuthority> {
   const { name, now, passphrase, pause, rootDays = 20 * 365, issuingDays = 10 * 365 } = options;
+  const crlBase = options.crlBase === undefined ? undefined : checkCrlBase(options.crlBase);
   if (name.length === 0 || name.length > 48)
     throw new UsageError("usage/argument", "the name of the authority must have 1 to 48 characters");
   checkDays(rootDays);
@@ -181,6 +209,7 @@ export async function initCa(folder: string, options: CaInitOptions): Promise<Ce
       usage: { pathLength: 0, server: false, client: false },
       issuer: root,
       issuerKey: rootKeys.privateKey,
+      ...crlUrlOf(crlBase, "root", firstTiers.root),
     });
     const made = { certificate: root, key: rootKeys.privateKey };
     await writeTier(folder, "root", firstTiers.root, made, passphrase);
@@ -198,6 +227,7 @@ export async function initCa(folder: string, options: CaInitOptions): Promise<Ce
       tiers: firstTiers,
       change: undefined,
       issued: [rowOf(issuing, "issuing-ca")],
+      ...(crlBase === undefined ? {} : { crlBase }),
     });
   });
   return await openCa(folder, options);
@@ -273,17 +303,21 @@ export async function openCa(folder: string, { now, passphrase, pause }: CaOptio
     get bundle() {
       return bundleOf(open);
     },
+    get crlBase() {
+      return ledger.index.crlBase;
+    },
     recovered,
     async refresh() {
       await look();
     },
     async issue(request) {
-      return await change(async () => {
+      return await change(async ({ crlBase }) => {
         const certificate = await makeCertificate({
           ...settle(request, now(), open.issuing),
           serialHex: randomSerial(),
           issuer: open.issuing,
           issuerKey: open.issuingKey,
+          ...crlUrlOf(crlBase, "issuing", open.tiers.issuing),
         });
         await writeIssued(folder, certificate);
         await ledger.append([{ op: "issued", row: rowOf(certificate, request.profile, open.tiers.issuing) }]);
@@ -296,7 +330,7 @@ export async function openCa(folder: string, { now, passphrase, pause }: CaOptio
         const serial = cleanSerial(serialHex);
         const row = index.rows.get(serial);
         if (row === undefined) throw unknownSerial(serialHex);
-        if (row.revoked !== undefined) return row;
+        if (!addsTo(row.revoked?.reason, reason)) return row;
         const record = { op: "revoked", serial, at: validity(now(), 0).notAfter.toISOString(), reason } as const;
         // Twice, as a damaged line must not bring a revoked certificate back.
         await ledger.append([record, record]);
@@ -307,9 +341,14 @@ export async function openCa(folder: string, { now, passphrase, pause }: CaOptio
       checkDays(days);
       return await change(async ({ tiers }) => await makeList("issuing", tiers, days));
     },
-    async rootCrl(days = 90) {
+    async rootCrl(days = 90, number) {
       checkDays(days);
-      return await change(async ({ tiers }) => await makeList("root", tiers, days));
+      return await change(async ({ tiers }) => await makeList("root", { ...tiers, root: number ?? tiers.root }, days));
+    },
+    async setCrlBase(base) {
+      const record = { op: "crl-base", base: base === undefined ? null : checkCrlBase(base) } as const;
+      // Twice, as a damaged line must not send anybody elsewhere.
+      await change(async () => await ledger.append([record, record]));
     },
     async crls(days = 7) {
       checkDays(days);
@@ -359,7 +398,7 @@ function settle(
   request: IssueRequest,
   now: Date,
   issuer: Certificate,
-): Omit<Parameters<typeof makeCertificate>[0], "serialHex" | "issuer" | "issuerKey"> {
+): Omit<CertificateContent, "serialHex" | "issuer" | "issuerKey" | "crlUrl"> {
   const { profile, csr, days = 730, server = false, registrar = false } = request;
   const subject = request.subject ?? csr?.subject ?? {};
   const publicKey = request.publicKey ?? csr?.publicKey;

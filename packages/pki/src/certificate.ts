@@ -39,6 +39,8 @@ export interface CertificateFacts {
   readonly san: AlternativeNames;
   /** Dotted identifiers; nothing when the extension is absent, which allows every use. */
   readonly extendedKeyUsage: readonly string[] | undefined;
+  /** Where the issuer's revocation list stands, as the certificate says. */
+  readonly crlUrls: readonly string[];
 }
 
 /** What chain building needs beside the facts. */
@@ -165,7 +167,7 @@ function parseFresh(der: Uint8Array, sha256: string): Certificate {
   if (readAlgorithm(fields.algorithm) !== signed.algorithm) throw bad("its two signature algorithms differ");
   const [notBefore, notAfter] = readElements(fields.validity.content, 2, "validity");
   if (notBefore === undefined || notAfter === undefined) throw bad("it does not say how long it is valid");
-  const { ca, san, extendedKeyUsage, ...extensions } = readCertificateExtensions(fields.extensions);
+  const { ca, san, extendedKeyUsage, crlUrls, ...extensions } = readCertificateExtensions(fields.extensions);
   const selfIssued = Buffer.compare(fields.subject.raw, fields.issuer.raw) === 0;
   const publicKey = x509.publicKey;
   const { type, bits } = keyFacts(publicKey);
@@ -183,6 +185,7 @@ function parseFresh(der: Uint8Array, sha256: string): Certificate {
     signatureAlgorithm: signatureName(signed.algorithm),
     san,
     extendedKeyUsage,
+    crlUrls,
   };
   checkAgreement(facts, x509);
   const constraints = { ...extensions, selfIssued, subjectHex: hex(fields.subject), issuerHex: hex(fields.issuer) };

@@ -22,3 +22,8 @@ export interface CrlEntry {
   readonly revokedAt: Date;
   readonly reason: RevocationReason;
 }
+
+/** Whether somebody else may have the key: what it signed before that may be believed as little as what it signs after. */
+export function isCompromise(reason: RevocationReason): boolean {
+  return reason === "keyCompromise" || reason === "cACompromise";
+}

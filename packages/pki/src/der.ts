@@ -25,6 +25,7 @@ export const Tag = {
   sequence: 0x30,
   set: 0x31,
   implicit0: 0x80,
+  implicit6: 0x86,
   context0: 0xa0,
   context1: 0xa1,
   context3: 0xa3,

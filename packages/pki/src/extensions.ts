@@ -1,6 +1,6 @@
-import { readElements, readOid, readOnly, Tag, type DerElement } from "./der.ts";
+import { readElement, readElements, readOid, readOnly, Tag, type DerElement } from "./der.ts";
 import { UsageError } from "./errors.ts";
-import { readAlternativeNames, type AlternativeNames } from "./names.ts";
+import { printable, readAlternativeNames, type AlternativeNames } from "./names.ts";
 
 /** Extensions of a certificate or a revocation list, by dotted identifier. */
 export type ExtensionMap = ReadonlyMap<string, { readonly critical: boolean; readonly value: Uint8Array }>;
@@ -14,6 +14,7 @@ export interface CertificateExtensions {
   readonly subjectKeyId: string | undefined;
   readonly authorityKeyId: string | undefined;
   readonly san: AlternativeNames;
+  readonly crlUrls: readonly string[];
   readonly unsupported: readonly string[];
 }
 
@@ -25,6 +26,7 @@ export const extensionIds = {
   basicConstraints: "2.5.29.19",
   crlNumber: "2.5.29.20",
   crlReason: "2.5.29.21",
+  crlDistributionPoints: "2.5.29.31",
   authorityKeyId: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
 } as const;
@@ -32,8 +34,14 @@ export const extensionIds = {
 /** Certificates have about ten extensions; this bounds the work. */
 const maxExtensions = 32;
 
+/** A list has one place, or a few copies. */
+const maxCrlPlaces = 16;
+
+/** Of an address, what is shown. */
+const maxCrlUrl = 500;
+
 /** May be critical without changing a verdict: no policy is asked for, and where to fetch a CRL is the caller's matter. */
-const harmless = new Set<string>([...Object.values(extensionIds), "2.5.29.18", "2.5.29.31", "2.5.29.32"]);
+const harmless = new Set<string>([...Object.values(extensionIds), "2.5.29.18", "2.5.29.32"]);
 
 /** Restricts what an issuer may sign even when not critical: name constraints. */
 const nameConstraints = "2.5.29.30";
@@ -87,6 +95,7 @@ export function readCertificateExtensions(list: DerElement | undefined): Certifi
         : hex(readOnly(subjectKey, Tag.octetString, "subject key identifier").content),
     authorityKeyId: readAuthorityKeyId(value(extensionIds.authorityKeyId)),
     san: names === undefined ? { ip: [], dns: [], uri: [] } : readAlternativeNames(names),
+    crlUrls: readCrlUrls(value(extensionIds.crlDistributionPoints)),
     unsupported: [...map].flatMap(([id, { critical }]) =>
       id === nameConstraints || (critical && !harmless.has(id)) ? [id] : [],
     ),
@@ -98,6 +107,25 @@ export function readAuthorityKeyId(value: Uint8Array | undefined): string | unde
   if (value === undefined) return undefined;
   const keyId = sequence(value, 3, "authority key identifier").find(({ tag }) => tag === Tag.implicit0);
   return keyId === undefined ? undefined : hex(keyId.content);
+}
+
+/**
+ * Addresses of full lists. Points that name an entry of a directory, and names of other kinds, are left out: they are shown only.
+ *
+ * @see RFC 5280 4.2.1.13
+ */
+function readCrlUrls(value: Uint8Array | undefined): readonly string[] {
+  const what = "revocation list address";
+  const points = value === undefined ? [] : sequence(value, maxCrlPlaces, what);
+  return points.flatMap(({ tag, content }) => {
+    if (tag !== Tag.sequence) throw bad(what, "is malformed");
+    const named = readElements(content, 3, what).find((part) => part.tag === Tag.context0);
+    const full = named === undefined ? undefined : readElement(named.content, what);
+    if (full?.tag !== Tag.context0) return [];
+    return readElements(full.content, maxCrlPlaces, what)
+      .filter((name) => name.tag === Tag.implicit6)
+      .map((name) => printable(Buffer.from(name.content).toString("latin1"), maxCrlUrl));
+  });
 }
 
 function readBasicConstraints(value: Uint8Array | undefined): {

@@ -13,6 +13,8 @@ export type {
 export { importOfflineCa, requestOfflineCa } from "./ca-offline.ts";
 export { abandonRollover, beginRollover, leftToReissue, switchRollover, withdrawRollover } from "./ca-rollover.ts";
 export type { RolloverOptions, WithdrawOptions } from "./ca-rollover.ts";
+export { isOfIssuer, retiredRoots } from "./ca-retired.ts";
+export type { RetiredRoot } from "./ca-retired.ts";
 export type { OfflineCaOptions } from "./ca-offline.ts";
 export type { IndexRow, Profile, TierChange } from "./ca-index.ts";
 export type { AuthorityCertificates, TierPair } from "./ca-tiers.ts";
@@ -40,8 +42,8 @@ export {
 export { revocationReasons } from "./crl-entry.ts";
 export type { CrlEntry, RevocationReason } from "./crl-entry.ts";
 export type { Crl } from "./crl.ts";
-export { crlOf, publishedCrls } from "./crl-publish.ts";
-export type { PublishedCrls, PublishOptions } from "./crl-publish.ts";
+export { crlFiles, crlOf, publishedCrls } from "./crl-publish.ts";
+export type { CrlFiles, PublishedCrls, PublishOptions } from "./crl-publish.ts";
 export type { CrlContent } from "./crl-write.ts";
 export { createCsr, maxRequestOctets, parseCsr } from "./csr.ts";
 export type { CertificateRequest, DecryptKey, RequestWish } from "./csr.ts";

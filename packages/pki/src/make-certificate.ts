@@ -11,6 +11,7 @@ import {
   type Extension,
 } from "./x509.ts";
 import { keyUsageFlags, parseCertificate, type Certificate } from "./certificate.ts";
+import { crlPlaceExtension } from "./crl-place.ts";
 import { readElement, readElements } from "./der.ts";
 import { UsageError } from "./errors.ts";
 import {
@@ -45,6 +46,8 @@ export interface CertificateContent {
   /** Absent for self-signed ones. */
   readonly issuer?: Certificate;
   readonly issuerKey: KeyObject;
+  /** Where the issuer's revocation list stands; in no self-signed one. */
+  readonly crlUrl?: string;
 }
 
 /** TLS server and client authentication (RFC 5280 4.2.1.12). */
@@ -100,7 +103,7 @@ export function checkDays(days: number): void {
  * @throws {UsageError} `usage/argument` for a subject or name that cannot be encoded, `usage/key` for a key that cannot sign.
  */
 export async function makeCertificate(content: CertificateContent): Promise<Certificate> {
-  const { serialHex, subject, san, publicKey, notBefore, notAfter, usage, issuer, issuerKey } = content;
+  const { serialHex, subject, san, publicKey, notBefore, notAfter, usage, issuer, issuerKey, crlUrl } = content;
   const name = makeName(subject);
   const made = await X509CertificateGenerator.create(
     {
@@ -118,6 +121,7 @@ export async function makeCertificate(content: CertificateContent): Promise<Cert
         new AuthorityKeyIdentifierExtension(
           issuer?.constraints.subjectKeyId ?? keyIdentifier(issuer?.publicKey ?? publicKey),
         ),
+        ...crlPlaceExtension(crlUrl),
         ...alternativeNamesExtension(checkAlternativeNames(san)),
       ],
     },

@@ -8,6 +8,8 @@ import { makeCertificate, randomSerial } from "./make-certificate.ts";
 export interface RootPair {
   readonly certificate: Certificate;
   readonly key: KeyObject;
+  /** Where its revocation list stands; the link that it signs says so. */
+  readonly crlUrl?: string;
 }
 
 /** The four certificates of a change of root. */
@@ -54,6 +56,7 @@ async function link(certified: Certificate, by: RootPair): Promise<Certificate> 
     usage: { pathLength: certified.constraints.pathLength ?? 1, server: false, client: false },
     issuer: by.certificate,
     issuerKey: by.key,
+    ...(by.crlUrl === undefined ? {} : { crlUrl: by.crlUrl }),
   });
   if (made.constraints.subjectHex !== certified.constraints.subjectHex)
     throw new UsageError("usage/argument", "a root's name has parts, or an encoding, that cannot be repeated here");

@@ -15,6 +15,7 @@ export {
   Attribute,
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
+  CRLDistributionPointsExtension,
   ExtendedKeyUsageExtension,
   Extension,
   KeyUsagesExtension,

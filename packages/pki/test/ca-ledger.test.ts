@@ -110,11 +110,13 @@ describe("records", () => {
       { op: "revoked", serial: "1", at: "2026-06-02", reason: "keyCompromise" },
       { op: "crl", number: 2 },
       { op: "tiers", tiers: firstTiers, change },
+      { op: "crl-base", base: null },
+      { op: "crl-base", base: "http://pki.example" },
     ] as const;
     for (const record of [...records, ...records]) applyRecord(index, parseRecord(JSON.parse(JSON.stringify(record))));
     applyRecord(index, { op: "revoked", serial: "9", at: "", reason: "superseded" });
     expect([...index.rows.values()]).toEqual([{ ...row("1"), revoked: { at: "2026-06-02", reason: "keyCompromise" } }]);
-    expect(index).toMatchObject({ crlNumber: 3, change });
+    expect(index).toMatchObject({ crlNumber: 3, change, crlBase: "http://pki.example" });
   });
 
   test.each([
@@ -125,6 +127,8 @@ describe("records", () => {
       name: "a phase that is none",
       value: { op: "tiers", tiers: firstTiers, change: { kind: "root", phase: "x", other: firstTiers, at: "" } },
     },
+    { name: "a place that is no address", value: { op: "crl-base", base: "ldap://x" } },
+    { name: "a place that is no text", value: { op: "crl-base", base: 7 } },
     { name: "a revocation without reason", value: { op: "revoked", serial: "1", at: "" } },
   ])("refuses: $name", ({ value }) =>
     expect(() => parseRecord(value)).toThrow(expect.objectContaining({ code: "usage/file" })),

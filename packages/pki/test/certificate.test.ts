@@ -90,6 +90,7 @@ describe("a certificate by OpenSSL", () => {
       signatureAlgorithm: "ecdsa-with-SHA256",
       san: { ip: ["192.0.2.7", "2001:db8::7"], dns: ["pump.example"], uri: ["urn:dev:7"] },
       extendedKeyUsage: ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
+      crlUrls: [],
     });
     expect(certificate.constraints).toMatchObject({
       pathLength: 2,
@@ -205,6 +206,8 @@ test.each([
   { name: "key usage that is no bit string", extensions: "keyUsage=DER:0500" },
   { name: "key usage of three octets", extensions: "keyUsage=DER:030400010101" },
   { name: "octets after an extension", extensions: "subjectKeyIdentifier=DER:040101 00" },
+  { name: "a revocation list address without a point around it", extensions: "crlDistributionPoints=DER:3003020101" },
+  { name: "a point that ends early", extensions: "crlDistributionPoints=DER:30043002a001" },
 ])("refuses from OpenSSL: $name", ({ extensions }) => {
   expect(() =>
     opensslIssue(undefined, { extensions: extensions.replaceAll(/(?<=[0-9a-f]) (?=[0-9a-f])/g, "") }),
@@ -223,6 +226,35 @@ test("takes odd but sound ones from OpenSSL", () => {
     san: { ip: [], dns: [], uri: [] },
   });
   expect(opensslIssue(undefined, { subject: "/CN=a\u0007b" }).certificate.facts.subject).toBe(String.raw`CN=a\07b`);
+});
+
+test.each([
+  { name: "one", points: "crlDistributionPoints=URI:http://a.example/x.crl", urls: ["http://a.example/x.crl"] },
+  {
+    name: "copies, reasons and the issuer of an indirect list",
+    points:
+      "crlDistributionPoints=one,two\n[one]\nfullname=URI:http://a.example/x.crl,URI:ldap://b.example/cn=x\nreasons=keyCompromise\n[two]\nfullname=URI:http://c.example/\nCRLissuer=dirName:who\n[who]\nCN=other",
+    urls: ["http://a.example/x.crl", "ldap://b.example/cn=x", "http://c.example/"],
+  },
+  {
+    name: "an entry of a directory, and a name relative to the issuer",
+    points: "crlDistributionPoints=one,two\n[one]\nfullname=dirName:who\n[two]\nrelativename=who\n[who]\nCN=other",
+    urls: [],
+  },
+  {
+    name: "critical, an issuer alone",
+    points: "crlDistributionPoints=critical,one\n[one]\nCRLissuer=dirName:who\n[who]\nCN=other",
+    urls: [],
+  },
+  {
+    name: "a text that would colour a terminal",
+    points: "crlDistributionPoints=DER:300b3009a007a0058603611b62",
+    urls: [String.raw`a\u{1b}b`],
+  },
+])("places of revocation lists: $name", ({ points, urls }) => {
+  const { facts, constraints } = opensslIssue(undefined, { extensions: points }).certificate;
+  expect(facts.crlUrls).toEqual(urls);
+  expect(constraints.unsupported).toEqual([]);
 });
 
 describe("hostile input", () => {

@@ -37,6 +37,12 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const sequence = (...parts: readonly Uint8Array[]): Uint8Array => writeElement(Tag.sequence, ...parts);
 const usages = (...ids: readonly string[]): Uint8Array => sequence(...ids.map(writeOid));
 
+/** One distribution point: the full name of a list is one address (RFC 5280 4.2.1.13). */
+function crlPlace(url: string): Uint8Array {
+  const fullName = writeElement(Tag.context0, writeElement(0x86, utf8(url)));
+  return sequence(sequence(writeElement(Tag.context0, fullName)));
+}
+
 const part = fc.record({
   id: fc.constantFrom("2.5.4.3", "2.5.4.10", "2.5.4.11", "2.5.4.6", "2.5.4.5", "0.9.2342.19200300.100.1.25"),
   tag: fc.oneof({ weight: 8, arbitrary: fc.constant(0x0c) }, fc.constantFrom(0x13, 0x16, 0x14, 0x1e)),
@@ -78,6 +84,7 @@ const coveted: readonly (readonly [id: string, value: Uint8Array])[] = [
   ["2.5.29.35", sequence(writeElement(Tag.implicit0, octets(1, 2, 3, 4)))],
   ["2.5.29.30", sequence(writeElement(Tag.context0, sequence(writeElement(0x82, utf8("example")))))],
   ["2.5.29.32", sequence(usages("2.5.29.32.0"))],
+  ["2.5.29.31", crlPlace("http://evil.test/empty.crl")],
   ["1.2.3.4", octets(0xde, 0xad)],
   ["1.2.3.5", new Uint8Array(9000)],
 ];
@@ -159,10 +166,14 @@ interface Expected {
   readonly usages: readonly string[];
   readonly issuer: Certificate;
   readonly days: number;
+  readonly crlUrl: string | undefined;
 }
 
 /** Every extension and field of a certificate is what the profile says, and none is there beside them. */
-function requireOnly({ der }: Certificate, { key, subject, san, usages: allowed, issuer, days }: Expected): void {
+function requireOnly(
+  { der }: Certificate,
+  { key, subject, san, usages: allowed, issuer, days, crlUrl }: Expected,
+): void {
   const certificate = parseCertificate(der);
   const seen = new X509Certificate(der);
   expect(seen.ca).toBe(false);
@@ -188,8 +199,12 @@ function requireOnly({ der }: Certificate, { key, subject, san, usages: allowed,
       "2.5.29.35",
       "2.5.29.37",
       ...(san.ip.length + san.dns.length + san.uri.length > 0 ? ["2.5.29.17"] : []),
+      ...(crlUrl === undefined ? [] : ["2.5.29.31"]),
     ].toSorted(),
   );
+  const place = crlUrl && { critical: false, hex: Buffer.from(crlPlace(crlUrl)).toString("hex") };
+  expect(has.get("2.5.29.31")).toEqual(place);
+  expect(certificate.facts.crlUrls).toEqual(crlUrl === undefined ? [] : [crlUrl]);
   // Identifiers are of the keys, not what a request says.
   expect(certificate.constraints.authorityKeyId).toBe(issuer.constraints.subjectKeyId);
   expect(certificate.constraints.subjectKeyId).not.toBe("01020304");
@@ -223,25 +238,33 @@ const profileUsages = {
 } as const;
 
 test("whatever a request asks for, a certificate carries what its profile allows and nothing else", async () => {
-  const ca = await initCa(join(temporaryFolder(), "ca"), { name: "Plant", now });
+  const plain = await initCa(join(temporaryFolder(), "ca"), { name: "Plant", now });
+  const placed = await initCa(join(temporaryFolder(), "ca"), { name: "Plant", now, crlBase: "http://pki.example/" });
   const seen = { issued: 0, refused: 0 };
   await fc.assert(
-    fc.asyncProperty(wish, fc.constantFrom("device", "tool", "user"), async (wanted, profile) => {
-      const csr = readOrRefused(requestFor(wanted));
-      const issued = csr && (await ca.issue({ profile, csr }).catch(refusedWell));
-      if (csr === undefined || issued === undefined) return void (seen.refused += 1);
-      seen.issued += 1;
-      const { subject, san } = csr;
-      requireOnly(issued.certificate, {
-        key: keys[wanted.key].publicKey,
-        subject,
-        san,
-        usages: profileUsages[profile],
-        issuer: ca.issuing,
-        days: 730,
-      });
-      expect(["p256", "p384", "rsa2048"]).toContain(wanted.key);
-    }),
+    fc.asyncProperty(
+      wish,
+      fc.constantFrom("device", "tool", "user"),
+      fc.boolean(),
+      async (wanted, profile, isPlaced) => {
+        const ca = isPlaced ? placed : plain;
+        const csr = readOrRefused(requestFor(wanted));
+        const issued = csr && (await ca.issue({ profile, csr }).catch(refusedWell));
+        if (csr === undefined || issued === undefined) return void (seen.refused += 1);
+        seen.issued += 1;
+        const { subject, san } = csr;
+        requireOnly(issued.certificate, {
+          key: keys[wanted.key].publicKey,
+          subject,
+          san,
+          usages: profileUsages[profile],
+          issuer: ca.issuing,
+          days: 730,
+          crlUrl: isPlaced ? "http://pki.example/crl/issuing-1.crl" : undefined,
+        });
+        expect(["p256", "p384", "rsa2048"]).toContain(wanted.key);
+      },
+    ),
     { numRuns: 80 },
   );
   expect(seen.issued).toBeGreaterThan(10);
@@ -271,9 +294,13 @@ test("whatever a request asks for, an EST server issues what its rule allows and
   const [own] = device.chain;
   if (own === undefined) throw new RangeError("no birth certificate");
   let address = 0;
+  let base: string | undefined;
   await fc.assert(
-    fc.asyncProperty(wish, rule, async (wanted, one) => {
+    fc.asyncProperty(wish, rule, fc.boolean(), async (wanted, one, isPlaced) => {
       plant.policy = { rules: [one] };
+      const crlBase = isPlaced ? "http://[2001:db8::5]:8080/plant" : undefined;
+      if (base !== crlBase) await plant.ca.setCrlBase(crlBase);
+      base = crlBase;
       const der = requestFor(wanted);
       // Another address each time: who is refused often is not listened to for a while.
       address += 1;
@@ -305,6 +332,7 @@ test("whatever a request asks for, an EST server issues what its rule allows and
         usages: profileUsages[profile],
         issuer: plant.ca.issuing,
         days,
+        crlUrl: crlBase && `${crlBase}/crl/issuing-1.crl`,
       });
       if (typeof one.takeNames !== "object") return;
       expect(san.ip.every((ip) => ip === "192.0.2.7") && san.dns.every((dns) => /^[a-z.-]+\.example$/.test(dns))).toBe(

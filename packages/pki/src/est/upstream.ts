@@ -208,6 +208,7 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
     issuing,
     authorities,
     canRevoke: client.revoke !== undefined,
+    crlBase: undefined,
     recovered,
     inService: {
       tiers: firstTiers,
@@ -254,6 +255,7 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
     },
     crl: async () => (await readUpstreamCrl(folder)) ?? Promise.reject(elsewhere("making a revocation list")),
     rootCrl: () => Promise.reject(elsewhere("making a revocation list")),
+    setCrlBase: () => Promise.reject(elsewhere("saying where revocation lists stand")),
     crls: async () => {
       const crl = await readUpstreamCrl(folder);
       return crl === undefined ? await Promise.reject(elsewhere("making a revocation list")) : [crl];
