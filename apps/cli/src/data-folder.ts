@@ -95,9 +95,10 @@ export class DataFolder {
   }
 
   /** Makes the plant's authority and the tool certificate that this command identifies itself with. */
-  async makeCa(name: string): Promise<CertificateAuthority> {
+  async makeCa(name: string, crlBase?: string): Promise<CertificateAuthority> {
     await this.ready();
-    const ca = await initCa(this.file("ca"), { name, now: () => new Date(), pause });
+    const place = crlBase === undefined ? {} : { crlBase };
+    const ca = await initCa(this.file("ca"), { name, now: () => new Date(), pause, ...place });
     await this.makeTool(ca);
     return ca;
   }

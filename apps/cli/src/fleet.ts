@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { connect, formatTarget, parseTarget, type Session } from "@cipsec/originator";
+import { connect, formatTarget, parseTarget, type ConnectOptions, type Session } from "@cipsec/originator";
 import { UsageError } from "@cipsec/wire";
 import { textOption, type Context } from "./command.ts";
 import { connectOptions } from "./credentials.ts";
@@ -43,9 +43,18 @@ export async function onDevices<T>(
   targets: readonly string[],
   work: (session: Session, target: string) => Promise<T>,
 ): Promise<readonly DeviceOutcome<T>[]> {
+  return await onDevicesBy(context, await connectOptions(context, options), targets, work);
+}
+
+/** As {@link onDevices}, by other credentials than the options say. */
+export async function onDevicesBy<T>(
+  context: Context,
+  connecting: ConnectOptions,
+  targets: readonly string[],
+  work: (session: Session, target: string) => Promise<T>,
+): Promise<readonly DeviceOutcome<T>[]> {
   const outcomes = new Map<string, DeviceOutcome<T>>();
   const waiting = [...targets];
-  const connecting = await connectOptions(context, options);
   const worker = async (): Promise<void> => {
     for (let target = waiting.shift(); target !== undefined; target = waiting.shift()) {
       context.signal.throwIfAborted();

@@ -94,6 +94,46 @@ test.each([
   expect(ran.out + ran.err).not.toContain(secret);
 });
 
+test("certificates say where their list stands, once that is set; the files are written for a web server", async () => {
+  const place = async (...words: readonly string[]): Promise<unknown> =>
+    document(await cipsec(["ca", "set", ...words, "--json"], { data }));
+  const issue = async (): Promise<string> => {
+    await cipsec(["ca", "issue", at("drive.csr"), "--out", at("placed.pem")], { data });
+    return openssl("x509", "-in", "placed.pem", "-noout", "-ext", "crlDistributionPoints").text;
+  };
+  expect(await place()).toEqual({ crlUrl: null });
+  expect(await place("--crl-url", "http://pki.example/")).toEqual({ crlUrl: "http://pki.example" });
+  expect(await issue()).toContain("URI:http://pki.example/crl/issuing-1.crl");
+  const said = await cipsec(["ca", "set"], { data });
+  expect(said.out).toContain("http://pki.example/crl/issuing-1.crl");
+  const published = ["issuing-1.crl", "root-1.crl"].map((name) => at(`www/${name}`));
+  const ran = await cipsec(["ca", "crl", "--publish", at("www"), "--json"], { data });
+  expect(document(ran)).toMatchObject({ published });
+  for (const file of published)
+    expect(openssl("crl", "-inform", "DER", "-in", file, "-noout", "-issuer").text).toContain("Hall 3");
+  expect((await cipsec(["ca", "crl", "--publish", at("www")], { data })).out).toBe(
+    `Written to ${published.join(", ")}.\n`,
+  );
+  expect(await place("--no-crl-url")).toEqual({ crlUrl: null });
+  expect(await issue()).not.toContain("URI:");
+  const refused = await cipsec(["ca", "set", "--crl-url", "https://pki.example"], { data });
+  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("http://pki.plant.example")]);
+});
+
+test("an authority is made with the place in its certificates; one that is elsewhere is not asked for that", async () => {
+  const other = at("placed");
+  const made = await cipsec(["ca", "init", "--crl-url", "http://pki.example", "--json"], { data: other });
+  expect([made.code, document(made)]).toMatchObject([0, { crlUrl: "http://pki.example" }]);
+  const shown = openssl("x509", "-in", join(other, "ca", "issuing.cert.pem"), "-noout", "-text").text;
+  expect(shown).toContain("URI:http://pki.example/crl/root-1.crl");
+  const tool = openssl("x509", "-in", join(other, "tool", "certificate.pem"), "-noout", "-text").text;
+  expect(tool).toContain("URI:http://pki.example/crl/issuing-1.crl");
+  for (const more of [["--offline"], ["--upstream", "est.example"]])
+    expect(
+      await cipsec(["ca", "init", "--crl-url", "http://pki.example", ...more], { data: at("nowhere") }),
+    ).toMatchObject({ code: 2, err: expect.stringContaining("cipsec ca set") });
+});
+
 test("without an authority each command names the folder and the fix", async () => {
   for (const words of [["list"], ["crl"], ["export"], ["revoke", "1"]]) {
     const ran = await cipsec(["ca", ...words], { data: at("elsewhere") });

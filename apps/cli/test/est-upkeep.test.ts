@@ -112,13 +112,16 @@ test("a change of authority: published, then issued from, and the server's own c
 
 test("revocation lists at their paths, by HTTPS and by HTTP, as soon as something is revoked", async () => {
   const get = async (path: string): Promise<Response> => await fetch(`http://${host}:8080${path}`);
+  // Where certificates name such places, the lists of both roots stand there too.
+  await run("ca", "set", "--crl-url", `http://${host}:8080`);
   const list = await get("/crl/issuing-2.crl");
   expect(list.headers.get("content-type")).toBe("application/pkix-crl");
   const crl = parseCrl(new Uint8Array(await list.arrayBuffer()));
   expect(crl.issuer).toContain("Issuing CA 2");
   expect((await get("/crl/issuing-1.crl")).status).toBe(200);
-  expect((await (await get("/crl/plant.pem?x=1")).text()).match(/BEGIN X509 CRL/g)).toHaveLength(2);
-  for (const path of ["/crl/issuing-3.crl", "/crl/root-2.crl", "/.well-known/est/cacerts", "/crl/../index", "/"])
+  expect((await (await get("/crl/plant.pem?x=1")).text()).match(/BEGIN X509 CRL/g)).toHaveLength(4);
+  expect(parseCrl(new Uint8Array(await (await get("/crl/root-1.crl")).arrayBuffer())).issuer).toContain("Root CA");
+  for (const path of ["/crl/issuing-3.crl", "/crl/root-3.crl", "/.well-known/est/cacerts", "/crl/../index", "/"])
     expect((await get(path)).status).toBe(404);
   expect((await fetch(`http://${host}:8080/crl/plant.pem`, { method: "POST", body: "x" })).status).toBe(405);
   const octets = await new Promise<Uint8Array>((resolve, reject) => {

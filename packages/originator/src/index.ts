@@ -7,6 +7,8 @@ export { chooseScheme, connect } from "./connect.ts";
 export type { ConnectOptions } from "./connect.ts";
 export { announcedPorts, cipStateName, etherNetIpStateName, identityReport, securityReport } from "./device-report.ts";
 export type { DiscoveredDevice, IdentityReport, PortReport, SecurityReport, StateNames } from "./device-report.ts";
+export { bringOver } from "./bring-over.ts";
+export type { BringOverOptions, BringOverResult } from "./bring-over.ts";
 export { deliverTrust, planDelivery } from "./deliver.ts";
 export type { DeliverOptions, DeliveryPlan, DeliveryResult, HeldTrust, TrustDelivery } from "./deliver.ts";
 export { discover } from "./discovery.ts";

@@ -68,6 +68,8 @@ export interface CertificateReport {
   readonly sha256: string;
   readonly selfSigned: boolean;
   readonly keyType: string;
+  /** Where it says that its issuer's revocation list stands. */
+  readonly crlUrls: readonly string[];
 }
 
 export interface CrlReport {
@@ -327,8 +329,8 @@ export function channelReport(session: Session): ChannelReport {
 
 /** A certificate for people and programs. */
 export function certificateReport({ facts }: Certificate): CertificateReport {
-  const { subject, issuer, notAfter, sha256, selfSigned, keyType } = facts;
-  return { subject, issuer, notAfter: notAfter.toISOString(), sha256, selfSigned, keyType };
+  const { subject, issuer, notAfter, sha256, selfSigned, keyType, crlUrls } = facts;
+  return { subject, issuer, notAfter: notAfter.toISOString(), sha256, selfSigned, keyType, crlUrls };
 }
 
 function crlReport(file: number, crl: Crl): CrlReport {

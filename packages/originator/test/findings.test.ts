@@ -8,6 +8,7 @@ const certificate = {
   sha256: "00",
   selfSigned: false,
   keyType: "ecdsa",
+  crlUrls: [],
 };
 const hardened: Omit<Posture, "findings"> = {
   address: "10.0.0.7",

@@ -1,6 +1,9 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { deliverTrust } from "@cipsec/originator";
 import {
+  crlFiles,
   crlToPem,
   estPause,
   hasUpstream,
@@ -32,15 +35,27 @@ export function addCrl(ca: Command, shell: Shell): void {
       const given = Array.isArray(options["deliver"]) ? options["deliver"].map(String) : [];
       const targets = await targetsOf(options, given);
       if (options["every"] !== undefined) return await onTimer(context, options, authority, targets);
-      if (targets.length > 0)
-        return await deliver(context, options, await inForce(context, options, authority), targets);
+      if (targets.length > 0) {
+        const inUse = await inForce(context, options, authority);
+        await publish(context, options, authority);
+        return await deliver(context, options, inUse, targets);
+      }
       await warnOfClock(context, authority);
       const { lists } = await publishedCrls(authority, { ...publishing(context, options), fresh: true });
       const pem = crlToPem(lists);
       const file = textOption(options, "out");
       if (file !== undefined) await writeFileAtomic(file, pem, { mode: 0o644 });
-      context.output.document({ pem, lists: lists.map(shown) });
-      context.output.say(file === undefined ? pem.trimEnd() : `Written to ${file}.`);
+      const published = await publish(context, options, authority);
+      context.output.document({
+        pem,
+        lists: lists.map(shown),
+        ...(published.length === 0 ? {} : { published }),
+      });
+      context.output.say(
+        file === undefined && published.length === 0
+          ? pem.trimEnd()
+          : `Written to ${[...(file === undefined ? [] : [file]), ...published].join(", ")}.`,
+      );
       return undefined;
     },
   )
@@ -50,6 +65,10 @@ export function addCrl(ca: Command, shell: Shell): void {
     )
     .option("--import <file>", "take in the list of the authority above, where 'ca init --upstream' named one")
     .option("--out <file>", "write it here instead of to standard output")
+    .option(
+      "--publish <dir>",
+      "write each list in force there, for a web server: DER, under the names that certificates look for",
+    )
     .option("--deliver <target...>", "bring the lists in force into these devices")
     .option("--every <h>", "run on: look each so many hours whether a new list is needed, and bring it", (text) =>
       wholeNumber(text, 1, 24 * 366),
@@ -57,7 +76,7 @@ export function addCrl(ca: Command, shell: Shell): void {
   addCredentials(addDevicesOption(crl));
   addNotes(crl, {
     json:
-      "{pem, lists: [{issuer, number, thisUpdate, nextUpdate, revoked, sha256}]}; with --deliver " +
+      "{pem, lists: [{issuer, number, thisUpdate, nextUpdate, revoked, sha256}]}, with --publish also published: [file]; with --deliver " +
       "{lists, devices: [{target, ok, outcome: delivered|already} | {target, ok: false, error}]}; with --every one such line each time",
     examples: [
       ["cipsec ca crl --out plant.crl", "a fresh list of everything revoked"],
@@ -65,10 +84,7 @@ export function addCrl(ca: Command, shell: Shell): void {
         "cipsec ca crl --deliver 192.0.2.7 192.0.2.8",
         "devices refuse the revoked from now on; again for those that were off",
       ],
-      [
-        "cipsec ca crl --every 12 --devices plant.txt --out /srv/www/plant.crl",
-        "keeps web server and devices supplied",
-      ],
+      ["cipsec ca crl --every 12 --devices plant.txt --publish /srv/www/crl", "keeps web server and devices supplied"],
     ],
   });
 }
@@ -90,6 +106,20 @@ function publishing(context: Context, options: Options): Parameters<typeof publi
     ...(typeof days === "number" ? { days } : {}),
     ...(typeof overlap === "number" ? { overlapDays: overlap } : {}),
   };
+}
+
+/** Writes the lists in force under their names. @returns The files. */
+async function publish(
+  context: Context,
+  options: Options,
+  authority: CertificateAuthority,
+): Promise<readonly string[]> {
+  const folder = textOption(options, "publish");
+  if (folder === undefined) return [];
+  const { files } = await crlFiles(authority, publishing(context, options));
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  for (const { name, crl } of files) await writeFileAtomic(join(folder, name), crl.der, { mode: 0o644 });
+  return files.map(({ name }) => join(folder, name));
 }
 
 async function inForce(context: Context, options: Options, authority: CertificateAuthority): Promise<readonly Crl[]> {
@@ -133,6 +163,7 @@ async function onTimer(
     if (key !== last) waiting = targets;
     last = key;
     if (file !== undefined) await writeFileAtomic(file, crlToPem(lists), { mode: 0o644 });
+    await publish(context, options, authority);
     const outcomes = await bring(context, options, lists, waiting).catch((error: unknown) => {
       if (context.signal.aborted) return [];
       throw error;

@@ -5,11 +5,9 @@ import {
   beginRollover,
   hasUpstream,
   leftToReissue,
-  parseCsr,
   publishedCrls,
   rehearseRollover,
   switchRollover,
-  toPem,
   withdrawRollover,
   type Certificate,
   type CertificateAuthority,
@@ -31,11 +29,13 @@ import {
   targetsOf,
   type DeviceOutcome,
 } from "../fleet.ts";
+import { bringLate } from "./ca-late.ts";
+import { needTargets, reissuing, retiredHere, type Task } from "./ca-rollover-task.ts";
 import { enrolledSerials, readDevices, renewsItself, warnOfClock } from "./ca-forecast.ts";
 
 type Options = Readonly<Record<string, unknown>>;
 
-const steps = ["begin", "deliver", "switch", "reissue", "withdraw", "abandon", "rehearse"] as const;
+const steps = ["begin", "deliver", "switch", "reissue", "withdraw", "late", "abandon", "rehearse"] as const;
 type Step = (typeof steps)[number];
 
 const dayMs = 24 * 3600_000;
@@ -65,9 +65,14 @@ export function addRollover(ca: Command, shell: Shell): void {
     .option("--switch", "issue from the new one; devices that are named get it first, and all have to have it")
     .option("--reissue", "give these devices new keys and certificates of the new one")
     .option("--withdraw", "end the trust in the old one: on these devices, then here")
+    .option("--late", "bring devices over that were away until after the withdrawal of a root, without resetting them")
     .option("--abandon", "give the change up, before the switch")
     .option("--rehearse", "say which of these devices would lose which peers, and when; changes nothing")
     .option("--issuing", "with --begin and --rehearse: another issuing authority below the same root")
+    .option(
+      "--compromised",
+      "with --withdraw: others may have the old one's key; nobody is believed by it later, also not with --late",
+    )
     .option("--anyway", "with --switch and --withdraw: even if some would be cut off")
     .option("--root-days <n>", "days that a new root lives (default: 7300)", (text) => wholeNumber(text, 1, 36_500))
     .option("--issuing-days <n>", "days that a new issuing authority lives (default: 3650)", (text) =>
@@ -101,15 +106,9 @@ export function addRollover(ca: Command, shell: Shell): void {
         "new certificates; devices that enrol by themselves renew in time",
       ],
       ["cipsec ca rollover --withdraw --devices plant.txt", "the old one is trusted no more"],
+      ["cipsec ca rollover --late 192.0.2.7", "a device from the store, which trusts the old root alone"],
     ],
   });
-}
-
-interface Task {
-  readonly context: Context;
-  readonly options: Options;
-  readonly authority: CertificateAuthority;
-  readonly targets: readonly string[];
 }
 
 const run: Readonly<Record<Step | "status", (task: Task) => Promise<number>>> = {
@@ -156,7 +155,7 @@ const run: Readonly<Record<Step | "status", (task: Task) => Promise<number>>> = 
       const { authorities } = await deliverTrust(session, { add: authority.anchors }, { signal: context.signal });
       if (await isCurrent(authority, session)) return { outcome: "already" };
       const [certificate] = await reissueCertificate(session, {
-        issue: async (csrPem, { host }) => await sign(authority, csrPem, host),
+        issue: reissuing(authority),
         signal: context.signal,
       });
       return { outcome: `reissued ${certificate?.facts.serialHex ?? ""} (trusts ${authorities.length})` };
@@ -171,6 +170,11 @@ const run: Readonly<Record<Step | "status", (task: Task) => Promise<number>>> = 
       throw new UsageError("usage/state", "the new authority does not issue yet: there is nothing to withdraw", {
         fix: "Switch first (--switch), or give the change up (--abandon).",
       });
+    const compromised = options["compromised"] === true;
+    if (compromised && change === undefined)
+      throw new UsageError("usage/state", "no authority is being withdrawn: --compromised says why one is", {
+        fix: "Of one that was withdrawn before: cipsec ca revoke SERIAL --reason cACompromise, with its serial number from 'cipsec ca list'.",
+      });
     // Nothing is taken from a device while others still have certificates that it would then refuse.
     const left = await leftToReissue(authority.folder, context.data.caOptions);
     if (left.length > 0 && !force) {
@@ -182,7 +186,8 @@ const run: Readonly<Record<Step | "status", (task: Task) => Promise<number>>> = 
     }
     const outcomes = await dropOthers(task);
     const code = exitCodeOfAll(outcomes);
-    if (code === 0 || force) await withdrawRollover(authority.folder, { ...context.data.caOptions, force });
+    if (code === 0 || force)
+      await withdrawRollover(authority.folder, { ...context.data.caOptions, force, compromised });
     else
       context.output.notice(
         "Not withdrawn here, as some devices still trust the old authority: run it again, or --anyway.",
@@ -192,6 +197,10 @@ const run: Readonly<Record<Step | "status", (task: Task) => Promise<number>>> = 
         "Devices still trust the old authority until: cipsec ca rollover --withdraw --devices FILE",
       );
     return Math.max(code, await report(task, outcomes));
+  },
+  async late(task) {
+    const outcomes = await bringLate(task);
+    return Math.max(exitCodeOfAll(outcomes), await report(task, outcomes));
   },
   async abandon(task) {
     const { context, authority } = task;
@@ -213,11 +222,6 @@ function stepOf(options: Options): Step | undefined {
       fix: "Give one of them at a time.",
     });
   return given[0];
-}
-
-function needTargets({ targets }: Task): void {
-  if (targets.length === 0)
-    throw new UsageError("usage/argument", "which devices?", { fix: "Name them, or give --devices FILE." });
 }
 
 function needChange(authority: CertificateAuthority): void {
@@ -249,12 +253,7 @@ async function dropOthers({
 }: Task): Promise<readonly DeviceOutcome<DeliveryResult>[]> {
   if (targets.length === 0) return [];
   const keep = [authority.root, authority.issuing];
-  const kept = new Set(keep.map(({ facts }) => facts.sha256));
-  const rows = await authority.list();
-  const issuers = new Set(rows.filter(({ profile }) => profile === "issuing-ca").map(({ sha256 }) => sha256));
-  const isGone = (one: Certificate): boolean =>
-    !kept.has(one.facts.sha256) &&
-    (issuers.has(one.facts.sha256) || one.constraints.subjectHex === authority.root.constraints.subjectHex);
+  const isGone = await retiredHere(authority);
   const tool = await context.data.tool();
   return await onDevices(context, options, targets, async (session) =>
     deliverTrust(
@@ -263,13 +262,6 @@ async function dropOthers({
       { label: "rollover", signal: context.signal, ...(tool === undefined ? {} : { own: tool.chain }) },
     ),
   );
-}
-
-async function sign(authority: CertificateAuthority, csrPem: string, host: string) {
-  const csr = parseCsr(csrPem);
-  const ip = [...new Set([host, ...csr.san.ip])];
-  const issued = await authority.issue({ profile: "device", csr, san: { ...csr.san, ip } });
-  return { certificatePem: toPem(issued.certificate), caChainPem: toPem(authority.bundle) };
 }
 
 /** Whether the device shows a certificate of the authority that issues now. */

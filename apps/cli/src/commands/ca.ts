@@ -20,6 +20,7 @@ import { upstreamClientOf } from "./cmp-options.ts";
 import { addCrl } from "./ca-crl.ts";
 import { addForecast, warnOfClock } from "./ca-forecast.ts";
 import { addRollover } from "./ca-rollover.ts";
+import { addSet, crlPlaceWords, crlUrlHelp } from "./ca-set.ts";
 import { addEstOptions, estAnchors, estIdentity } from "./est-options.ts";
 
 const profiles: readonly Profile[] = ["device", "tool", "user", "vendor-device"];
@@ -34,17 +35,25 @@ export function addCa(program: Command, shell: Shell): void {
     "make root, issuing authority and this tool's certificate",
     async (context, options) => {
       const name = textOption(options, "name") ?? "Plant";
-      if (options["offline"] === true) return await offline(context, options, name);
       const url = textOption(options, "upstream");
-      const made = url === undefined ? await context.data.makeCa(name) : await upstream(context, options, name, url);
+      const crlUrl = textOption(options, "crlUrl");
+      if (crlUrl !== undefined && (url !== undefined || options["offline"] === true))
+        throw new UsageError("usage/argument", "--crl-url is for an authority that is made here and now", {
+          fix: "Ask the authority above; after --offline and 'cipsec ca import': cipsec ca set --crl-url URL.",
+        });
+      if (options["offline"] === true) return await offline(context, options, name);
+      const made =
+        url === undefined ? await context.data.makeCa(name, crlUrl) : await upstream(context, options, name, url);
       context.output.document({
         root: shown(made.root.facts),
         issuing: shown(made.issuing.facts),
         folder: made.folder,
+        ...(crlUrl === undefined ? {} : { crlUrl: made.crlBase }),
       });
       context.output.say(
         `The authority "${made.name}" is made. Keep ${made.folder} safe: who has it can let anybody in.`,
       );
+      if (crlUrl !== undefined) context.output.say(crlPlaceWords(made));
     },
   )
     .option("--name <name>", "name in the authorities' subjects", "Plant")
@@ -52,13 +61,18 @@ export function addCa(program: Command, shell: Shell): void {
       "--upstream <url>",
       "use the authority behind this EST or CMP (cmp+http…) server in place of one of one's own",
     )
+    .option("--crl-url <url>", crlUrlHelp)
     .option("--offline", "make an issuing authority whose certificate comes from another one by file")
     .option("--out <file>", "with --offline: write the request here");
   addEstOptions(init);
   addNotes(init, {
-    json: "{root: {subject, serial, notAfter, sha256}, issuing: {…}, folder}; with --offline {pem} of the request",
+    json: "{root: {subject, serial, notAfter, sha256}, issuing: {…}, folder}; with --crl-url also crlUrl; with --offline {pem} of the request",
     examples: [
       ["cipsec ca init --name 'Bottling Hall 3'", "makes the authority in the data folder; once for a plant"],
+      [
+        "cipsec ca init --name 'Bottling Hall 3' --crl-url http://pki.plant.example",
+        "and its certificates say where revocation lists stand",
+      ],
       [
         "cipsec ca init --upstream est.corp.example --ca corp.pem --cert ra.pem --key ra.key",
         "the corporate authority issues; this is its registration authority",
@@ -143,6 +157,7 @@ export function addCa(program: Command, shell: Shell): void {
       ["cipsec ca revoke 2F01A9 --reason keyCompromise", "then give devices the new list: cipsec ca crl --deliver"],
     ],
   });
+  addSet(ca, shell);
   addCrl(ca, shell);
   addRollover(ca, shell);
   addForecast(ca, shell);

@@ -47,7 +47,7 @@ export function addPosture(program: Command, shell: Shell): void {
       "{address, identity, security: {profiles, cipState, ethernetIpState, securePortsOnly} | null, " +
       "suites: {available, allowed} | null, verifyClient, sendChain, checkExpiration, checkSan, " +
       "trustedAuthorities: [{subject, notAfter, sha256}], trustedIdentities, " +
-      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned, keyType} | null, deviceCertificates: [{…}], " +
+      "deviceCertificate: {subject, issuer, notAfter, sha256, selfSigned, keyType, crlUrls} | null, deviceCertificates: [{…}], " +
       "crl: [{file, issuer, thisUpdate, nextUpdate, revoked}], preSharedKeys: [{identity}], " +
       "ports, dtlsTimeoutS, inactivityTimeoutS, channel: {protocol, version, suite, peer}, " +
       'findings: [{id, severity: "high" | "medium" | "low", what, fix}], unread: [{what, why}]}; with --vendor also ' +
@@ -85,10 +85,18 @@ export function showPosture(output: Output, posture: Posture): void {
   for (const { what, why } of posture.unread) output.notice(`not read: ${what}: ${why}`);
 }
 
-function certificateRows({ subject, issuer, notAfter, selfSigned, keyType }: Posture["deviceCertificates"][number]) {
+function certificateRows({
+  subject,
+  issuer,
+  notAfter,
+  selfSigned,
+  keyType,
+  crlUrls,
+}: Posture["deviceCertificates"][number]) {
   return [
     ["device certificate", `${subject}, ${keyType}, until ${notAfter.slice(0, 10)}`],
     ["issued by", selfSigned ? "itself" : issuer],
+    ...(crlUrls.length === 0 ? [] : [["its revocation list stands at", crlUrls.join(" ")]]),
   ];
 }
 
