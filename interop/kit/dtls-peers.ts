@@ -282,10 +282,10 @@ function priority(suite: number): string {
   return `NONE:+VERS-DTLS1.2:+SIGN-ALL:${groups}:+CTYPE-ALL:+COMP-NULL:%VERIFY_ALLOW_BROKEN:${gnutlsWords.get(suite)}`;
 }
 
-/** gnutls-serv reads pre-shared keys from a file; it lives beside the certificate. */
+/** gnutls-serv reads pre-shared keys from a file; it lives beside the certificate, and another server may be reading it. */
 function pskFile({ certificateFile }: Identity): readonly string[] {
   const file = `${certificateFile}.psk`;
-  writeFileSync(file, `${psk.identity.toString()}:${psk.key.toString("hex")}\n`);
+  if (!existsSync(file)) writeFileSync(file, `${psk.identity.toString()}:${psk.key.toString("hex")}\n`);
   return ["--pskpasswd", file];
 }
 
