@@ -1,10 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { readCapture, type CaptureEvent } from "@cipsec/capture";
+import { EtherNetIpSecurity, FileEncoding } from "@cipsec/objects";
 import { commission, parseTarget } from "@cipsec/originator";
+import { toPem } from "@cipsec/pki";
 import type { Target } from "@cipsec/target";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { endpointChecks, evidenceStore, makeRecorder, type Assessment } from "../src/index.ts";
+import { bring, configure } from "../src/endpoint/configuration.ts";
 import {
   assessed,
   commissionInto,
@@ -113,6 +116,38 @@ test("a device that is secured by a pre-shared key is judged by it, and the key 
   expect(partsOf(assessment)).toEqual({ "CR 1.2": "met", "CR 1.9": "not-applicable", "CR 1.14": "met" });
   for (const octets of await evidenceOf(assessment))
     expect([octets.includes(psk.key), octets.includes(psk.key.toString("hex"))]).toEqual([false, false]);
+});
+
+test("where peers are listed, whose key it is shows at once, and the other flaws while the list is lifted", async () => {
+  const listing = "127.37.1.22";
+  devices.push(await startDevice(plant.folder, listing));
+  await commissionInto(plant, listing);
+  const [own] = plant.security.certificate?.chain ?? [];
+  if (own === undefined) throw new Error("a tool without a certificate");
+  {
+    await using session = await (await subjectAt(plant, listing)).open();
+    await configure(session, async () => {
+      const path = await bring(session, "listed", FileEncoding.pemCertificate, toPem(own));
+      await session.object(EtherNetIpSecurity, 1).set("trustedIdentities", [path]);
+    });
+  }
+  const heldBy = async (disruptive: boolean): Promise<Readonly<Record<string, boolean | undefined>>> => {
+    const subject = await subjectAt(plant, listing, { disruptive });
+    expect(subject.posture?.trustedIdentities).toMatchObject([{ sha256: own.facts.sha256 }]);
+    const { records } = await assessed(plant, subject, (id) => id === "B-1.9");
+    const observations = records.flatMap(({ findings }) => findings?.observations ?? []);
+    return Object.fromEntries(observations.map(({ name, holds }) => [name, holds]));
+  };
+  expect(await heldBy(false)).toMatchObject({
+    "a certificate that is listed": true,
+    "d key possession: wrong-key": true,
+    "f algorithms: weak-key": undefined,
+    "validity: expired": undefined,
+  });
+  const lifted = await heldBy(true);
+  expect(lifted).toMatchObject({ "certificate without a flaw over tls": true, "f algorithms: weak-key": true });
+  expect(Object.values(lifted).filter((holds) => holds !== true)).toEqual([]);
+  expect((await subjectAt(plant, listing)).posture?.trustedIdentities).toHaveLength(1);
 });
 
 test("where nothing answers, there is no assessment", async () => {

@@ -90,6 +90,13 @@ const mutations: readonly Mutation[] = [
     changes: { "CR 1.9": "not-met" },
   },
   {
+    name: "weak keys are taken",
+    front: () => ({ admits: "weak-keys" }),
+    checks: ["B-1.9"],
+    changes: { "CR 1.9": "not-met" },
+    fails: ["f algorithms: weak-key"],
+  },
+  {
     name: "no revocation list",
     hasCrl: false,
     checks: ["B-1.2", "B-1.9", "B-1.9c", "B-7.6"],

@@ -1,11 +1,15 @@
-import type { KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { createDtlsEndpoint, DtlsError } from "@cipsec/dtls";
 import type { FlawedIdentity } from "@cipsec/pki";
+import { Command, type Frame } from "@cipsec/wire";
 import type { Recorder } from "../evidence/recorder.ts";
 import type { Try } from "../observation.ts";
 import { sha256Of } from "../evidence/store.ts";
+import type { Outcome } from "./attempt.ts";
+import { registerSession } from "./checks/channel-separation.ts";
 import type { EndpointSubject } from "./subject.ts";
+import { openUncheckedTls, type UncheckedIdentity } from "./tls-client.ts";
+import type { Ended } from "./tls-records.ts";
 import { openRelay } from "./way.ts";
 
 /** DTLS 1.2 suites with certificates that devices have. */
@@ -14,20 +18,53 @@ const suites = [0xc02b, 0xc02c, 0xc023, 0xc024, 0xc0ac, 0xc0ae, 0xc02f, 0xc030];
 /** A server may drop what it does not like without a word; the control beside it shows that it is not just slow. */
 const patienceMs = 4000;
 
-/** What is presented: certificates as they are, in DER or anything else, and the key that is signed with. */
-export interface UncheckedIdentity {
-  readonly chain: readonly Uint8Array[];
-  readonly key: KeyObject;
-}
-
 /** A flawed certificate, as its octets. */
 export function unchecked({ chain, key }: FlawedIdentity): UncheckedIdentity {
   return { chain: chain.map(({ der }) => der), key };
 }
 
 /**
- * Presents a certificate over DTLS without the checks that keep an honest caller from presenting one whose key it has not got, or that
- * is too weak. Holds when the device does not complete the handshake; a completed one proves that it was accepted, as the device's
+ * Presents a certificate over TLS 1.2 by our own handshake, without the checks that keep an honest caller from presenting one whose key
+ * it has not got, or that is too weak. Let in is who has a session registered: some devices judge a certificate after the handshake.
+ */
+export async function presentUnchecked(
+  subject: EndpointSubject,
+  recorder: Recorder,
+  name: string,
+  sent: string,
+  identity: UncheckedIdentity,
+): Promise<Outcome> {
+  const { clock, signal, timeoutMs } = subject;
+  signal.throwIfAborted();
+  await using relay = await openRelay(subject, "tls");
+  const where = { host: "127.0.0.1", port: relay.port, timeoutMs: Math.min(timeoutMs, patienceMs), signal };
+  await using tls = await openUncheckedTls(where, clock, relay.keyLog);
+  const done = await tls.handshake({ identity, renegotiationInfo: new Uint8Array() });
+  const answer = "ended" in done ? done : await tls.ask(registerSession);
+  const after = "ended" in done ? "" : done.asked ? "after the handshake: " : "no certificate was asked for: ";
+  const outcome = "ended" in answer ? refusedBy(answer) : accepted(answer);
+  const words = `${after}${outcome.words}`;
+  const decoded = { over: "tls", certificateSha256: identity.chain.map((der) => sha256Of(der)) };
+  const evidence = [
+    await recorder.exchange(name, { sent, answer: `${outcome.result}: ${words}`, decoded }),
+    await recorder.capture(name, relay.capture()),
+  ];
+  return { ...outcome, words, evidence };
+}
+
+function refusedBy({ ended, words }: Ended): Pick<Outcome, "result" | "words"> {
+  return { result: ended === "alert" || ended === "closed" ? "refused" : "unknown", words };
+}
+
+function accepted({ command, status, session }: Frame): Pick<Outcome, "result" | "words"> {
+  const isRegistered = command === Command.registerSession && status === 0 && session !== 0;
+  return isRegistered
+    ? { result: "accepted", words: "a session was registered" }
+    : { result: "refused", words: `RegisterSession was answered with status 0x${status.toString(16)}` };
+}
+
+/**
+ * Presents a certificate over DTLS without the checks that keep an honest caller from presenting one whose key it has not got. Holds when the device does not complete the handshake; a completed one proves that it was accepted, as the device's
  * Finished follows its verdict on our certificate and signature.
  */
 export async function mustRefuseUnchecked(

@@ -1,19 +1,15 @@
 import { EtherNetIpSecurity, FileEncoding } from "@cipsec/objects";
-import type { SecurityOptions, Session } from "@cipsec/originator";
+import type { SecurityOptions } from "@cipsec/originator";
 import { toPem } from "@cipsec/pki";
-import { decode, encode, PathList, type Value } from "@cipsec/wire";
+import { encode, PathList } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import { control, negative, repeated, type Observation } from "../../observation.ts";
 import { withoutCertificates } from "../allowed.ts";
 import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
-import { bring, configure, removeFiles } from "../configuration.ts";
+import { bring, configure } from "../configuration.ts";
 import type { EndpointSubject } from "../subject.ts";
+import { identityFile, restoreIdentities, savedIdentities, setIdentities } from "../trusted-identities.ts";
 import { withoutSecurity } from "../without-security.ts";
-
-/** Name of the file that brings our own certificate; nobody else's is called so. */
-const fileName = "assessment-identity";
-
-type Paths = Value<typeof PathList>;
 
 /** B-1.9, case b: where the device has a list of the peers it accepts, a good certificate that is not on it is refused. */
 export const pinning: Check<EndpointSubject> = {
@@ -41,11 +37,11 @@ export const pinning: Check<EndpointSubject> = {
       observations.push(
         control({ name: "before there is a list", expected: "let in", ...mustAccept(await unlisted("before")) }),
       );
-    await recorder.willChange({ identitiesHex: Buffer.from(encode(PathList, before)).toString("hex") });
+    await recorder.willChange(savedIdentities(before));
     try {
       if (own !== undefined)
         await configure(session, async () => {
-          const path = await bring(session, fileName, FileEncoding.pemCertificate, toPem(own));
+          const path = await bring(session, identityFile, FileEncoding.pemCertificate, toPem(own));
           await session.object(EtherNetIpSecurity, 1).set("trustedIdentities", [...before, path]);
         });
       observations.push(
@@ -87,19 +83,5 @@ export const pinning: Check<EndpointSubject> = {
       ],
     };
   },
-  async restore(subject, saved) {
-    const hex =
-      typeof saved === "object" && saved !== null && "identitiesHex" in saved ? String(saved.identitiesHex) : "";
-    if (hex === "") return;
-    await using session = await subject.open();
-    await setIdentities(session, decode(PathList, Buffer.from(hex, "hex")));
-  },
+  restore: restoreIdentities,
 };
-
-async function setIdentities(session: Session, paths: Paths): Promise<void> {
-  await configure(
-    session,
-    async () => await session.object(EtherNetIpSecurity, 1).set("trustedIdentities", paths),
-    async () => await removeFiles(session, (name) => name === fileName),
-  );
-}
