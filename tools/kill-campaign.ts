@@ -76,13 +76,12 @@ export async function runCampaign({
     return done;
   };
   try {
-    // Devices that enrol by themselves wait most of the time.
-    const [deviceRounds, pulls] = await Promise.all([
+    // Each kind at addresses of its own: all of them wait, for processes, timers and each other.
+    const [deviceRounds, tools, pulls] = await Promise.all([
       rounds === 0 ? [] : deviceCampaign(),
+      toolRounds === 0 ? [] : toolCampaign(neighbour(address, 50)),
       pullRounds === 0 ? [] : pullCampaign(),
     ]);
-    const toolMs = toolRounds === 0 ? 0 : await measureTool(join(folder, "tool-pace"), address);
-    const tools = await each(toolRounds, "tool", (at, moment) => killTool(at, address, toolMs, moment));
     const faults = [...deviceRounds, ...tools, ...pulls].flatMap((round) =>
       round.faults.map((fault) => `${round.what}: ${fault}`),
     );
@@ -100,6 +99,11 @@ export async function runCampaign({
       pace = { ...pace, commissionMs: round.undisturbedMs ?? pace.commissionMs };
       return round;
     });
+  }
+
+  async function toolCampaign(where: string): Promise<Round[]> {
+    const wholeMs = await measureTool(join(folder, "tool-pace"), where);
+    return await each(toolRounds, "tool", (at, moment) => killTool(at, where, wholeMs, moment));
   }
 
   async function pullCampaign(): Promise<Round[]> {
