@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { LongFirst } from "./tools/long-first.ts";
 
 /** Tests run on sources: the `@cipsec/source` export condition resolves every workspace package to its `src`. */
 export default defineConfig({
@@ -15,7 +16,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     globalSetup: "tools/test-folder.ts",
     pool: "forks",
-    maxWorkers: 2,
+    // One more than the processors that two cores have: tests wait a good part of their time.
+    maxWorkers: 3,
+    sequence: { sequencer: LongFirst },
     coverage: {
       provider: "v8",
       reporter: [["text", { skipFull: true }]],
