@@ -4,7 +4,7 @@ import { addCommand, addNotes, wholeNumber, type Shell } from "../command.ts";
 import { broadcastsFrom, ownBroadcasts } from "../interfaces.ts";
 import type { Output } from "../output.ts";
 
-/** Progress is told this often: a /16 takes minutes. */
+/** Progress is told after so many addresses at the earliest: a /16 takes minutes. */
 const progressEvery = 256;
 
 /** `discover`: who is there. */
@@ -23,6 +23,7 @@ export function addDiscover(program: Command, shell: Shell): void {
           ? []
           : ownBroadcasts();
       for (const { address, to } of broadcast) context.output.progress(`asking everybody at ${to} from ${address}`);
+      let told = 0;
       const found = await discover({
         ranges: args,
         broadcast,
@@ -31,8 +32,9 @@ export function addDiscover(program: Command, shell: Shell): void {
         ...(typeof rate === "number" ? { ratePerSecond: rate } : {}),
         signal: context.signal,
         progress: ({ asked, total, found: count }) => {
-          if (asked % progressEvery === 0 && total > progressEvery)
-            context.output.progress(`asked ${asked} of ${total} addresses, ${count} devices found`);
+          if (asked < told + progressEvery || total <= progressEvery) return;
+          told = asked;
+          context.output.progress(`asked ${asked} of ${total} addresses, ${count} devices found`);
         },
       });
       context.output.document(found);
