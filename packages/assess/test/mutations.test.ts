@@ -170,9 +170,10 @@ const mutations: readonly Mutation[] = [
   {
     name: "a port that is closed still answers",
     device: { ports: { eipd: null, eipUdp: null } },
-    front: () => ({ keepsPlainPort: true }),
+    front: () => ({ keepsPlainPort: true, keepsIoPort: true }),
     checks: ["B-7.7c"],
     changes: { "CR 7.7": "not-met" },
+    fails: ["44818/tcp, closed", "2222/udp, closed", "ports that can be set"],
   },
   {
     name: "silent sessions are kept",
@@ -263,6 +264,12 @@ const mutations: readonly Mutation[] = [
         },
       };
     },
+    checks: ["E-7.4"],
+    changes: { "CR 7.4": "not-met" },
+  },
+  {
+    name: "a closed port is open after a restart",
+    front: () => ({ keepsIoPort: true }),
     checks: ["E-7.4"],
     changes: { "CR 7.4": "not-met" },
   },

@@ -21,6 +21,8 @@ export type { AlertMeaning } from "./tls-alerts.ts";
 export type { Handshake, TlsCertificate, TlsPeer, TlsPolicy, Verdict } from "./tls-policy.ts";
 export { pskIdentityText } from "./tls-psk.ts";
 export { openUdp } from "./udp.ts";
+export { probeUdp } from "./udp-probe.ts";
+export type { UdpProbe } from "./udp-probe.ts";
 export type { UdpOptions, UdpSocket } from "./udp.ts";
 export { acceptAnyone, verifyWith } from "./tls-verify.ts";
 export type { VerifyOptions } from "./tls-verify.ts";

@@ -1,9 +1,11 @@
 import { Identity, TcpIpInterface } from "@cipsec/objects";
-import { identifyUdp, isPortOpen, type PortState, type Session } from "@cipsec/originator";
+import { identifyUdp, ioUdpPort, isPortOpen, type PortState, type Session } from "@cipsec/originator";
+import { isStackError } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation, type Try } from "../../observation.ts";
 import type { EndpointSubject } from "../subject.ts";
+import { isUdpRefused, whyNotTold } from "../udp-refusal.ts";
 import { withoutSecurity } from "../without-security.ts";
 
 /** Numbers of IP protocols. */
@@ -20,13 +22,13 @@ type Switch = Pick<PortState, "port" | "open"> & { readonly protocol: "tcp" | "u
 /** B-7.7, with closing: an unprotected port that is closed does not answer, and one that is opened again does. */
 export const portControl: Check<EndpointSubject> = {
   id: "B-7.7c",
-  version: "1.0",
+  version: "1.1",
   title: "Unneeded ports can be closed, and are closed then",
   requirements: ["CR 7.7"],
   part: "whole",
   method: "test",
   needs: ["credentials", "administrator", "disruptive"],
-  estimateMs: 6000,
+  estimateMs: 8000,
   async run(subject, recorder) {
     const without = withoutSecurity(subject);
     if (without !== undefined) return without;
@@ -63,11 +65,12 @@ export const portControl: Check<EndpointSubject> = {
       }),
       capability({
         name: "ports that can be set",
-        expected: "those without protection: 44818/tcp and 44818/udp",
+        expected: "those without protection: 44818/tcp, 44818/udp, and 2222/udp where the device has it",
         observed: before.length === 0 ? "none" : before.map(wordsOf).join(", "),
-        holds: [protocols.tcp, protocols.udp].every((wanted) =>
-          before.some(({ port, protocol }) => port === subject.eip && protocols[protocol] === wanted),
-        ),
+        holds:
+          [protocols.tcp, protocols.udp].every((wanted) =>
+            before.some(({ port, protocol }) => port === subject.eip && protocols[protocol] === wanted),
+          ) && (subject.posture?.ports ?? []).every((one) => one.port !== ioUdpPort || one.configurable),
         otherwise: "partial",
       }),
     );
@@ -76,8 +79,8 @@ export const portControl: Check<EndpointSubject> = {
       howMet:
         "Set_Port_Admin_State closes the ports for unprotected messages and opens them again; the secure one stays.",
       limits: [
-        "2222/udp was not probed: without a connection it answers nobody",
-        "ICMP and other protocols were not switched off",
+        "that I/O goes over 2222/udp when it is opened again was not tried",
+        await protocolWords(session),
         "that ports stay closed over a restart is seen by E-7.4",
       ],
     };
@@ -98,8 +101,23 @@ export const portControl: Check<EndpointSubject> = {
 /** The unprotected ports that can be set and seen from outside. */
 function switches({ posture, eip }: EndpointSubject): readonly Switch[] {
   return (posture?.ports ?? []).flatMap(({ port, protocol, open, configurable }) =>
-    configurable && port === eip && (protocol === "tcp" || protocol === "udp") ? [{ port, protocol, open }] : [],
+    configurable &&
+    ((port === eip && (protocol === "tcp" || protocol === "udp")) || (port === ioUdpPort && protocol === "udp"))
+      ? [{ port, protocol, open }]
+      : [],
   );
+}
+
+/** What the device says of IP protocols: those can be read, and no service is public that switches them. */
+async function protocolWords(session: Session): Promise<string> {
+  try {
+    const listed = await session.object(TcpIpInterface, 1).get("ianaProtocolAdmin");
+    if (listed.length > 0)
+      return `ICMP and other protocols were not switched off: the device lists ${listed.length} (attribute 15), and no service that sets them is public`;
+  } catch (error) {
+    if (!isStackError(error)) throw error;
+  }
+  return "ICMP and other protocols were not switched off: the device lists none (attribute 15)";
 }
 
 function wordsOf({ port, protocol }: Switch): string {
@@ -112,10 +130,15 @@ async function tryOne(
   session: Session,
   one: Switch,
 ): Promise<readonly Observation[]> {
+  // Without a connection 2222/udp answers nobody: closed it is refused by the device's system, opened it is not.
+  const isIo = one.port === ioUdpPort;
+  const [answers, silent] = isIo ? ["it is not refused", "it is refused"] : ["it answers", "it is silent"];
+  const why = isIo ? await whyNotTold(subject, one.port) : undefined;
   const turned = async (open: boolean, run: number): Promise<Try> => {
+    if (why !== undefined) return { holds: undefined, observed: `it cannot be told: ${why}` };
     await setAll(session, [{ ...one, open }]);
     const seen = await settles(subject, one, open);
-    const observed = seen ? "it answers" : "it is silent";
+    const observed = seen ? answers : silent;
     const name = `${one.port}-${one.protocol}-${open ? "open" : "closed"}-${run}`;
     const sent = `Set_Port_Admin_State, then a probe of ${wordsOf(one)}`;
     return { holds: seen === open, observed, evidence: [await recorder.exchange(name, { sent, answer: observed })] };
@@ -129,25 +152,28 @@ async function tryOne(
   return [
     capability({
       name: `${wordsOf(one)}, opened`,
-      expected: "it answers",
+      expected: answers,
       ...(await repeated(async (run) => opened[run - 1] ?? { holds: undefined, observed: "not tried" })),
     }),
-    negative({ name: `${wordsOf(one)}, closed`, expected: "it is silent", ...closed }),
+    negative({ name: `${wordsOf(one)}, closed`, expected: silent, ...closed }),
   ];
 }
 
-/** Probes a port until it is as wanted, or the time is over. @returns Whether it answers. */
+/** Probes a port until it is as wanted, or the time is over. @returns Whether it answers; of 2222/udp, whether it is not refused. */
 async function settles(subject: EndpointSubject, one: Switch, wanted: boolean): Promise<boolean> {
-  const { clock, host, signal } = subject;
+  const { clock } = subject;
   const until = clock.now() + patienceMs;
   for (;;) {
-    const answers =
-      one.protocol === "tcp"
-        ? await isPortOpen(host, one.port, 1000, signal)
-        : (await identifyUdp(host, { timeoutMs: wanted ? 1000 : 400, port: one.port, signal })) !== undefined;
+    const answers = await probe(subject, one, wanted);
     if (answers === wanted || clock.now() > until) return answers;
     await new Promise<void>((resolve) => void clock.after(betweenMs, resolve, true));
   }
+}
+
+async function probe({ host, signal, clock }: EndpointSubject, one: Switch, wanted: boolean): Promise<boolean> {
+  if (one.protocol === "tcp") return await isPortOpen(host, one.port, 1000, signal);
+  if (one.port === ioUdpPort) return !(await isUdpRefused({ clock, signal }, host, one.port));
+  return (await identifyUdp(host, { timeoutMs: wanted ? 1000 : 400, port: one.port, signal })) !== undefined;
 }
 
 async function setAll(session: Session, ports: readonly Switch[]): Promise<void> {

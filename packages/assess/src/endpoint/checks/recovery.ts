@@ -1,11 +1,12 @@
 import { CipSecurity, EtherNetIpSecurity, Identity, ResetType } from "@cipsec/objects";
-import { isPortOpen, readPosture, type Posture } from "@cipsec/originator";
+import { identifyUdp, ioUdpPort, isPortOpen, readPosture, type Posture } from "@cipsec/originator";
 import { isStackError } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation, type Try } from "../../observation.ts";
 import { abandon } from "../configuration.ts";
 import { settingsHash, type EndpointSubject } from "../subject.ts";
+import { isUdpRefused, whyNotTold } from "../udp-refusal.ts";
 import { withoutSecurity } from "../without-security.ts";
 
 /** Time that a device may take to come back. */
@@ -16,7 +17,7 @@ const betweenMs = 200;
 /** E-7.4: a restart, also in the middle of a change, leads back to the settings that were in force, and to secure ports only. */
 export const recovery: Check<EndpointSubject> = {
   id: "E-7.4",
-  version: "1.0",
+  version: "1.1",
   title: "A restart leads back to the known secure state",
   requirements: ["CR 7.4"],
   part: "whole",
@@ -97,12 +98,34 @@ async function restart(
     const observed = `it did not come back within ${bootMs / 1000} s`;
     return { holds: false, observed, evidence: [await recorder.exchange(name, { sent: "Reset", answer: observed })] };
   }
-  const wasOpen = before.ports.some(({ port, protocol, open }) => port === subject.eip && protocol === "tcp" && open);
-  const isOpen = await isPortOpen(subject.host, subject.eip, 1000, subject.signal);
+  const reopened = await openAgain(subject, before);
   const isSame = settingsHash(before) === settingsHash(after);
-  const isNoWider = wasOpen || !isOpen;
-  const observed = `${isSame ? "the same settings" : "other settings"}${isNoWider ? "" : "; the plain port is open"}`;
-  return { holds: isSame && isNoWider, observed, evidence: [await recorder.settings(name, after)] };
+  const words = reopened.map((port) => `; ${port} is open`).join("");
+  const observed = `${isSame ? "the same settings" : "other settings"}${words}`;
+  return { holds: isSame && reopened.length === 0, observed, evidence: [await recorder.settings(name, after)] };
+}
+
+/** Unprotected ports that were closed, and are found open. */
+async function openAgain(subject: EndpointSubject, { ports }: Posture): Promise<readonly string[]> {
+  const { host, eip, signal } = subject;
+  const found: string[] = [];
+  for (const { port, protocol, open } of ports) {
+    if (open) continue;
+    const isOpen =
+      port === eip && protocol === "tcp"
+        ? await isPortOpen(host, port, 1000, signal)
+        : port === eip && protocol === "udp"
+          ? (await identifyUdp(host, { timeoutMs: 400, port, signal })) !== undefined
+          : port === ioUdpPort && (await isIoOpen(subject));
+    if (isOpen) found.push(`${port}/${protocol}`);
+  }
+  return found;
+}
+
+/** Whether 2222/udp is open for certain: where refusals come through, and it is not refused. */
+async function isIoOpen(subject: EndpointSubject): Promise<boolean> {
+  if (await isUdpRefused(subject, subject.host, ioUdpPort)) return false;
+  return (await whyNotTold(subject, ioUdpPort)) === undefined;
 }
 
 async function comeBack(subject: EndpointSubject): Promise<Posture | undefined> {
