@@ -39,6 +39,19 @@ export async function ioRequestFrom(context: Context, options: Options): Promise
   };
 }
 
+/** The connections of an EDS that move no outputs, as far as it says enough to open them. */
+export function inputsOf(eds: Eds): readonly IoRequest[] {
+  return eds.connections.flatMap(({ number }) => {
+    try {
+      const request = ioRequestOf(connectionRequest(eds, number));
+      return request.oToT.size === 0 ? [request] : [];
+    } catch (error) {
+      if (error instanceof UsageError) return [];
+      throw error;
+    }
+  });
+}
+
 /** Triggers that `--trigger` takes. */
 export const triggers: readonly Trigger[] = ["cyclic", "change-of-state", "application"];
 

@@ -3,7 +3,7 @@ import { connect, createServer as createPlainServer, type Server, type Socket } 
 import { createServer, type TLSSocket } from "node:tls";
 import { originatorTrust } from "@cipsec/originator";
 import { makeKeyPair, parseCertificate, privateKeyToPem, verifyChain } from "@cipsec/pki";
-import { dial, openUdp, type Channel, type UdpSocket } from "@cipsec/transport";
+import { dial, openUdp, systemClock, type Channel, type UdpSocket } from "@cipsec/transport";
 import {
   Command,
   decode,
@@ -19,6 +19,7 @@ import {
   type Frame,
   type Request,
 } from "@cipsec/wire";
+import { startDatagramFront, type DatagramFrontWish } from "./broken-datagrams.ts";
 import type { Plant } from "./plant.ts";
 
 /** What is wrong with an endpoint that stands in for a device; everything else goes to a real one behind it. */
@@ -43,6 +44,10 @@ export interface FrontWish {
   readonly keepsIoPort?: boolean;
   /** Ends the oldest of more connections than this. */
   readonly most?: number;
+  /** Ends each connection so many milliseconds after it began, whatever is said on it. */
+  readonly lastsMs?: number;
+  /** Serves DTLS too, and does this wrong with it. */
+  readonly datagrams?: Omit<DatagramFrontWish, "address" | "device">;
 }
 
 /** A request by its numbers. */
@@ -65,6 +70,7 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
     near.on("error", () => undefined);
     if (!admits(plant, wish, near)) return void near.destroy();
     open.add(near);
+    if (wish.lastsMs !== undefined) systemClock.after(wish.lastsMs, () => near.destroy());
     const waiting: Buffer[] = [];
     near.on("data", (octets: Buffer) => void waiting.push(octets));
     let far: Channel;
@@ -119,6 +125,9 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
     if (sockets.length > (wish.most ?? Number.POSITIVE_INFINITY)) sockets.shift()?.destroy();
   });
   await listening(server, 2221, wish.address);
+  const { address, device, datagrams } = wish;
+  const associations =
+    datagrams === undefined ? undefined : await startDatagramFront(plant, { address, device, ...datagrams });
   const plain = createPlainServer((socket) => void socket.on("error", () => undefined).resume());
   if (wish.keepsPlainPort === true) await listening(plain, 44_818, wish.address);
   const io =
@@ -128,6 +137,7 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
   return {
     async [Symbol.asyncDispose]() {
       for (const one of open) one.destroy();
+      await associations?.[Symbol.asyncDispose]();
       await io?.close();
       await Promise.all([server, plain].map(async (one) => await closed(one)));
     },

@@ -12,6 +12,7 @@ import {
 import {
   assessed,
   commissionInto,
+  inputs,
   makePlant,
   outputs,
   partsOf,
@@ -55,6 +56,18 @@ const services = { get: 0x0e, set: 0x10, reset: 0x05, delete: 0x09, verify: 0x4c
 
 const is = (request: LiedRequest, classId: number, service: number): boolean =>
   request.classId === classId && request.service === service;
+
+const isSerial = (request: LiedRequest): boolean =>
+  is(request, classes.identity, services.get) && request.attribute === 6;
+
+/** A device behind a front that serves DTLS as well as TLS, and does this wrong with it. */
+const behindBoth = (datagrams: NonNullable<FrontWish["datagrams"]>): Pick<Mutation, "device" | "front"> => ({
+  device: { ports: {} },
+  front: () => ({ datagrams }),
+});
+
+/** What a sound device lacks as well: its limit for one address leaves another caller from there no room. */
+const atLimit = "another caller at the limit";
 
 /** The greatest limits: as good as none. */
 const noLimits = {
@@ -180,12 +193,96 @@ const mutations: readonly Mutation[] = [
     front: () => ({ keepsConnections: true }),
     checks: ["B-2.6"],
     changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
+    fails: ["a silent session"],
+  },
+  {
+    name: "the handle of a session that was ended is served",
+    front: () => ({ lie: (request) => (isSerial(request) ? { data: Uint8Array.of(0xfe, 0xca, 0, 0) } : undefined) }),
+    checks: ["B-2.6"],
+    changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
+    // What the front answers does not reach the device, which takes the talking one for silent.
+    fails: ["a session that talks", "a silent session"],
+  },
+  {
+    name: "sessions that talk are ended",
+    front: () => ({ lastsMs: 6000 }),
+    checks: ["B-2.6"],
+    changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
+    fails: ["a session that talks"],
+  },
+  {
+    name: "the time over DTLS cannot be set",
+    ...behindBoth({}),
+    front: () => ({
+      datagrams: {},
+      lie: (request) => (is(request, classes.ethernetIp, services.set) ? { status: 0x0e } : undefined),
+    }),
+    checks: ["B-2.6"],
+    changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
+    fails: ["the time over DTLS can be set"],
+  },
+  {
+    name: "silent associations are kept",
+    ...behindBoth({ associations: "endless" }),
+    checks: ["B-2.6"],
+    changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
+    fails: ["a silent association over DTLS"],
+  },
+  {
+    name: "associations that talk are ended",
+    ...behindBoth({ associations: "brief" }),
+    checks: ["B-2.6"],
+    changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
+    fails: ["an association over DTLS that talks"],
+  },
+  {
+    name: "a connection outlives its association",
+    ...behindBoth({ associations: "shared" }),
+    checks: ["B-2.6"],
+    changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
+    fails: ["the id of a connection whose association has ended"],
   },
   {
     name: "sessions have no limit",
     device: { limits: noLimits },
     checks: ["B-2.7", "B-1.2"],
     changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
+  },
+  {
+    name: "I/O connections have no limit",
+    device: { limits: { ioConnections: 10_000, ioConnectionsPerOriginator: 10_000 }, watchers: 1024 },
+    checks: ["B-2.7"],
+    changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
+    fails: [atLimit, "I/O connections of one originator", "the refusal of an I/O connection"],
+  },
+  {
+    name: "I/O that is open ends where there is no room for more",
+    ...behindBoth({ atLimit: "mute" }),
+    checks: ["B-2.7"],
+    changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
+    fails: [atLimit, "I/O that is open"],
+  },
+  {
+    name: "I/O connections that there is no room for are not answered",
+    ...behindBoth({ atLimit: "silent" }),
+    checks: ["B-2.7"],
+    changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
+    fails: [atLimit, "the refusal of an I/O connection"],
+  },
+  {
+    name: "I/O connections that are closed give no room",
+    ...behindBoth({ closesNothing: true }),
+    checks: ["B-2.7"],
+    changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
+    fails: [atLimit, "an I/O connection that is closed"],
+  },
+  {
+    name: "there are more connections than the EDS declares",
+    subject: () => ({ capacity: { ioConnections: 4, messageConnections: 4 } }),
+    checks: ["B-2.7"],
+    // Beside what only the maker can tell, it is one more reason.
+    changes: {},
+    fails: [atLimit, "class 3 connections beside the EDS", "I/O connections beside the EDS"],
   },
   {
     name: "new connections end the oldest",
@@ -390,6 +487,7 @@ async function recordsOf(address: string, checks: readonly string[], wish: Subje
   const subject = await subjectAt(plant, address, {
     disruptive: true,
     io: outputs,
+    ioBeside: [inputs],
     handles: 48,
     supplierRoots: [plant.supplier.root],
     second: { host: second },

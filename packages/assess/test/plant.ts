@@ -76,6 +76,8 @@ export interface DeviceWish {
   readonly limits?: object;
   readonly faultState?: string;
   readonly serialNumber?: number;
+  /** Connections that only listen to the inputs, at a time. */
+  readonly watchers?: number;
 }
 
 /** Outputs that a test may move: 8 octets of assembly 150, and as many inputs. */
@@ -85,9 +87,16 @@ export const outputs: IoRequest = {
   path: assemblyPath({ configuration: 151, oToT: 150, tToO: 100 }),
 };
 
+/** A connection that moves nothing: the same inputs, and a heartbeat. */
+export const inputs: IoRequest = {
+  oToT: { rpiMicros: 20_000, size: 0 },
+  tToO: { rpiMicros: 20_000, size: 8 },
+  path: assemblyPath({ configuration: 151, oToT: 254, tToO: 100 }),
+};
+
 /** A real target, from the factory; `security: null` is a legacy one. */
 export async function startDevice(folder: string, address: string, wish: DeviceWish = {}): Promise<Target> {
-  const { security = {}, ports = {}, limits, faultState = "zero", serialNumber = 0xcafe } = wish;
+  const { security = {}, ports = {}, limits, faultState = "zero", serialNumber = 0xcafe, watchers = 64 } = wish;
   return await startTarget({
     stateDir: join(folder, `state-${address}`),
     description: readDescription({
@@ -108,8 +117,12 @@ export async function startDevice(folder: string, address: string, wish: DeviceW
         { instance: 150, kind: "output", size: 8, name: "outputs", faultState },
         { instance: 151, kind: "configuration", size: 0, name: "nothing" },
       ],
-      connections: [{ name: "owner", type: "exclusive-owner", consume: 150, produce: 100, configuration: 151 }],
-      ...(limits === undefined ? {} : { limits }),
+      connections: [
+        { name: "owner", type: "exclusive-owner", consume: 150, produce: 100, configuration: 151 },
+        { name: "watcher", type: "input-only", produce: 100, configuration: 151, maxConnections: watchers },
+      ],
+      // Few I/O connections, so that they are soon all open.
+      limits: { ioConnections: 24, ioConnectionsPerOriginator: 12, ...limits },
     }),
   });
 }

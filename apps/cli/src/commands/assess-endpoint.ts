@@ -7,16 +7,17 @@ import {
   runPath,
   type Assessment,
   type ComponentType,
+  type EndpointOptions,
   type EndpointSubject,
 } from "@cipsec/assess";
-import { parseTarget, type IoRequest, type SecurityOptions } from "@cipsec/originator";
+import { parseTarget, type SecurityOptions } from "@cipsec/originator";
 import { hasUpstream, parseCertificates } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
 import { assessFolder, type Options } from "../assessment.ts";
 import { tellAssessment } from "../assessment-output.ts";
 import { assessSubject, optionsOfRun, type AssessExtras } from "../assessment-run.ts";
 import { addCommand, addNotes, targetHelp, textOption, type Context, type Shell } from "../command.ts";
-import { ioRequestFrom } from "../connection-options.ts";
+import { inputsOf, ioRequestFrom, readEds } from "../connection-options.ts";
 import { addCredentials, securityOf } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
 
@@ -157,7 +158,7 @@ export async function assessEndpoint(
           ...(security === undefined ? {} : { security }),
           ...(authority === undefined ? {} : { authority }),
           ...(second === undefined ? {} : { second: parseTarget(second) }),
-          ...(io === undefined ? {} : { io }),
+          ...io,
           ...(supplierRoots === undefined ? {} : { supplierRoots }),
         }),
     },
@@ -165,14 +166,22 @@ export async function assessEndpoint(
   );
 }
 
-/** The I/O connection that checks may open: out of an EDS, or in the words of `io`. */
-async function ioOf(context: Context, options: Options): Promise<IoRequest | undefined> {
-  if (!["eds", "oToT", "tToO"].some((name) => textOption(options, name) !== undefined)) return undefined;
+/** The I/O connections that checks may open: out of an EDS, which also says what the device can carry, or in the words of `io`. */
+async function ioOf(
+  context: Context,
+  options: Options,
+): Promise<Pick<EndpointOptions, "io" | "ioBeside" | "capacity">> {
+  if (!["eds", "oToT", "tToO"].some((name) => textOption(options, name) !== undefined)) return {};
   const instance = textOption(options, "config");
   const config = instance === undefined ? undefined : Number(instance);
   if (config !== undefined && !(Number.isInteger(config) && config > 0 && config <= 0xffff))
     throw new UsageError("usage/argument", `--config: '${instance}' is no instance`, { fix: "Write 1 to 65535." });
-  return await ioRequestFrom(context, { ...options, config });
+  const io = await ioRequestFrom(context, { ...options, config });
+  const file = textOption(options, "eds");
+  if (file === undefined) return { io };
+  const eds = await readEds({ ...context, verbose: false }, file);
+  const { capacity } = eds;
+  return { io, ioBeside: inputsOf(eds), ...(capacity === undefined ? {} : { capacity }) };
 }
 
 /** Says once of each certificate that only `--insecure-accept-any` let in; an assessment connects a hundred times. */

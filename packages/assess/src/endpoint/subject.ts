@@ -1,4 +1,5 @@
 import { flawedSigner, type Certificate, type FlawedSigner } from "@cipsec/pki";
+import type { EdsCapacity } from "@cipsec/objects";
 import {
   connect,
   identify,
@@ -34,6 +35,10 @@ export interface EndpointOptions {
   readonly handles?: number;
   /** An I/O connection with outputs that may be moved, and lost. */
   readonly io?: IoRequest;
+  /** The device's other I/O connections without outputs: opened beside that one, up to their limit. */
+  readonly ioBeside?: readonly IoRequest[];
+  /** What the device's EDS says that it can carry. */
+  readonly capacity?: Partial<EdsCapacity>;
   readonly disruptive: boolean;
   readonly timeoutMs: number;
   /** TCP ports to look at beside those of EtherNet/IP. */

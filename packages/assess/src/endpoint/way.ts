@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { connect, type ConnectOptions, type SecurityOptions, type Session } from "@cipsec/originator";
+import { servesDtls } from "./allowed.ts";
 import type { EndpointSubject } from "./subject.ts";
 import { openTcpRelay, type TcpRelay } from "./tcp-relay.ts";
 import { openUdpRelay, type UdpRelay } from "./udp-relay.ts";
@@ -37,6 +38,16 @@ export async function connectThrough(
     { scheme: over === "tls" ? "eips" : "eipd", host: "127.0.0.1", port: relay.port },
     { ...sessionOptions(subject), security: behindRelay(subject, security), keyLog: relay.keyLog },
   );
+}
+
+/** Opens a session whose I/O connections go as the device does I/O: over DTLS where it serves that, plain where it does not. */
+export async function connectForIo(subject: EndpointSubject): Promise<Session> {
+  const { host, eip, eips, security } = subject;
+  const isSecure = servesDtls(subject);
+  return await connect(isSecure ? { scheme: "eipd", host, port: eips } : { scheme: "eip", host, port: eip }, {
+    ...sessionOptions(subject),
+    ...(isSecure && security !== undefined ? { security } : {}),
+  });
 }
 
 /**

@@ -5,10 +5,12 @@ import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, type Observation } from "../../observation.ts";
 import { tryIn } from "../attempt.ts";
+import { goesOn as ioGoesOn, openEssential, type Essential } from "../essential.ts";
 import { openRaw, type RawAnswer, type RawStream } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { answerWords, readSerial, registerSession } from "./channel-separation.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
+import { asDeclared, ioConnections } from "./io-connections.ts";
 
 /** A device without a limit below this has none that protects it. */
 const most = 256;
@@ -24,7 +26,7 @@ const freeMs = 10_000;
 /** B-2.7: there is a limit to what one user can hold; at the limit the refusal is clean and nobody loses what he has. */
 export const concurrentSessions: Check<EndpointSubject> = {
   id: "B-2.7",
-  version: "1.0",
+  version: "1.1",
   title: "Sessions are limited, and those that are open go on",
   requirements: ["CR 2.7", "CR 7.2"],
   part: "whole",
@@ -34,6 +36,8 @@ export const concurrentSessions: Check<EndpointSubject> = {
   estimateMs: 8000,
   async run(subject, recorder) {
     await using kept = await subject.open();
+    const opened = await openEssential(subject);
+    await using essential = typeof opened === "string" ? undefined : opened;
     const held: Held[] = [];
     const observations: Observation[] = [];
     try {
@@ -63,7 +67,7 @@ export const concurrentSessions: Check<EndpointSubject> = {
           holds: refusal === undefined ? false : isClean(refusal),
           evidence,
         }),
-        await goesOn(kept, held, recorder),
+        await goesOn(subject, { kept, held, essential }, recorder),
         await anotherCaller(subject, recorder, refusal !== undefined),
       );
       if (refusal !== undefined) observations.push(await freed(subject, held, recorder));
@@ -71,7 +75,8 @@ export const concurrentSessions: Check<EndpointSubject> = {
       for (const { raw } of held) await raw[Symbol.asyncDispose]();
     }
     observations.push(
-      await class3(kept, recorder),
+      ...(await class3(subject, kept, recorder)),
+      ...(await ioConnections(subject, recorder, opened)),
       capability({
         name: "the number can be set",
         expected: "an administrator sets it",
@@ -85,8 +90,17 @@ export const concurrentSessions: Check<EndpointSubject> = {
       observations,
       howMet: "The device refuses what is beyond its limit, keeps the sessions that are open, and gives room back.",
       conditions: [`the limit found is that of one caller from one address, below ${most}`],
-      limits: ["user sessions were not tried", "I/O connections were not opened up to their limit"],
-      userAction: "Compare the limits with the capacity that the EDS declares.",
+      limits: [
+        "user sessions were not tried",
+        ...(essential === undefined
+          ? []
+          : [
+              "I/O connections were opened at the connection points that were given, and at those of the EDS without outputs",
+            ]),
+      ],
+      ...(subject.capacity === undefined
+        ? { userAction: "Compare the limits with the capacity that the EDS declares." }
+        : {}),
     };
   },
 };
@@ -131,8 +145,18 @@ function isClean(refusal: string): boolean {
   return /status 0x2$|connection closed|transport\/(closed|refused)|tls\/(alert|handshake)/.test(refusal);
 }
 
-/** Whether those that are in can still work: our own session, the first and the last of those held. */
-async function goesOn(kept: Session, held: readonly Held[], recorder: Recorder): Promise<Observation> {
+interface Open {
+  readonly kept: Session;
+  readonly held: readonly Held[];
+  readonly essential: Essential | undefined;
+}
+
+/** Whether those that are in can still work: our own session, the first and the last of those held, and I/O. */
+async function goesOn(
+  subject: EndpointSubject,
+  { kept, held, essential }: Open,
+  recorder: Recorder,
+): Promise<Observation> {
   const lost: string[] = [];
   await kept
     .object(Identity, 1)
@@ -149,7 +173,9 @@ async function goesOn(kept: Session, held: readonly Held[], recorder: Recorder):
     const answer = await one.raw.ask(readSerial(one.handle), patienceMs);
     if (answer.kind !== "frame" || answer.frame.status !== 0) lost.push(`${which} (${answerWords(answer)})`);
   }
-  const observed = lost.length === 0 ? "our own, the first and the last are answered" : `lost: ${lost.join(", ")}`;
+  if (essential !== undefined && !(await ioGoesOn(subject, essential))) lost.push("the I/O connection");
+  const sound = `our own, the first and the last are answered${essential === undefined ? "" : "; I/O goes on"}`;
+  const observed = lost.length === 0 ? sound : `lost: ${lost.join(", ")}`;
   return capability({
     name: "sessions that are open",
     expected: "go on at the limit",
@@ -210,7 +236,11 @@ async function freed(subject: EndpointSubject, held: Held[], recorder: Recorder)
 }
 
 /** Whether class 3 connections of one originator have an end too. */
-async function class3(kept: Session, recorder: Recorder): Promise<Observation> {
+async function class3(
+  { capacity }: EndpointSubject,
+  kept: Session,
+  recorder: Recorder,
+): Promise<readonly Observation[]> {
   const open: Class3Connection[] = [];
   let refusal: string | undefined;
   try {
@@ -222,11 +252,16 @@ async function class3(kept: Session, recorder: Recorder): Promise<Observation> {
     for (const connection of open) await connection.close();
   }
   const observed = `${open.length} were opened; ${refusal ?? "none was refused"}`;
-  return capability({
-    name: "class 3 connections of one originator",
-    expected: `a limit below ${mostConnections}, told by a CIP status`,
-    observed,
-    holds: refusal?.startsWith("cip/status") ?? false,
-    evidence: [await recorder.exchange("class3", { sent: "Forward_Open of class 3 until refused", answer: observed })],
-  });
+  return [
+    capability({
+      name: "class 3 connections of one originator",
+      expected: `a limit below ${mostConnections}, told by a CIP status`,
+      observed,
+      holds: refusal?.startsWith("cip/status") ?? false,
+      evidence: [
+        await recorder.exchange("class3", { sent: "Forward_Open of class 3 until refused", answer: observed }),
+      ],
+    }),
+    ...asDeclared("class 3 connections", capacity?.messageConnections ?? capacity?.cipConnections, open.length),
+  ];
 }

@@ -1,13 +1,13 @@
 import { Identity } from "@cipsec/objects";
-import { connect, openIo, type IoConnection, type IoRequest, type IoStatistics } from "@cipsec/originator";
+import type { IoStatistics } from "@cipsec/originator";
 import { dial, type Channel } from "@cipsec/transport";
 import { isStackError } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, type Observation } from "../../observation.ts";
-import { servesDtls } from "../allowed.ts";
+import { openEssential, type Essential } from "../essential.ts";
 import type { EndpointSubject } from "../subject.ts";
-import { sessionOptions } from "../way.ts";
+import { waitFor } from "../waiting.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
 
 /** Connections that say nothing: more than a device has any use for, few enough for the network between. */
@@ -35,7 +35,7 @@ export const connectionFlood: Check<EndpointSubject> = {
     const { clock, host, eip, eips, signal } = subject;
     const port = openPlainOrSecure(subject) === "tls" ? eips : eip;
     await using session = await subject.open();
-    const opened = await watchIo(subject);
+    const opened = await openEssential(subject);
     await using essential = typeof opened === "string" ? undefined : opened;
     const timed = async (): Promise<number[]> => {
       const taken: number[] = [];
@@ -47,7 +47,7 @@ export const connectionFlood: Check<EndpointSubject> = {
       return taken;
     };
     const before = await timed();
-    const calm = await essential?.measure();
+    const calm = essential === undefined ? undefined : await measure(subject, essential);
     const held: Channel[] = [];
     let refused = 0;
     for (let at = 0; at < flood; at++) {
@@ -67,7 +67,7 @@ export const connectionFlood: Check<EndpointSubject> = {
       if (!isStackError(error)) throw error;
       words = error.message;
     }
-    const busy = await essential?.measure();
+    const busy = essential === undefined ? undefined : await measure(subject, essential);
     for (const channel of held) channel.destroy();
     let after: string | undefined;
     const until = clock.now() + 10_000;
@@ -153,51 +153,13 @@ const watchedPackets = 50;
 
 type Intervals = IoStatistics["intervalMicros"];
 
-interface Essential extends AsyncDisposable {
-  readonly connection: IoConnection;
-  /** Watches some packets. @returns The times between them. */
-  measure(): Promise<Intervals>;
-}
-
-/** Opens the I/O connection that was given, with outputs of zeros. @returns Why there is none, where there is none. */
-async function watchIo(subject: EndpointSubject): Promise<Essential | string> {
-  const { io } = subject;
-  if (io === undefined) return "no I/O connection was given (--eds, or --o-to-t and --t-to-o)";
-  try {
-    return await openWatched(subject, io);
-  } catch (error) {
-    subject.signal.throwIfAborted();
-    if (!isStackError(error)) throw error;
-    return `the I/O connection was not opened: ${error.code}`;
-  }
-}
-
-async function openWatched(subject: EndpointSubject, io: IoRequest): Promise<Essential> {
-  const { clock, timeoutMs } = subject;
-  const over = servesDtls(subject) ? "eipd" : "eip";
-  const session = await connect(
-    { scheme: over, host: subject.host, port: over === "eipd" ? subject.eips : subject.eip },
-    {
-      ...sessionOptions(subject),
-      ...(over === "eip" || subject.security === undefined ? {} : { security: subject.security }),
-    },
-  );
-  const connection = await openIo(session, io, { run: true });
-  return {
-    connection,
-    async measure() {
-      const { received } = connection.statistics();
-      connection.takeIntervals();
-      const until = clock.now() + timeoutMs;
-      while (connection.statistics().received < received + watchedPackets && clock.now() < until && connection.isOpen)
-        await new Promise<void>((resolve) => void clock.after(20, resolve, true));
-      return connection.takeIntervals();
-    },
-    async [Symbol.asyncDispose]() {
-      await connection.close();
-      await session.close();
-    },
-  };
+/** Watches some packets. @returns The times between them. */
+async function measure(subject: EndpointSubject, { connection }: Essential): Promise<Intervals> {
+  const { received } = connection.statistics();
+  connection.takeIntervals();
+  const isSeen = (): boolean => connection.statistics().received >= received + watchedPackets;
+  await waitFor(subject, subject.timeoutMs, () => isSeen() || !connection.isOpen);
+  return connection.takeIntervals();
 }
 
 /** Whether I/O went on: open, and without a packet lost. Times are told, and are for the reader to judge. */

@@ -15,10 +15,8 @@ import { capability, control, repetitions, type Observation } from "../../observ
 import { servesDtls } from "../allowed.ts";
 import type { EndpointSubject } from "../subject.ts";
 import type { UdpRelay } from "../udp-relay.ts";
+import { waitFor } from "../waiting.ts";
 import { connectThrough, openRelay, sessionOptions } from "../way.ts";
-
-/** Outputs are read as often as this. */
-const readMs = 20;
 
 /** Time that outputs may take to become what is sent. */
 const settleMs = 5000;
@@ -121,7 +119,7 @@ const noOutputs = capability({
 });
 
 /** The assembly that outputs go to: the first connection point of the path. */
-function outputInstance(io: IoRequest | undefined): number | undefined {
+export function outputInstance(io: IoRequest | undefined): number | undefined {
   if (io === undefined || io.oToT.size === 0 || io.oToT.type === "null") return undefined;
   const first = io.path.find(({ kind }) => kind === "connectionPoint");
   return first?.kind === "connectionPoint" ? first.value : undefined;
@@ -214,17 +212,6 @@ async function openWay(subject: EndpointSubject): Promise<Way> {
     },
     [Symbol.asyncDispose]: async () => await session.close(),
   };
-}
-
-async function waitFor(subject: EndpointSubject, limitMs: number, holds: () => Promise<boolean>): Promise<boolean> {
-  const { clock, signal } = subject;
-  const until = clock.now() + limitMs;
-  for (;;) {
-    signal.throwIfAborted();
-    if (await holds()) return true;
-    if (clock.now() > until) return false;
-    await new Promise<void>((resolve) => void clock.after(readMs, resolve, true));
-  }
 }
 
 /** Ends our side of a connection whose other side is gone. */

@@ -1,0 +1,113 @@
+import { Assembly } from "@cipsec/objects";
+import { openIo, type IoConnection, type IoRequest, type Session } from "@cipsec/originator";
+import { IoWriter } from "@cipsec/wire";
+import type { Recorder } from "../../evidence/recorder.ts";
+import { control, negative, repeated, type Observation } from "../../observation.ts";
+import type { EndpointSubject } from "../subject.ts";
+import { openUdpRelay } from "../udp-relay.ts";
+import { pause, waitFor } from "../waiting.ts";
+import { connectThrough } from "../way.ts";
+import type { SilenceLimits } from "./dtls-inactivity.ts";
+import { outputInstance } from "./fault-state.ts";
+
+/** Time that outputs may take to become what is sent. */
+const settleMs = 5000;
+
+/** Outputs that must not change are looked at so much later. */
+const silenceMs = 300;
+
+/** 512 intervals: so that the connection would outlast the association, if that did not end it. */
+const longest = 7;
+
+/** Packets that are sent beyond as many as the connection had sent, and how many of them at a time: a small buffer takes no more. */
+const beyond = 20;
+const atATime = 16;
+
+/**
+ * The old id of an I/O connection whose association has ended: packets with it over a new association, even of the same caller, move
+ * no outputs.
+ *
+ * @returns Nothing for a connection without outputs.
+ */
+export async function staleConnection(
+  subject: EndpointSubject,
+  recorder: Recorder,
+  io: IoRequest,
+  { timeoutS, slackS }: SilenceLimits,
+): Promise<readonly Observation[]> {
+  const { host, eips, clock } = subject;
+  const instance = outputInstance(io);
+  if (instance === undefined) return [];
+  const patternOf = (run: number): Uint8Array => new Uint8Array(io.oToT.size).fill(0x61 + run);
+  const isTaken = async (session: Session, run: number): Promise<boolean> =>
+    Buffer.from(await session.object(Assembly, instance).get("data")).equals(patternOf(run));
+  await using relay = await openUdpRelay(host, eips, clock);
+  await using session = await connectThrough(subject, relay, { over: "dtls" });
+  const lasting = { ...io, timeoutMultiplier: longest };
+  await using connection = await openIo(session, lasting, { output: patternOf(0), run: true });
+  const follows = await waitFor(subject, settleMs, async () => await isTaken(session, 0));
+  // From now on the device hears nothing of the association, while it may say what it likes.
+  relay.alter((way, octets) => (way === "toDevice" ? [] : [octets]));
+  await waitFor(subject, (timeoutS + slackS) * 1000, () => !connection.isOpen);
+  relay.alter(undefined);
+
+  await using laterRelay = await openUdpRelay(host, eips, clock);
+  await using later = await connectThrough(subject, laterRelay, { over: "dtls" });
+  const send = await senderOf(later, connection, io);
+  const tried = await repeated(async (run) => {
+    // An old sequence number would be dropped for itself, so the first packets only count up.
+    await send(subject, patternOf(run), run === 1 ? connection.statistics().sent + beyond : beyond);
+    const isMoved = await waitFor(subject, silenceMs, async () => await isTaken(later, run));
+    return {
+      holds: !isMoved,
+      observed: isMoved ? "outputs are what was sent with it" : "outputs are not what was sent",
+    };
+  });
+  const { oToTConnectionId } = connection.granted;
+  const evidence = [
+    await recorder.capture("dtls-connection", relay.capture()),
+    await recorder.capture("dtls-old-id", laterRelay.capture()),
+    await recorder.exchange("dtls-old-id", {
+      sent: `packets of connection 0x${oToTConnectionId.toString(16)}, whose association has ended, over a new one`,
+      answer: tried.observed,
+    }),
+  ];
+  return [
+    control({
+      name: "outputs of a connection over DTLS",
+      expected: "what is sent",
+      observed: follows ? "they were" : "they were not",
+      holds: follows,
+      evidence,
+    }),
+    negative({
+      name: "the id of a connection whose association has ended",
+      expected: "of no use: packets with it, over a new association, move no outputs",
+      ...tried,
+      evidence,
+    }),
+  ];
+}
+
+type Send = (subject: EndpointSubject, data: Uint8Array, packets: number) => Promise<void>;
+
+/** Sends packets of a connection over another session's association. */
+async function senderOf(session: Session, { granted }: IoConnection, io: IoRequest): Promise<Send> {
+  const gate = await session.ioGate();
+  const path = gate?.path(session.facts.remote);
+  const writer = new IoWriter({
+    connectionId: granted.oToTConnectionId,
+    transportClass: io.transportClass ?? 1,
+    format: granted.oToTFormat,
+    size: granted.oToTSize,
+  });
+  // The count of the connection's own data.
+  writer.next();
+  return async (subject, data, packets) => {
+    writer.setData(data);
+    for (let at = 0; at < packets; at++) {
+      path?.send(writer.next());
+      if (at % atATime === 0) await pause(subject, 1);
+    }
+  };
+}
