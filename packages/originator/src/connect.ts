@@ -70,7 +70,9 @@ export async function connect(target: TargetAddress, options: ConnectOptions = {
     peer,
     carriesFrames: startDtls,
     ...siblings(),
-    ...(trustNow === undefined ? {} : { trust: () => trustNow.last().facts() }),
+    ...(trustNow === undefined
+      ? {}
+      : { trust: () => trustNow.last().facts(), identity: () => trustNow.options()?.certificate?.chain[0] }),
   };
   const open = (signal?: AbortSignal) => {
     const how = dialling({ scheme, host: target.host, port }, options, trustNow?.next());
@@ -144,7 +146,11 @@ export async function chooseScheme(target: TargetAddress, options: ConnectOption
 function latestTrust(
   peer: string,
   { security, securityNow }: ConnectOptions,
-): { readonly next: () => OriginatorTrust; readonly last: () => OriginatorTrust } {
+): {
+  readonly next: () => OriginatorTrust;
+  readonly last: () => OriginatorTrust;
+  readonly options: () => SecurityOptions | undefined;
+} {
   const given = (): SecurityOptions | undefined => securityNow?.() ?? security;
   const { protection } = security ?? {};
   const made = (options: SecurityOptions | undefined): OriginatorTrust =>
@@ -153,6 +159,7 @@ function latestTrust(
   let last = made(of);
   return {
     last: () => last,
+    options: () => of,
     next() {
       const now = given();
       if (now !== of) last = made(now);

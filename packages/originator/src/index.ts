@@ -92,6 +92,7 @@ export type {
   StateChange,
 } from "./io/scanner.ts";
 export type { BackoffPolicy } from "./io/backoff.ts";
+export type { ReopenPolicy } from "./io/reopen.ts";
 export { explainAlert, explainExchange, explainRequest } from "./explain.ts";
 export type { ExplainedExchange, RefusedRequest } from "./explain.ts";
 export { advisedStatuses, connectionAdvice } from "./explain-connection.ts";

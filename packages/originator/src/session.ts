@@ -1,4 +1,5 @@
 import type { ObjectClass } from "@cipsec/objects";
+import type { Certificate } from "@cipsec/pki";
 import { judgeAgain, systemClock, type Channel, type ChannelFacts, type Clock, type Verdict } from "@cipsec/transport";
 import {
   MessageRouterReply,
@@ -51,6 +52,8 @@ export interface SessionOptions {
   readonly peer?: string;
   /** What the trust in the device rests on, asked after each handshake. */
   readonly trust?: () => TrustFacts | undefined;
+  /** Our own certificate in the channel in use, asked for when it is needed. */
+  readonly identity?: () => Certificate | undefined;
   /** The channel's datagrams are encapsulation frames, as behind StartDTLS; else they are items. */
   readonly carriesFrames?: boolean;
   /** Opens a session with the same device, by an association with this protection. */
@@ -128,6 +131,11 @@ export class Session implements Class3Carrier, AsyncDisposable {
   /** What the trust in the device rests on; nothing on a plain channel. `accepted-any` means that there is none. */
   get trust(): TrustFacts | undefined {
     return this.#options.trust?.();
+  }
+
+  /** Our own certificate, as the channel in use was opened with it; nothing where there was none. */
+  get identity(): Certificate | undefined {
+    return this.#options.identity?.();
   }
 
   /**

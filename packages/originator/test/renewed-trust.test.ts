@@ -81,6 +81,65 @@ test("a newer list ends the scanner's sessions with a revoked device; the others
   expect(good?.statistics()).toMatchObject({ opens: 1, timeouts: 0, total: { lost: 0 } });
 }, 60_000);
 
+test("with leave to do so, a scanner goes on over another association: for newer certificates only, and by plan", async () => {
+  const own = async (): Promise<NonNullable<SecurityOptions["certificate"]>> => {
+    const { privateKey, publicKey } = await makeKeyPair();
+    const { chain } = await ca.issue({ profile: "tool", publicKey, subject: { commonName: "controller" } });
+    return { chain, key: privateKey };
+  };
+  const changes: string[] = [];
+  const asked: string[] = [];
+  let mayReopen = false;
+  await using scanner = new Scanner({
+    connect: { security: { ...security, certificate: await own() } },
+    // Due at once by its age; but there is nothing newer to be had.
+    reopen: {
+      share: 0,
+      spreadMs: 1,
+      retryMs: 20,
+      mayReopen: (name) => {
+        asked.push(name);
+        return mayReopen;
+      },
+    },
+    onState: ({ name, state, isPlanned }) =>
+      changes.push([name, state, isPlanned === true ? "planned" : ""].join(" ").trim()),
+  });
+  const target = parseTarget("eipd://127.34.21.6");
+  const listening: IoRequest = {
+    ...request,
+    oToT: { rpiMicros: 20_000, size: 0 },
+    path: assemblyPath({ oToT: 254, tToO: 100 }),
+  };
+  const lines = [
+    scanner.add({ name: "owner", target, request }),
+    scanner.add({ name: "watcher", target, request: listening }),
+  ];
+  const runs = (): boolean => lines.every((line) => (line.statistics().current?.received ?? 0) > 2);
+  await expect.poll(runs, { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => new Set(asked).size, { timeout: 20_000 }).toBe(2);
+  mayReopen = true;
+  await expect.poll(() => asked.length, { timeout: 20_000 }).toBeGreaterThan(8);
+  expect(lines.map((line) => line.statistics())).toMatchObject([
+    { opens: 1, reopens: 0, timeouts: 0 },
+    { opens: 1, reopens: 0, timeouts: 0 },
+  ]);
+  scanner.renew({ ...security, certificate: await own() });
+  await expect.poll(() => lines.every((line) => line.statistics().reopens === 1), { timeout: 20_000 }).toBe(true);
+  await expect.poll(runs, { timeout: 20_000 }).toBe(true);
+  expect(lines.map((line) => line.statistics())).toMatchObject([
+    { opens: 2, reopens: 1, timeouts: 0, refusals: 0 },
+    { opens: 2, reopens: 1, timeouts: 0, refusals: 0 },
+  ]);
+  expect(changes.filter((text) => text.startsWith("owner"))).toEqual([
+    "owner connecting",
+    "owner opening",
+    "owner running",
+    "owner opening planned",
+    "owner running planned",
+  ]);
+}, 60_000);
+
 test("a session that dials again does so by the credentials of then", async () => {
   let now: SecurityOptions = security;
   const target = parseTarget("eips://127.34.21.6");

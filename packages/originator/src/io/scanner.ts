@@ -11,6 +11,7 @@ import type { OpenGate } from "./gate.ts";
 import type { IoRequest } from "./request.ts";
 import { SessionPool, type Lease } from "./session-pool.ts";
 import type { IoStatistics } from "./statistics.ts";
+import { nextSession, type ReopenPolicy } from "./reopen.ts";
 import { UnansweredOpens } from "./unanswered.ts";
 
 /** Where a scanned connection stands. `failed`: what it asks for cannot be, so it is not tried again. */
@@ -26,6 +27,8 @@ export interface StateChange {
   readonly retryInMs?: number;
   /** What the target granted, where it runs. */
   readonly granted?: IoGrant;
+  /** It is opened anew by plan: the association that carried it is replaced before its certificates end. */
+  readonly isPlanned?: true;
 }
 
 /** One connection to keep. */
@@ -49,6 +52,11 @@ export interface ScannerOptions {
   readonly wheel?: TimerWheel;
   readonly clock?: Clock;
   readonly backoff?: Partial<BackoffPolicy>;
+  /**
+   * Replace associations before their certificates end. Without it they are used until an end refuses them: for an exclusive owner
+   * the gap is one in the outputs, and when a line can have one is for its owner to say.
+   */
+  readonly reopen?: ReopenPolicy;
   readonly onState?: (change: StateChange) => void;
 }
 
@@ -60,6 +68,8 @@ export interface ScanStatistics {
   readonly refusals: number;
   /** Connections that ended by their watchdog, or with the association that carried them. */
   readonly timeouts: number;
+  /** Times that it was opened anew by plan; these count among the opens too. */
+  readonly reopens: number;
   /** Of all connections, the one that runs included. */
   readonly total: Pick<IoStatistics, "sent" | "received" | "lost" | "late">;
 }
@@ -102,6 +112,7 @@ export class Scanner implements AsyncDisposable {
   readonly #kept = new Map<string, Kept>();
   /** What {@link Scanner.renew} gave. */
   #security: SecurityOptions | undefined;
+  #renewed = Promise.withResolvers<void>();
 
   constructor(options: ScannerOptions = {}) {
     this.#options = options;
@@ -121,7 +132,13 @@ export class Scanner implements AsyncDisposable {
   add(entry: ScanEntry): ScannedConnection {
     if (this.#kept.has(entry.name))
       throw new UsageError("usage/argument", `the scanner has a connection '${entry.name}' already`);
-    const kept = new Kept(entry, this.#optionsNow(), this.#sessions, () => this.#kept.delete(entry.name));
+    const scanned: Scanned = {
+      options: this.#optionsNow(),
+      sessions: this.#sessions,
+      renewed: () => this.#renewed.promise,
+      remove: () => this.#kept.delete(entry.name),
+    };
+    const kept = new Kept(entry, scanned);
     this.#kept.set(entry.name, kept);
     return kept;
   }
@@ -132,6 +149,9 @@ export class Scanner implements AsyncDisposable {
    */
   renew(security: SecurityOptions): void {
     this.#security = security;
+    const { resolve } = this.#renewed;
+    this.#renewed = Promise.withResolvers<void>();
+    resolve();
     for (const kept of this.#kept.values()) kept.judge(security);
   }
 
@@ -150,12 +170,20 @@ export class Scanner implements AsyncDisposable {
   }
 }
 
+/** What a connection has of its scanner. */
+interface Scanned {
+  readonly options: ScannerOptions;
+  readonly sessions: SessionPool;
+  /** Settles with the next {@link Scanner.renew}. */
+  readonly renewed: () => Promise<void>;
+  readonly remove: () => void;
+}
+
 class Kept implements ScannedConnection {
   readonly name: string;
   readonly #entry: ScanEntry;
   readonly #options: ScannerOptions;
-  readonly #sessions: SessionPool;
-  readonly #remove: () => void;
+  readonly #scanned: Scanned;
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
   readonly #unanswered = new UnansweredOpens();
@@ -169,13 +197,13 @@ class Kept implements ScannedConnection {
   #opens = 0;
   #refusals = 0;
   #timeouts = 0;
+  #reopens = 0;
 
-  constructor(entry: ScanEntry, options: ScannerOptions, sessions: SessionPool, remove: () => void) {
+  constructor(entry: ScanEntry, scanned: Scanned) {
     this.name = entry.name;
     this.#entry = entry;
-    this.#options = options;
-    this.#sessions = sessions;
-    this.#remove = remove;
+    this.#options = scanned.options;
+    this.#scanned = scanned;
     this.#output = entry.output;
     this.#isRun = entry.run ?? true;
     this.#done = this.#keep();
@@ -219,6 +247,7 @@ class Kept implements ScannedConnection {
       opens: this.#opens,
       refusals: this.#refusals,
       timeouts: this.#timeouts,
+      reopens: this.#reopens,
       total: {
         sent: sent + (current?.sent ?? 0),
         received: received + (current?.received ?? 0),
@@ -269,7 +298,7 @@ class Kept implements ScannedConnection {
       await delay(this.#clock(), retryInMs, this.#abort.signal).catch(() => undefined);
     }
     await this.#lease?.release().catch(() => undefined);
-    this.#remove();
+    this.#scanned.remove();
     if (this.#state !== "failed") this.#tell("stopped", {});
   }
 
@@ -277,16 +306,29 @@ class Kept implements ScannedConnection {
   async #live(): Promise<Error> {
     const { signal } = this.#abort;
     try {
-      const lease = await this.#leased();
-      this.#tell("opening", {});
-      const io = await openIo(lease.session, this.#entry.request, this.#ioOptions());
-      this.#io = io;
-      this.#opens += 1;
-      this.#tell("running", { granted: io.granted });
-      const end = await this.#ended(io);
-      if (signal.aborted) await io.close().catch(() => undefined);
-      else this.#timeouts += 1;
-      return end ?? new TransportError("transport/closed", `${this.name}: the connection was closed`);
+      let lease = await this.#leased();
+      let planned: Pick<StateChange, "isPlanned"> = {};
+      for (;;) {
+        this.#tell("opening", planned);
+        const io = await openIo(lease.session, this.#entry.request, this.#ioOptions());
+        this.#io = io;
+        this.#opens += 1;
+        this.#tell("running", { granted: io.granted, ...planned });
+        const next = await this.#ended(io);
+        if (next instanceof Error || next === undefined) {
+          if (signal.aborted) await io.close().catch(() => undefined);
+          else this.#timeouts += 1;
+          return next ?? new TransportError("transport/closed", `${this.name}: the connection was closed`);
+        }
+        // The device takes one owner at a time: the old one has to be closed first.
+        await io.close().catch(() => undefined);
+        this.#bury();
+        const old = lease;
+        this.#lease = lease = next;
+        this.#reopens += 1;
+        await old.release().catch(() => undefined);
+        planned = { isPlanned: true };
+      }
     } catch (error) {
       const reason = error instanceof Error ? error : new TransportError("transport/closed", String(error));
       // Nobody answers on that channel: the next try dials anew, and does not wait for it again.
@@ -301,16 +343,23 @@ class Kept implements ScannedConnection {
   async #leased(): Promise<Lease> {
     if (this.#lease !== undefined) return this.#lease;
     this.#tell("connecting", {});
+    this.#lease = await this.#openLease();
+    return this.#lease;
+  }
+
+  async #openLease(): Promise<Lease> {
     const { target, protection } = this.#entry;
     const options: ConnectOptions = { reconnect: dialOnce, ...this.#options.connect };
     const security =
       protection === undefined || options.security === undefined
         ? {}
         : { security: { ...options.security, protection } };
-    this.#lease = await this.#sessions.lease(`${formatTarget(target)} ${protection ?? ""}`, () =>
-      connect(target, { ...options, ...security }),
-    );
-    return this.#lease;
+    return await this.#scanned.sessions.lease(this.#key(), () => connect(target, { ...options, ...security }));
+  }
+
+  #key(): string {
+    const { target, protection } = this.#entry;
+    return `${formatTarget(target)} ${protection ?? ""}`;
   }
 
   #ioOptions(): Parameters<typeof openIo>[2] {
@@ -329,18 +378,52 @@ class Kept implements ScannedConnection {
     };
   }
 
-  /** Waits for the end of the connection, or for being stopped. */
-  async #ended(io: IoConnection): Promise<Error | undefined> {
+  /** Waits for the end of the connection, for being stopped, or for another session to go on over. */
+  async #ended(io: IoConnection): Promise<Error | Lease | undefined> {
     const { signal } = this.#abort;
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const stopped = (): void => resolve(undefined);
     signal.addEventListener("abort", stopped, { once: true });
     if (signal.aborted) stopped();
+    const planning = new AbortController();
+    const next = this.#replacement(AbortSignal.any([signal, planning.signal]));
+    let end: Error | Lease | undefined;
     try {
-      return await Promise.race([io.ended.then(({ error }) => error), promise]);
+      end = await Promise.race([io.ended.then(({ error }) => error), promise, ...(next === undefined ? [] : [next])]);
+      return end;
     } finally {
       signal.removeEventListener("abort", stopped);
+      planning.abort();
+      // What came too late is given back.
+      void next
+        ?.then(
+          (lease) => (lease === end ? undefined : lease.release()),
+          () => undefined,
+        )
+        .catch(() => undefined);
     }
+  }
+
+  /** Another session with the device, when it is time; never where nobody asked for that. */
+  #replacement(signal: AbortSignal): Promise<Lease> | undefined {
+    const { reopen, connect: how } = this.#options;
+    const session = this.#lease?.session;
+    if (reopen === undefined || session === undefined) return undefined;
+    const next = nextSession({
+      name: this.name,
+      session,
+      clock: this.#clock(),
+      policy: reopen,
+      ownNow: () => (how?.securityNow?.() ?? how?.security)?.certificate?.chain[0]?.facts.sha256,
+      renewed: this.#scanned.renewed,
+      open: async () => {
+        this.#scanned.sessions.retire(this.#key(), session);
+        return await this.#openLease();
+      },
+      signal,
+    });
+    // Ends with the connection; a failure of ours would show in tests, and must not end the connection.
+    return next.catch(async () => await new Promise<Lease>(() => undefined));
   }
 
   /** Keeps the counts of a connection that has ended. */

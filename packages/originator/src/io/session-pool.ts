@@ -8,6 +8,8 @@ export interface Lease {
 
 interface Shared {
   readonly opening: Promise<Session>;
+  /** Once it is open. */
+  session?: Session;
   users: number;
 }
 
@@ -27,6 +29,7 @@ export class SessionPool {
     shared.users += 1;
     try {
       const session = await shared.opening;
+      shared.session = session;
       let isReleased = false;
       return {
         session,
@@ -40,6 +43,11 @@ export class SessionPool {
       this.#giveBack(key, shared);
       throw error;
     }
+  }
+
+  /** Whoever asks from now on gets another session than this one; who has it keeps it. */
+  retire(key: string, session: Session): void {
+    if (this.#shared.get(key)?.session === session) this.#shared.delete(key);
   }
 
   /** Closes all sessions, whoever uses them. */
