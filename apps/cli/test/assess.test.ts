@@ -1,10 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Target } from "@cipsec/target";
+import { edsOf, readDescription, type Target } from "@cipsec/target";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Process } from "./processes.ts";
-import { cipsec, document, startDevice, temporaryFolder, type Ran } from "./support.ts";
+import { cipsec, descriptionOf, document, startDevice, temporaryFolder, type Ran } from "./support.ts";
 
 const folder = temporaryFolder();
 const data = join(folder.path, "data");
@@ -141,32 +141,35 @@ test("a run that is interrupted is resumed", async () => {
 });
 
 describe("what a check had changed on the device is put back", () => {
-  const attribute = "TcpIpInterface/1/encapsulationInactivityTimeout";
-  const timeout = async (): Promise<unknown> =>
-    (document(await cipsec(["get", address, attribute, "--json"], { data })) as Record<string, unknown>)[attribute];
+  const attributes = ["TcpIpInterface/1/encapsulationInactivityTimeout", "EtherNetIpSecurity/1/dtlsTimeout"] as const;
+  /** Of sessions, and of DTLS. */
+  const timeouts = async (): Promise<readonly unknown[]> => {
+    const told = document(await cipsec(["get", address, ...attributes, "--json"], { data })) as Record<string, unknown>;
+    return attributes.map((name) => told[name]);
+  };
   const changing = ["assess", "endpoint", address, "--disruptive", "--only", "B-2.6"];
   const isChanged = async (): Promise<void> => {
-    while ((await timeout()) !== 5) await sleep(50);
+    while ((await timeouts())[0] !== 5) await sleep(50);
   };
 
   test("at once, on Ctrl-C", async () => {
-    const before = await timeout();
+    const before = await timeouts();
     const stop = new AbortController();
     const cut = cipsec(changing, { data, signal: stop.signal });
     await isChanged();
     stop.abort(new Error("Ctrl-C"));
     expect(await cut).toMatchObject({ code: 130, err: expect.stringContaining("what B-2.6 had changed was put back") });
-    expect(await timeout()).toBe(before);
+    expect(await timeouts()).toEqual(before);
   });
 
   test("by --resume, after kill -9", async () => {
-    const before = await timeout();
+    const before = await timeouts();
     await using killed = new Process(changing, data);
     await killed.says(/^run (\S+):/m, "err");
     await isChanged();
     killed.child.kill("SIGKILL");
     await killed.end();
-    expect(await timeout()).toBe(5);
+    expect(await timeouts()).toEqual([5, 5]);
     const [, run = ""] = /^run (\S+):/m.exec(killed.err) ?? [];
     const stop = new AbortController();
     const resumed = await cipsec(["assess", "endpoint", "--resume", run], {
@@ -177,9 +180,23 @@ describe("what a check had changed on the device is put back", () => {
         if (text.startsWith("1/1")) stop.abort(new Error("Ctrl-C"));
       },
     });
-    expect([resumed.code, await timeout()]).toEqual([130, before]);
+    expect([resumed.code, await timeouts()]).toEqual([130, before]);
     expect(resumed.err).toContain("nothing is left changed");
   });
+});
+
+test("the EDS says which I/O connections are opened up to their limit, and how many there are", async () => {
+  const eds = join(folder.path, "device.eds");
+  const created = { date: { year: 2026, month: 1, day: 1 }, time: { hours: 0, minutes: 0, seconds: 0 } };
+  const description = readDescription(descriptionOf("modern", address, "modern"));
+  writeFileSync(eds, edsOf(description, { vendorName: "Nobody", created }), "latin1");
+  const ran = await cipsec(["assess", "endpoint", address, "--disruptive", "--only", "B-2.7", "--eds", eds, "--json"], {
+    data,
+  });
+  const { out } = await cipsec(["assess", "show", toldOf(ran).run, "CR 7.2"], { data });
+  expect(out).toContain("128 were opened; then cip/status");
+  expect(out).toContain("no more than the 256 that the EDS declares");
+  expect(out).toContain("no more than the 32 that the EDS declares");
 });
 
 test("a resumed run reads the device after things are put back: what was changed is not taken for what was there", async () => {
