@@ -9,6 +9,7 @@ import { toPem, type Certificate } from "../src/certificate.ts";
 import { crlToPem } from "../src/crl.ts";
 import { crlFiles } from "../src/crl-publish.ts";
 import { crlDocuments } from "../src/est/crl-documents.ts";
+import { answerDocument } from "../src/est/documents.ts";
 import { defaultEstLimits } from "../src/est/limits.ts";
 import { listenDocuments } from "../src/est/sockets.ts";
 import { day, makeKeyPair, mustOpenssl, openssl, temporaryFolder } from "./support.ts";
@@ -155,6 +156,28 @@ describe("lists where certificates look for them", () => {
     await ca.setCrlBase(crlBase);
     rmSync(join(ca.folder, "root.key.pem"));
     expect(await names(ca)).toEqual(["issuing-1.crl"]);
+  });
+
+  test("are read by everybody, and kept for some seconds", async () => {
+    const ca = await plant();
+    const documents = crlDocuments(ca, { now });
+    const get = async (path: string, method = "GET") => await answerDocument(documents, { method, path });
+    const first = await get("/crl/issuing-1.crl?x=1");
+    expect(first).toMatchObject({ status: 200, headers: { "content-type": "application/pkix-crl" } });
+    expect(await get("/crl/issuing-1.crl", "POST")).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
+    expect(await get("/crl/plant.pem", "HEAD")).toMatchObject({
+      status: 200,
+      body: expect.stringContaining("X509 CRL"),
+    });
+    for (const path of ["/crl/root-1.crl", "/crl/issuing-2.crl", "/crl/", "/"]) expect(await get(path)).toBeUndefined();
+    expect(await answerDocument(undefined, { method: "GET", path: "/" })).toBeUndefined();
+    const { facts } = await pump(ca);
+    await ca.revoke(facts.serialHex);
+    expect(await get("/crl/issuing-1.crl")).toEqual(first);
+    time = new Date(time.getTime() + 11_000);
+    expect(await get("/crl/issuing-1.crl")).not.toEqual(first);
+    time = new Date(time.getTime() - 11_000);
+    expect(await get("/crl/issuing-1.crl")).not.toEqual(first);
   });
 
   test("OpenSSL fetches them from where the certificates say, and refuses who was revoked", async () => {

@@ -5,6 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { importOfflineCa, requestOfflineCa } from "../src/ca-offline.ts";
 import { openCa } from "../src/ca.ts";
+import { rowOf } from "../src/ca-index.ts";
+import { openLedger } from "../src/ca-ledger.ts";
+import { writeIssued } from "../src/ca-store.ts";
 import { crlToPem } from "../src/crl.ts";
 import { createCsr } from "../src/csr.ts";
 import { PeerError } from "../src/errors.ts";
@@ -74,14 +77,44 @@ test("a folder whose authority is above: what is issued there is kept here, and 
     () => again.revoke("00"),
     () => again.crl(),
     () => again.rootCrl(),
+    () => again.crls(),
+    () => again.setCrlBase("http://pki.example"),
   ])
     await expect(refused()).rejects.toMatchObject({ code: "usage/argument" });
   await importUpstreamCrl(folder, crlToPem(await above.ca.crl()));
   expect((await again.crl()).number).toBe("01");
+  expect(await again.crls()).toHaveLength(1);
+  expect(again.crlBase).toBeUndefined();
+  expect(await again.find(issued.certificate.facts.serialHex.toUpperCase())).toMatchObject({ status: "good" });
+  expect(await again.find("00")).toBeUndefined();
   await expect(importUpstreamCrl(folder, crlToPem(await above.ca.crl()).repeat(2))).rejects.toMatchObject({
     code: "usage/crl",
   });
   await expect(readUpstream(temporaryFolder())).rejects.toMatchObject({ code: "usage/ca-missing" });
+});
+
+test("an authority above that speaks CMP revokes what it issued, once; its program says no more than that it did", async () => {
+  const base = temporaryFolder();
+  const [folder, program] = [join(base, "ca"), join(base, "openssl")];
+  writeFileSync(program, `#!/bin/sh\necho called >> ${base}/calls\n`, { mode: 0o700 });
+  const cmp = { ...options, program, timeoutMs: 9000 };
+  const settings = { name: "Hall 6", url: "cmp+http://pki.example/pkix/", authorities, registrar };
+  const made = await initUpstreamCa(folder, settings, cmp);
+  expect(made.canRevoke).toBe(true);
+  // As if it had been issued through here.
+  const { certificate } = ra;
+  const { facts } = certificate;
+  await writeIssued(folder, certificate);
+  await (await openLedger(folder))?.append([{ op: "issued", row: rowOf(certificate, "tool") }]);
+  const ca = await openUpstreamCa(folder, cmp);
+  const revoked = { at: now().toISOString(), reason: "keyCompromise" };
+  for (const _ of ["asked", "known already"])
+    expect(await ca.revoke(facts.serialHex, "keyCompromise")).toMatchObject({ serial: facts.serialHex, revoked });
+  expect(readFileSync(join(base, "calls"), "utf8")).toBe("called\n");
+  await expect(ca.revoke("00")).rejects.toMatchObject({ code: "usage/serial" });
+  const above6 = upstreamAuthority(ca);
+  expect([await above6.isRevoked(facts.serialHex), await above6.isRevoked("00")]).toEqual([true, false]);
+  await above6.supersede?.(facts.serialHex);
 });
 
 test("a registrar whose certificate is a vendor's waits above, and says so here", async () => {

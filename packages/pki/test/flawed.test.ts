@@ -45,6 +45,16 @@ test.each(Object.keys(flaws) as Flaw[])("%s is what it says, and nothing else is
   expect(verdict.ok ? "good" : verdict.code).toBe(codes[flaw]);
 });
 
+test("a device's key is certified as it is, or by a signature that is altered", async () => {
+  const { publicKey } = await makeKeyPair();
+  for (const isAltered of [false, true]) {
+    const leaf = await signer.sign(publicKey, now, isAltered);
+    const chain = [signer.issuing];
+    const verdict = verifyChain({ leaf, chain, anchors: [signer.root], time: now, purpose: "server", publicKey });
+    expect(verdict.ok ? "good" : verdict.code).toBe(isAltered ? "trust/bad-signature" : "good");
+  }
+});
+
 test("a stranger's chain is sound but for who vouches", async () => {
   const { chain } = await strangerIdentity(now);
   const [leaf, root] = chain;
