@@ -69,6 +69,22 @@ const behindBoth = (datagrams: NonNullable<FrontWish["datagrams"]>): Pick<Mutati
 /** What a sound device lacks as well: its limit for one address leaves another caller from there no room. */
 const atLimit = "another caller at the limit";
 
+/** A device that claims to enrol by itself, in this state of EtherNet/IP Security and with these values of attributes 13 and 14. */
+function pullLies(state: number, enabled: number, status: number): NonNullable<FrontWish["lie"]> {
+  const told = new Map([
+    [1, Uint8Array.of(state)],
+    [13, Uint8Array.of(enabled)],
+    [14, Uint8Array.of(status & 0xff, status >> 8)],
+  ]);
+  return ({ classId, instance, attribute, service }) => {
+    if (service !== services.get) return undefined;
+    if (classId === classes.certificates && instance === 0 && attribute === 8)
+      return { data: Uint8Array.of(3, 0, 0, 0) };
+    const data = classId === classes.ethernetIp ? told.get(attribute) : undefined;
+    return data === undefined ? undefined : { data };
+  };
+}
+
 /** The greatest limits: as good as none. */
 const noLimits = {
   tcpConnections: 10_000,
@@ -348,6 +364,21 @@ const mutations: readonly Mutation[] = [
     }),
     checks: ["B-1.8"],
     changes: { "CR 1.8": "not-met" },
+    fails: ["a certificate for another key", "its own certificate, altered"],
+  },
+  {
+    name: "pull is claimed, and its attributes contradict each other",
+    front: () => ({ lie: pullLies(5, 1, 0xffff) }),
+    checks: ["B-1.8"],
+    changes: { "CR 1.8": "inconclusive" },
+    fails: ["pull: attributes 13 and 14"],
+  },
+  {
+    name: "pull is claimed, and a server that is not to be believed was not tried",
+    front: () => ({ lie: pullLies(4, 1, 0) }),
+    checks: ["B-1.8"],
+    changes: { "CR 1.8": "inconclusive" },
+    fails: [],
   },
   {
     name: "a restart brings other settings",

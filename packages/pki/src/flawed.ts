@@ -39,8 +39,12 @@ export interface FlawedSigner {
    * @param now Around which its days are laid.
    */
   make(flaw: Flaw, now: Date): Promise<FlawedIdentity>;
-  /** Signs a device's key, or any other one in its place, for an hour; in no index, and never made active. */
-  sign(publicKey: KeyObject, now: Date): Promise<Certificate>;
+  /**
+   * Signs a device's key, or any other one in its place, for an hour; in no index, and never made active.
+   *
+   * @param isAltered Whether one bit of the signature is flipped.
+   */
+  sign(publicKey: KeyObject, now: Date, isAltered?: boolean): Promise<Certificate>;
   /**
    * Makes a revocation list of the authority that names these certificates, for an hour, in memory. It takes the place of the plant's
    * list on the device only while an assessment runs.
@@ -87,8 +91,8 @@ export async function flawedSigner(folder: string, passphrase?: string): Promise
           reason: "unspecified",
         })),
       }),
-    sign: async (publicKey, now) =>
-      await makeCertificate({
+    async sign(publicKey, now, isAltered = false) {
+      const certificate = await makeCertificate({
         serialHex: randomSerial(),
         subject: { commonName: "assessment device" },
         san: {},
@@ -97,7 +101,9 @@ export async function flawedSigner(folder: string, passphrase?: string): Promise
         usage: { server: true, client: true },
         issuer: issuing,
         issuerKey: authorityKey,
-      }),
+      });
+      return isAltered ? withFlippedBit(certificate) : certificate;
+    },
     async makeBelow(now) {
       const rootKey = await readTierKey(folder, "root", tiers.root, passphrase).catch((error: unknown) => {
         if (error instanceof UsageError) return undefined;
