@@ -12,6 +12,7 @@ import {
   assessed,
   commissionInto,
   goodPlan,
+  inputs,
   makePlant,
   outputs,
   partsOf,
@@ -44,7 +45,7 @@ test("a device without CIP Security meets nothing that rests on it, and its outp
   const legacy = "127.37.1.20";
   devices.push(await startDevice(plant.folder, legacy, { security: null }));
   const slow = ["B-2.6", "E-7.1R1", "B-3.8", "B-3.7"];
-  const subject = await subjectAt(plant, legacy, { disruptive: true, io: outputs });
+  const subject = await subjectAt(plant, legacy, { disruptive: true, io: outputs, ioBeside: [inputs] });
   const assessment = await assessed(plant, subject, (id) => !slow.includes(id), 4);
   expect(assessment.records.flatMap(({ notRun }) => notRun ?? [])).toEqual([]);
   expect(partsOf(assessment)).toMatchObject({
@@ -61,6 +62,8 @@ test("a device without CIP Security meets nothing that rests on it, and its outp
     "CR 7.4": "not-met",
     "CR 1.14": "not-applicable",
   });
+  const limits = assessment.records.find(({ id }) => id === "B-2.7")?.findings?.observations ?? [];
+  expect(limits.filter(({ name, holds }) => name.includes("I/O") && holds === true)).toHaveLength(5);
 });
 
 test("what changes a device, or needs what was not given, is not run", async () => {

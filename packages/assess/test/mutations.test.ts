@@ -293,12 +293,18 @@ const mutations: readonly Mutation[] = [
     fails: [atLimit, "an I/O connection that is closed"],
   },
   {
-    name: "there are more connections than the EDS declares",
+    name: "one originator takes all connections, and there are more than the EDS declares",
+    device: { limits: { ioConnections: 12 } },
     subject: () => ({ capacity: { ioConnections: 4, messageConnections: 4 } }),
     checks: ["B-2.7"],
-    // Beside what only the maker can tell, it is one more reason.
+    // Beside what only the maker can tell, these are more reasons.
     changes: {},
-    fails: [atLimit, "class 3 connections beside the EDS", "I/O connections beside the EDS"],
+    fails: [
+      atLimit,
+      "class 3 connections beside the EDS",
+      "I/O connections beside the EDS",
+      "another originator at the limit of I/O",
+    ],
   },
   {
     name: "new connections end the oldest",

@@ -40,9 +40,13 @@ export async function connectThrough(
   );
 }
 
-/** Opens a session whose I/O connections go as the device does I/O: over DTLS where it serves that, plain where it does not. */
-export async function connectForIo(subject: EndpointSubject): Promise<Session> {
-  const { host, eip, eips, security } = subject;
+/**
+ * Opens a session whose I/O connections go as the device does I/O: over DTLS where it serves that, plain where it does not.
+ *
+ * @param security Who opens it; the trusted caller unless said otherwise.
+ */
+export async function connectForIo(subject: EndpointSubject, security = subject.security): Promise<Session> {
+  const { host, eip, eips } = subject;
   const isSecure = servesDtls(subject);
   return await connect(isSecure ? { scheme: "eipd", host, port: eips } : { scheme: "eip", host, port: eip }, {
     ...sessionOptions(subject),

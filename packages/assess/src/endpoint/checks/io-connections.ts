@@ -9,10 +9,12 @@ import {
 import { isStackError, Status, type StackErrorShape } from "@cipsec/wire";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, type Observation } from "../../observation.ts";
+import { servesDtls } from "../allowed.ts";
 import { quietly } from "../configuration.ts";
 import { goesOn, type Essential } from "../essential.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { pause } from "../waiting.ts";
+import { connectForIo } from "../way.ts";
 
 /** A device without a limit below this has none that protects it. */
 const most = 256;
@@ -52,6 +54,7 @@ export async function ioConnections(
     const refusal = opened < most ? refusals.at(-1) : undefined;
     const evidence = [await recorder.settings("io-connections", { opened, most, refusals })];
     const goes = await goesOn(subject, essential);
+    const others = refusal?.isForAll === true ? await anotherOriginator(subject, recorder) : [];
     const rooms = refusal === undefined ? [] : [await freed(subject, essential, open)];
     return [
       control({
@@ -81,6 +84,7 @@ export async function ioConnections(
         holds: goes,
         evidence,
       }),
+      ...others,
       ...rooms.map((words) =>
         capability({
           name: "an I/O connection that is closed",
@@ -208,6 +212,38 @@ function refusalOf(error: StackErrorShape): Refusal {
     isClean: isHere || isAtAll,
     isForAll: isAtAll || status === undefined,
   };
+}
+
+/** Whether one originator can shut another out; nothing where nobody else can open a connection without moving outputs. */
+async function anotherOriginator(subject: EndpointSubject, recorder: Recorder): Promise<readonly Observation[]> {
+  const { signer, clock, ioBeside: [request] = [] } = subject;
+  if (signer === undefined || request === undefined || !servesDtls(subject)) return [];
+  const certificate = await signer.make("none", new Date(clock.wallNow() ?? 0));
+  let observed = "it opens one";
+  let holds: boolean | undefined = true;
+  try {
+    await using session = await connectForIo(subject, { acceptAny: true, certificate });
+    await using connection = await openIo(session, calm(request));
+    holds = connection.isOpen;
+  } catch (error) {
+    subject.signal.throwIfAborted();
+    if (!isStackError(error)) throw error;
+    observed = `${error.code}: ${error.message}`;
+    holds = cipStatusOf(error) === undefined ? undefined : false;
+  }
+  const sent =
+    "Forward_Open of class 1 by another certificate of the trusted authority, when the first originator is refused";
+  return [
+    capability({
+      name: "another originator at the limit of I/O",
+      expected: "finds room: the limit is one for each originator",
+      observed,
+      holds,
+      otherwise: "partial",
+      requirements: ["CR 2.7"],
+      evidence: [await recorder.exchange("another-originator", { sent, answer: observed })],
+    }),
+  ];
 }
 
 /** Closes one, and opens another in its place; in words, of which the first say whether it could be. */
