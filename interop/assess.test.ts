@@ -32,8 +32,8 @@ afterAll(async () => {
 });
 
 /** An assessment as the plant's tool. What takes long, and says nothing of a TLS server, is left out. */
-async function assessed(host: string, without: readonly string[] = []): Promise<Assessment> {
-  const checks = endpointChecks.filter(({ id }) => id !== "E-7.1R1" && !without.includes(id));
+async function assessed(host: string, wanted: (id: string) => boolean = () => true): Promise<Assessment> {
+  const checks = endpointChecks.filter(({ id }) => id !== "E-7.1R1" && wanted(id));
   const { tool, anchors } = plant;
   const subject = await openEndpoint({
     target: { scheme: "eips", host },
@@ -138,26 +138,30 @@ withPeers("an assessment of what nobody here wrote: stunnel", ["stunnel", "opens
       ...(verifies ? { clientAnchors: plant.anchorsFile } : {}),
     };
     children.push(await startStunnel(plant.folder, [wish]));
-    const assessment = await assessed(address, verifies ? [] : ["B-3.7", "B-3.8"]);
+    const assessment = await assessed(address, (id) => verifies || !["B-3.7", "B-3.8"].includes(id));
     expect(faultsOf(assessment)).toEqual([]);
     const left = verifies ? {} : { "CR 3.5": undefined, "CR 3.7": undefined, "CR 3.8": undefined };
     expect(partsOf(assessment)).toEqual({ ...beforePlain, ...left, ...changes });
   });
 });
 
+/** OpenSSL's own server, with a page of its state for whoever gets in. */
+async function startSserver(address: string, options: readonly string[]): Promise<void> {
+  const { certFile, keyFile } = await server(address);
+  const listen = ["s_server", "-accept", `${address}:2221`, "-www", "-cert", certFile, "-cert_chain", certFile];
+  const child = start("openssl", [...listen, "-key", keyFile, ...options]);
+  children.push(child);
+  let printed = "";
+  child.stdout.on("data", (octets: Buffer) => (printed += octets.toString()));
+  await until(() => printed.includes("ACCEPT"), "s_server listens");
+}
+
 withPeers("an assessment of what nobody here wrote: s_server", ["openssl"], () => {
   test.concurrent.each([
     { name: "with client verification", address: `${prefix}.4`, verifies: true },
     { name: "without", address: `${prefix}.5`, verifies: false },
   ])("that speaks HTTP, $name", { timeout: 120_000 }, async ({ address, verifies }) => {
-    const { certFile, keyFile } = await server(address);
-    const verify = verifies ? ["-CAfile", plant.anchorsFile, "-Verify", "3", "-verify_return_error"] : [];
-    const listen = ["s_server", "-accept", `${address}:2221`, "-www", "-cert", certFile, "-cert_chain", certFile];
-    const child = start("openssl", [...listen, "-key", keyFile, ...verify]);
-    children.push(child);
-    let printed = "";
-    child.stdout.on("data", (octets: Buffer) => (printed += octets.toString()));
-    await until(() => printed.includes("ACCEPT"), "s_server listens");
+    await startSserver(address, verifies ? ["-CAfile", plant.anchorsFile, "-Verify", "3", "-verify_return_error"] : []);
     const assessment = await assessed(address);
     expect(faultsOf(assessment)).toEqual([]);
     // It lets us in, and is no device: nothing can be said of it but what it negotiates.
@@ -167,5 +171,38 @@ withPeers("an assessment of what nobody here wrote: s_server", ["openssl"], () =
     const negotiated = assessment.records.find(({ id }) => id === "B-4.3")?.findings?.observations ?? [];
     expect(negotiated.filter(({ holds }) => holds === false)).toEqual([]);
     expect(negotiated.find(({ name }) => name === "TLS 1.0")).toMatchObject({ holds: true });
+  });
+
+  test.concurrent.each([
+    {
+      name: "never",
+      address: `${prefix}.6`,
+      options: ["-no_renegotiation"],
+      verdict: "inconclusive",
+      is: { "renegotiation by the caller": true, "renegotiation without the binding": true },
+    },
+    {
+      name: "when it is bound",
+      address: `${prefix}.7`,
+      options: ["-client_renegotiation"],
+      verdict: "inconclusive",
+      is: { "renegotiation by the caller": true, "renegotiation without the binding": true },
+    },
+    {
+      name: "when it is not bound, too",
+      address: `${prefix}.8`,
+      options: ["-client_renegotiation", "-legacy_renegotiation"],
+      verdict: "not-met",
+      is: { "renegotiation by the caller": true, "renegotiation without the binding": false },
+    },
+  ])("that negotiates anew $name", { timeout: 60_000 }, async ({ address, options, is, verdict }) => {
+    await startSserver(address, options);
+    const assessment = await assessed(address, (id) => id === "B-4.3");
+    expect(partsOf(assessment)).toEqual({ "CR 4.3": verdict });
+    const observations = assessment.records.flatMap(({ findings }) => findings?.observations ?? []);
+    expect(Object.fromEntries(observations.map(({ name, holds }) => [name, holds]))).toMatchObject({
+      renegotiation_info: true,
+      ...is,
+    });
   });
 });
