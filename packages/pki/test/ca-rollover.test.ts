@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { initCa, openCa, type CertificateAuthority, type Issued } from "../src/ca.ts";
@@ -214,5 +214,19 @@ describe("giving up, and going on after a crash", () => {
     });
     await expect(beginRollover(join(base, "nothing"), "root", options)).rejects.toMatchObject({ code: "state/write" });
     expect(await leftToReissue(ca.folder, options)).toEqual([]);
+  });
+
+  test("where there is no authority, there is nothing to change", async () => {
+    const folder = join(base, "empty");
+    mkdirSync(folder);
+    await expect(beginRollover(folder, "root", options)).rejects.toMatchObject({ code: "usage/ca-missing" });
+    expect(await leftToReissue(folder, options)).toEqual([]);
+  });
+
+  test("what would be left is told before the switch too", async () => {
+    const ca = await plant();
+    await issue(ca, "pump 1");
+    await beginRollover(ca.folder, "issuing", options);
+    expect((await leftToReissue(ca.folder, options)).map(({ subject }) => subject)).toEqual(["CN=pump 1"]);
   });
 });

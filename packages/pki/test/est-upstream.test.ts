@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -115,6 +115,32 @@ test("an authority above that speaks CMP revokes what it issued, once; its progr
   const above6 = upstreamAuthority(ca);
   expect([await above6.isRevoked(facts.serialHex), await above6.isRevoked("00")]).toEqual([true, false]);
   await above6.supersede?.(facts.serialHex);
+});
+
+test("a folder whose authority above is one certificate alone, or that lost its index", async () => {
+  const base = temporaryFolder();
+  const settings = { name: "x", url, registrar };
+  const wrapped = { ...options, passphrase: "open" };
+  const alone = await initUpstreamCa(join(base, "root"), { ...settings, authorities: [above.ca.root] }, wrapped);
+  expect([alone.issuing, alone.export({ what: "chain", as: "pem" })]).toEqual([above.ca.root, ""]);
+  await expect(openUpstreamCa(alone.folder, { ...options, passphrase: "sesame" })).rejects.toMatchObject({
+    code: "usage/key",
+  });
+  const partial = await initUpstreamCa(join(base, "none"), { ...settings, authorities: [above.ca.issuing] }, options);
+  expect([partial.root, partial.issuing]).toEqual([above.ca.issuing, above.ca.issuing]);
+  for (const name of ["index", "index.previous"]) rmSync(join(alone.folder, name), { force: true });
+  await expect(openUpstreamCa(alone.folder, wrapped)).rejects.toMatchObject({ code: "usage/ca-missing" });
+});
+
+test("a caller who has gone is heard above, by EST and by CMP", async () => {
+  const signal = AbortSignal.abort(new RangeError("gone"));
+  const csr = await createCsr({ subject: pump, privateKey });
+  const gone = { ...options, signal, timeoutMs: 9000 };
+  for (const where of [url, "cmp+http://127.37.3.9:1/pkix/"]) {
+    const folder = join(temporaryFolder(), "ca");
+    const ca = await initUpstreamCa(folder, { name: "x", url: where, authorities, registrar }, gone);
+    await expect(ca.issue({ profile: "device", csr })).rejects.toThrow(/gone|abort/i);
+  }
 });
 
 test("a registrar whose certificate is a vendor's waits above, and says so here", async () => {
