@@ -1,10 +1,21 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { initCa, makeKeyPair, privateKeyToPem, type CertificateAuthority } from "@cipsec/pki";
+import { initCa, makeKeyPair, parseCsr, privateKeyToPem, toPem, type CertificateAuthority } from "@cipsec/pki";
 import { readDescription, startTarget, type Target } from "@cipsec/target";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Scanner, assemblyPath, connect, parseTarget, type IoRequest, type SecurityOptions } from "../src/index.ts";
+import {
+  Scanner,
+  assemblyPath,
+  commission,
+  connect,
+  parseTarget,
+  reissueCertificate,
+  type IoRequest,
+  type IssuedPem,
+  type SecurityOptions,
+} from "../src/index.ts";
+import { certificatePlan } from "./real-target.ts";
 
 let folder = "";
 let ca: CertificateAuthority;
@@ -30,6 +41,12 @@ afterAll(async () => {
   await Promise.all(targets.map((target) => target.stop()));
   await rm(folder, { recursive: true, force: true });
 });
+
+async function own(days = 730): Promise<NonNullable<SecurityOptions["certificate"]>> {
+  const { privateKey, publicKey } = await makeKeyPair();
+  const { chain } = await ca.issue({ profile: "tool", publicKey, days, subject: { commonName: "controller" } });
+  return { chain, key: privateKey };
+}
 
 /** A device whose certificate from the factory is this plant's. */
 async function device(address: string): Promise<void> {
@@ -82,11 +99,6 @@ test("a newer list ends the scanner's sessions with a revoked device; the others
 }, 60_000);
 
 test("with leave to do so, a scanner goes on over another association: for newer certificates only, and by plan", async () => {
-  const own = async (): Promise<NonNullable<SecurityOptions["certificate"]>> => {
-    const { privateKey, publicKey } = await makeKeyPair();
-    const { chain } = await ca.issue({ profile: "tool", publicKey, subject: { commonName: "controller" } });
-    return { chain, key: privateKey };
-  };
   const changes: string[] = [];
   const asked: string[] = [];
   let mayReopen = false;
@@ -138,6 +150,31 @@ test("with leave to do so, a scanner goes on over another association: for newer
     "owner opening planned",
     "owner running planned",
   ]);
+}, 60_000);
+
+test("a device that has a new certificate gets its I/O over an association that lasts as long as that", async () => {
+  const host = "127.34.21.7";
+  await device(host);
+  const issue = async (csrPem: string): Promise<IssuedPem> => {
+    const { pem } = await ca.issue({ profile: "device", csr: parseCsr(csrPem), days: (days += 1) });
+    return { certificatePem: pem, caChainPem: toPem(ca.anchors) };
+  };
+  let days = 100;
+  const as: SecurityOptions = { ...security, certificate: await own() };
+  await commission({ host }, { plan: { ...certificatePlan, closePlaintext: false }, issue, security: as });
+  await using scanner = new Scanner({ connect: { security: as }, reopen: { share: 0, spreadMs: 0, retryMs: 50 } });
+  const line = scanner.add({ name: "press", target: parseTarget(`eipd://${host}`), request });
+  const runs = (): boolean => (line.statistics().current?.received ?? 0) > 2;
+  await expect.poll(runs, { timeout: 20_000 }).toBe(true);
+  const shown = (): string =>
+    line.facts?.security?.peer.kind === "certificate" ? line.facts.security.peer.sha256 : "";
+  const before = shown();
+  await using session = await connect(parseTarget(`eips://${host}`), { security: as });
+  const [certificate] = await reissueCertificate(session, { issue });
+  await expect.poll(() => line.statistics().reopens, { timeout: 20_000 }).toBe(1);
+  await expect.poll(runs, { timeout: 20_000 }).toBe(true);
+  expect([before === shown(), shown()]).toEqual([false, certificate?.facts.sha256]);
+  expect(line.statistics()).toMatchObject({ opens: 2, timeouts: 0, refusals: 0, total: { lost: 0 } });
 }, 60_000);
 
 test("a session that dials again does so by the credentials of then", async () => {

@@ -35,6 +35,7 @@ async function change(kind: "root" | "issuing", options: Partial<WithdrawOptions
 
 test("who trusts a withdrawn root alone finds the way to what is issued now, over several changes", async () => {
   const roots = [ca.root];
+  const [ofIssuing, ofRoot] = [await ca.crl(), await ca.rootCrl()];
   await change("issuing");
   await change("root");
   roots.push(ca.root);
@@ -54,6 +55,18 @@ test("who trusts a withdrawn root alone finds the way to what is issued now, ove
   const way = [...chain, ...(retired.at(-1)?.links ?? [])];
   for (const root of [...roots, ca.root])
     expect(verifyChain({ leaf, chain: way, anchors: [root], time, purpose: "client" })).toMatchObject({ ok: true });
+  // Lists of authorities that are no more do not stand in the way; one of the old root does, once it is over.
+  const lists = {
+    revocation: { stale: "refuse" },
+    leaf,
+    chain: way,
+    anchors: roots.slice(0, 1),
+    purpose: "client",
+  } as const;
+  const later = new Date(start.getTime() + 100 * day);
+  expect(verifyChain({ ...lists, crls: [ofIssuing], time: later })).toMatchObject({ ok: true });
+  expect(verifyChain({ ...lists, crls: [ofRoot], time })).toMatchObject({ ok: true });
+  expect(verifyChain({ ...lists, crls: [ofRoot], time: later })).toMatchObject({ ok: false, code: "trust/crl-stale" });
   // No way without the links.
   expect(verifyChain({ leaf, chain, anchors: roots, time, purpose: "client" }).ok).toBe(false);
 });
