@@ -131,7 +131,8 @@ test.each([
     socket.once("data", () => void socket.write(Buffer.from(answer, "hex")));
   });
   const signal = new AbortController().signal;
-  const where = { host: address, port: await listening(server), timeoutMs: 300, signal };
+  const timeoutMs = is.ended === "silence" ? 1000 : 10_000;
+  const where = { host: address, port: await listening(server), timeoutMs, signal };
   await using tls = await openUncheckedTls(where, systemClock);
   expect(await tls.handshake({ identity })).toMatchObject(is);
 });
