@@ -433,6 +433,15 @@ const mutations: readonly Mutation[] = [
     }),
     checks: ["B-3.7", "B-3.8"],
     changes: { "CR 3.5": "not-met", "CR 3.7": "not-met", "CR 3.8": "not-met" },
+    fails: [
+      "a handle on another stream",
+      "an invented handle",
+      "a handle after UnRegisterSession",
+      "a handle after UnRegisterSession, over a new stream",
+      "malformed requests that are executed",
+      "replies that tell of the inside",
+      "errors are reported",
+    ],
   },
   {
     name: "the serial number is zero",

@@ -20,7 +20,7 @@ import { allowedSuites, servesDtls } from "../allowed.ts";
 import { sayHello } from "../client-hello.ts";
 import { sayDtlsHello } from "../dtls-hello.ts";
 import { judgeRandomness } from "../randomness.ts";
-import { openRaw, type RawAnswer } from "../raw.ts";
+import { openRaw, type RawAnswer, type RawStream } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { answerWords, readSerial, registerSession } from "./channel-separation.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
@@ -42,7 +42,7 @@ const silenceMs = 500;
 /** B-3.8: handles belong to one stream, die with their session, and cannot be foretold; nor can what a handshake rests on. */
 export const sessionIntegrity: Check<EndpointSubject> = {
   id: "B-3.8",
-  version: "1.1",
+  version: "1.2",
   title: "Session handles are unique, bound and dead when closed",
   requirements: ["CR 3.8"],
   part: "whole",
@@ -91,11 +91,24 @@ export const sessionIntegrity: Check<EndpointSubject> = {
         expected: "refused",
         ...(await repeated(async (run) => {
           await using raw = await openRaw(subject, over);
-          const opened = await raw.ask(registerSession, patienceMs);
-          const old = opened.kind === "frame" ? opened.frame.session : 0;
-          raw.channel.send(frame(Command.unRegisterSession, { session: old }));
+          const old = await end(raw);
           return await mustRefuseRead(recorder, `ended-${run}`, "a read after UnRegisterSession", async () =>
             raw.ask(readSerial(old), patienceMs),
+          );
+        })),
+      }),
+      negative({
+        name: "a handle after UnRegisterSession, over a new stream",
+        expected: "refused",
+        ...(await repeated(async (run) => {
+          await using raw = await openRaw(subject, over);
+          const old = await end(raw);
+          await using later = await openRaw(subject, over);
+          return await mustRefuseRead(
+            recorder,
+            `ended-anew-${run}`,
+            "a read with the handle, over a new stream",
+            async () => later.ask(readSerial(old), patienceMs),
           );
         })),
       }),
@@ -110,6 +123,14 @@ export const sessionIntegrity: Check<EndpointSubject> = {
     };
   },
 };
+
+/** Opens a session on a stream and gives it back. @returns Its handle. */
+async function end(raw: RawStream): Promise<number> {
+  const opened = await raw.ask(registerSession, patienceMs);
+  const session = opened.kind === "frame" ? opened.frame.session : 0;
+  raw.channel.send(frame(Command.unRegisterSession, { session }));
+  return session;
+}
 
 async function mustRefuseRead(
   recorder: Recorder,

@@ -1,8 +1,8 @@
 import { Assembly } from "@cipsec/objects";
 import { openIo, type IoConnection, type IoRequest, type Session } from "@cipsec/originator";
-import { IoWriter } from "@cipsec/wire";
+import { IoWriter, isStackError } from "@cipsec/wire";
 import type { Recorder } from "../../evidence/recorder.ts";
-import { control, negative, repeated, type Observation } from "../../observation.ts";
+import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { openUdpRelay } from "../udp-relay.ts";
 import { pause, waitFor } from "../waiting.ts";
@@ -23,6 +23,11 @@ const longest = 7;
 const beyond = 20;
 const atATime = 16;
 
+const oldId = {
+  name: "the id of a connection whose association has ended",
+  expected: "of no use: packets with it, over a new association, move no outputs",
+} as const;
+
 /**
  * The old id of an I/O connection whose association has ended: packets with it over a new association, even of the same caller, move
  * no outputs.
@@ -33,11 +38,27 @@ export async function staleConnection(
   subject: EndpointSubject,
   recorder: Recorder,
   io: IoRequest,
+  limits: SilenceLimits,
+): Promise<readonly Observation[]> {
+  const instance = outputInstance(io);
+  if (instance === undefined) return [];
+  try {
+    return await tryOldId(subject, recorder, { io, instance }, limits);
+  } catch (error) {
+    subject.signal.throwIfAborted();
+    if (!isStackError(error)) throw error;
+    const observed = `not tried: ${error.code}: ${error.message}`;
+    return [capability({ ...oldId, observed, holds: undefined, requirements: ["CR 2.6"] })];
+  }
+}
+
+async function tryOldId(
+  subject: EndpointSubject,
+  recorder: Recorder,
+  { io, instance }: { readonly io: IoRequest; readonly instance: number },
   { timeoutS, slackS }: SilenceLimits,
 ): Promise<readonly Observation[]> {
   const { host, eips, clock } = subject;
-  const instance = outputInstance(io);
-  if (instance === undefined) return [];
   const patternOf = (run: number): Uint8Array => new Uint8Array(io.oToT.size).fill(0x61 + run);
   const isTaken = async (session: Session, run: number): Promise<boolean> =>
     Buffer.from(await session.object(Assembly, instance).get("data")).equals(patternOf(run));
@@ -80,12 +101,7 @@ export async function staleConnection(
       holds: follows,
       evidence,
     }),
-    negative({
-      name: "the id of a connection whose association has ended",
-      expected: "of no use: packets with it, over a new association, move no outputs",
-      ...tried,
-      evidence,
-    }),
+    negative({ ...oldId, ...tried, evidence }),
   ];
 }
 
