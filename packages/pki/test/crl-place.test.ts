@@ -201,7 +201,7 @@ describe("lists where certificates look for them", () => {
       const words = ["verify", "-crl_download", "-crl_check", "-CAfile", root, "-untrusted", issuing, file];
       // Of the last certificate only: all the way up, OpenSSL wants a list for the root by its own word, too.
       // The server is in this process: a synchronous call would wait for itself.
-      const ran = promisify(execFile)("openssl", words, { timeout: 60_000 });
+      const ran = promisify(execFile)("openssl", words, { timeout: 20_000 });
       return await ran.then(({ stdout }) => stdout).catch((error: { stderr: string }) => error.stderr);
     };
     try {
