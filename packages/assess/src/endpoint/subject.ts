@@ -5,6 +5,7 @@ import {
   identify,
   isPortOpen,
   readPosture,
+  type ConnectOptions,
   type IdentityReport,
   type IoRequest,
   type Posture,
@@ -61,8 +62,11 @@ export interface EndpointSubject extends Subject, EndpointOptions {
   readonly isSecured: boolean | undefined;
   readonly signer: FlawedSigner | undefined;
   readonly facts: SubjectFacts;
-  /** Opens a session as the trusted caller; plain on a device without CIP Security. */
-  open(more?: { readonly keyLog?: (line: string) => void }): Promise<Session>;
+  /**
+   * Opens a session as the trusted caller; plain on a device without CIP Security. It ends with its channel, as what a device closes is
+   * what is judged, unless `reconnect` says how it is opened again.
+   */
+  open(more?: Pick<ConnectOptions, "keyLog" | "reconnect">): Promise<Session>;
 }
 
 /**

@@ -30,7 +30,7 @@ const patienceMs = 2000;
 /** E-3.6: when the connection that drives them is lost, outputs take a state that is known beforehand, in time. */
 export const faultState: Check<EndpointSubject> = {
   id: "E-3.6",
-  version: "1.0",
+  version: "1.1",
   title: "Outputs take a known state when their connection is lost",
   requirements: ["CR 3.6"],
   part: "whole",
@@ -145,7 +145,8 @@ async function lose(
 ): Promise<Loss> {
   const { clock } = subject;
   const pattern = new Uint8Array(io.oToT.size).fill(0x51 + run);
-  await using reader = await subject.open();
+  // Some devices end every session of an address with an I/O connection that is lost.
+  await using reader = await subject.open({ reconnect: { attempts: 3, firstDelayMs: 20, maxDelayMs: 500 } });
   await using way = await openWay(subject);
   const connection = await openIo(way.session, io, { output: pattern, run: true, ...way.options });
   const { oToTApiMicros, timeoutMultiplier } = connection.granted;
