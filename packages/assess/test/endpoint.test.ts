@@ -153,6 +153,22 @@ test("where peers are listed, whose key it is shows at once, and the other flaws
   expect((await subjectAt(plant, listing)).posture?.trustedIdentities).toHaveLength(1);
 });
 
+test("a port that is shared with TLS is closed when it takes nothing plain", async () => {
+  const shared = "127.37.1.23";
+  devices.push(await startDevice(plant.folder, shared, { security: { samePort: true } }));
+  await commissionInto(plant, shared);
+  const subject = await subjectAt(plant, shared, { disruptive: true });
+  const { records } = await assessed(plant, subject, (id) => ["B-7.7", "B-7.7c", "E-7.4"].includes(id));
+  const observations = records.flatMap(({ findings }) => findings?.observations ?? []);
+  const held = new Map(observations.map(({ name, holds }) => [name, holds]));
+  expect(held.get("undeclared open ports")).toBe(true);
+  expect(held.get("44818/tcp, closed")).toBe(true);
+  expect(held.get("a restart")).toBe(true);
+  // DTLS goes on where plain I/O is closed.
+  expect(held.get("2222/udp, closed")).toBeUndefined();
+  expect([...held.values()]).not.toContain(false);
+});
+
 test("where nothing answers, there is no assessment", async () => {
   await expect(subjectAt(plant, "127.37.1.99")).rejects.toMatchObject({ code: "transport/refused" });
 });

@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { isIP } from "node:net";
 import { probeUdp } from "@cipsec/transport";
+import { takesDtls } from "./plain-port.ts";
 import type { EndpointSubject } from "./subject.ts";
 
 /** A refusal comes at once, or not at all. */
@@ -22,14 +23,15 @@ export async function isUdpRefused(
 }
 
 /**
- * Whether a closed UDP port of a device can be told from an open one that is silent: ports that it does not have are refused, and no
- * program of this machine would answer in its place.
+ * Whether a closed UDP port of a device can be told from an open one that is silent: ports that it does not have are refused, nothing
+ * else is served on this one, and no program of this machine would answer in its place.
  *
  * @returns Why not, in words; nothing where it can.
  */
 export async function whyNotTold(subject: EndpointSubject, port: number): Promise<string | undefined> {
   const { host, posture } = subject;
   if (isIP(host) === 0) return "the device is known by name alone";
+  if (!(await isUdpRefused(subject, host, port)) && (await takesDtls(subject, port))) return "DTLS is served there too";
   const taken = new Set(posture?.ports.map((one) => one.port));
   let unused = randomInt(50_000, 60_000);
   while (taken.has(unused)) unused += 1;

@@ -1,6 +1,7 @@
 import { identifyUdp, isPortOpen } from "@cipsec/originator";
 import type { Check } from "../../check.ts";
 import { capability, control, negative, type Observation } from "../../observation.ts";
+import { isPlainOpen } from "../plain-port.ts";
 import type { EndpointSubject } from "../subject.ts";
 
 /** Ports of services that automation devices are found to have open, beside their own. */
@@ -20,7 +21,7 @@ const width = 16;
 /** B-7.7, without closing anything: what is open is what the device says is open. */
 export const openPorts: Check<EndpointSubject> = {
   id: "B-7.7",
-  version: "1.1",
+  version: "1.2",
   title: "Nothing is open that is not declared",
   requirements: ["CR 7.7", "CR 7.1"],
   part: "whole",
@@ -42,7 +43,10 @@ export const openPorts: Check<EndpointSubject> = {
     const declared = new Set(
       (posture?.ports ?? []).filter(({ protocol, open }) => open && protocol === "tcp").map(({ port }) => port),
     );
-    const undeclared = open.filter((port) => !declared.has(port));
+    const undeclared: number[] = [];
+    for (const port of open)
+      // Where TLS is served on the plain port too, it can be connected to while it is closed for what is plain.
+      if (!declared.has(port) && (port !== eip || (await isPlainOpen(subject, port)))) undeclared.push(port);
     const silent = [...declared].filter((port) => ports.includes(port) && !open.includes(port));
     const discovered = await identifyUdp(host, { timeoutMs: 1000, signal });
     const udp = posture?.ports.find(({ port, protocol }) => port === eip && protocol === "udp");

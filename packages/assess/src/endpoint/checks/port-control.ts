@@ -1,9 +1,10 @@
 import { Identity, TcpIpInterface } from "@cipsec/objects";
-import { identifyUdp, ioUdpPort, isPortOpen, type PortState, type Session } from "@cipsec/originator";
+import { identifyUdp, ioUdpPort, type PortState, type Session } from "@cipsec/originator";
 import { isStackError } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation, type Try } from "../../observation.ts";
+import { isPlainOpen } from "../plain-port.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { isUdpRefused, whyNotTold } from "../udp-refusal.ts";
 import { withoutSecurity } from "../without-security.ts";
@@ -170,9 +171,10 @@ async function settles(subject: EndpointSubject, one: Switch, wanted: boolean): 
   }
 }
 
-async function probe({ host, signal, clock }: EndpointSubject, one: Switch, wanted: boolean): Promise<boolean> {
-  if (one.protocol === "tcp") return await isPortOpen(host, one.port, 1000, signal);
-  if (one.port === ioUdpPort) return !(await isUdpRefused({ clock, signal }, host, one.port));
+async function probe(subject: EndpointSubject, one: Switch, wanted: boolean): Promise<boolean> {
+  const { host, signal } = subject;
+  if (one.protocol === "tcp") return await isPlainOpen(subject, one.port);
+  if (one.port === ioUdpPort) return !(await isUdpRefused(subject, host, one.port));
   return (await identifyUdp(host, { timeoutMs: wanted ? 1000 : 400, port: one.port, signal })) !== undefined;
 }
 

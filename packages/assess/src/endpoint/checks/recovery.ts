@@ -1,10 +1,11 @@
 import { CipSecurity, EtherNetIpSecurity, Identity, ResetType } from "@cipsec/objects";
-import { identifyUdp, ioUdpPort, isPortOpen, readPosture, type Posture } from "@cipsec/originator";
+import { identifyUdp, ioUdpPort, readPosture, type Posture } from "@cipsec/originator";
 import { isStackError } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation, type Try } from "../../observation.ts";
 import { abandon } from "../configuration.ts";
+import { isPlainOpen } from "../plain-port.ts";
 import { settingsHash, type EndpointSubject } from "../subject.ts";
 import { isUdpRefused, whyNotTold } from "../udp-refusal.ts";
 import { withoutSecurity } from "../without-security.ts";
@@ -113,7 +114,7 @@ async function openAgain(subject: EndpointSubject, { ports }: Posture): Promise<
     if (open) continue;
     const isOpen =
       port === eip && protocol === "tcp"
-        ? await isPortOpen(host, port, 1000, signal)
+        ? await isPlainOpen(subject, port)
         : port === eip && protocol === "udp"
           ? (await identifyUdp(host, { timeoutMs: 400, port, signal })) !== undefined
           : port === ioUdpPort && (await isIoOpen(subject));
