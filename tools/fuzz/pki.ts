@@ -56,7 +56,7 @@ export interface PkiTarget {
 /** A plant, a vendor, and all that is read from strangers on behalf of either. */
 export async function pkiTargets(folder: string, random: Random): Promise<readonly PkiTarget[]> {
   const now = (): Date => new Date();
-  const ca = await initCa(folder, { name: "Fuzzed plant", now });
+  const ca = await initCa(folder, { name: "Fuzzed plant", now, crlBase: "http://pki.example" });
   const vendor = await initCa(`${folder}-vendor`, { name: "Acme", now });
   const vendors = [vendor.root, vendor.issuing];
   const device = await makeKeyPair();
