@@ -1,6 +1,6 @@
 import { constants } from "node:crypto";
 import { connect, createServer as createPlainServer, type Server, type Socket } from "node:net";
-import { createServer, type TLSSocket } from "node:tls";
+import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { originatorTrust } from "@cipsec/originator";
 import { makeKeyPair, parseCertificate, privateKeyToPem, verifyChain } from "@cipsec/pki";
 import { dial, openUdp, systemClock, type Channel, type UdpSocket } from "@cipsec/transport";
@@ -44,6 +44,8 @@ export interface FrontWish {
   readonly keepsIoPort?: boolean;
   /** Ends the oldest of more connections than this. */
   readonly most?: number;
+  /** Goes on with TLS sessions that it has seen before. */
+  readonly resumes?: boolean;
   /** Ends each connection so many milliseconds after it began, whatever is said on it. */
   readonly lastsMs?: number;
   /** Serves DTLS too, and does this wrong with it. */
@@ -119,6 +121,7 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
     (near) => void join(near),
   );
   server.on("tlsClientError", () => undefined);
+  if (wish.resumes === true) keepSessions(server);
   const sockets: Socket[] = [];
   server.on("connection", (socket) => {
     sockets.push(socket);
@@ -142,6 +145,16 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
       await Promise.all([server, plain].map(async (one) => await closed(one)));
     },
   };
+}
+
+/** OpenSSL knows sessions again by their id where somebody keeps them for it. */
+export function keepSessions(server: TlsServer): void {
+  const kept = new Map<string, Buffer>();
+  server.on("newSession", (id, session, done) => {
+    kept.set(id.toString("hex"), session);
+    done();
+  });
+  server.on("resumeSession", (id, done) => done(null, kept.get(id.toString("hex"))));
 }
 
 function admits(plant: Plant, { admits: whom = "plant" }: FrontWish, near: TLSSocket): boolean {

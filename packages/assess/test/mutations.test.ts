@@ -424,6 +424,7 @@ const mutations: readonly Mutation[] = [
   {
     name: "handles of others, and what is nonsense, are served",
     front: () => ({
+      resumes: true,
       lie: (request) => {
         if (is(request, classes.identity, services.get) && request.attribute === 6)
           return { data: Uint8Array.of(0xfe, 0xca, 0, 0) };
@@ -438,6 +439,7 @@ const mutations: readonly Mutation[] = [
       "an invented handle",
       "a handle after UnRegisterSession",
       "a handle after UnRegisterSession, over a new stream",
+      "a handle after UnRegisterSession, over a resumed TLS session",
       "malformed requests that are executed",
       "replies that tell of the inside",
       "errors are reported",

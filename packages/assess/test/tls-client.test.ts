@@ -5,6 +5,7 @@ import { makeKeyPair, privateKeyToPem, selfSigned, toPem } from "@cipsec/pki";
 import { systemClock } from "@cipsec/transport";
 import { Command, frame } from "@cipsec/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { keepSessions } from "./broken-front.ts";
 import { openUncheckedTls, type UncheckedIdentity, type UncheckedTls } from "../src/endpoint/tls-client.ts";
 
 const address = "127.72.1.1";
@@ -36,7 +37,7 @@ async function listening(server: Server): Promise<number> {
 }
 
 /** OpenSSL, which sends back whatever it gets. */
-async function startEcho(options: TlsOptions): Promise<number> {
+async function startEcho(options: TlsOptions, keepsSessions = false): Promise<number> {
   const server = createServer(
     { ...own, requestCert: true, rejectUnauthorized: false, maxVersion: "TLSv1.2", ...options },
     (socket) => {
@@ -45,8 +46,25 @@ async function startEcho(options: TlsOptions): Promise<number> {
     },
   );
   server.on("tlsClientError", () => undefined);
+  if (keepsSessions) keepSessions(server);
   return await listening(server);
 }
+
+test("OpenSSL goes on with a session that it keeps, and asks for no proof again", async () => {
+  for (const keeps of [true, false]) {
+    const port = await startEcho({}, keeps);
+    await using before = await open(port);
+    const first = await before.handshake({ identity });
+    if ("ended" in first) throw new RangeError(first.words);
+    expect([first.isResumed, first.asked]).toEqual([false, true]);
+    await using tls = await open(port);
+    expect(await tls.handshake({ identity, session: first.session })).toMatchObject({
+      isResumed: keeps,
+      asked: !keeps,
+    });
+    expect(await tls.ask(question)).toMatchObject({ command: Command.listIdentity });
+  }
+});
 
 async function open(port: number): Promise<UncheckedTls> {
   const signal = new AbortController().signal;

@@ -76,7 +76,7 @@ async function negotiateAgain(
 }
 
 /** The trusted caller, as far as our own handshake can be him. */
-function callerOf({ security = {} }: EndpointSubject): HandshakeWish {
+export function callerOf({ security = {} }: EndpointSubject): HandshakeWish {
   const { certificate, psk } = security;
   return {
     ...(certificate === undefined

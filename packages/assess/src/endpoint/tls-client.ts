@@ -30,11 +30,24 @@ export interface HandshakeWish {
   readonly psk?: { readonly identity: Uint8Array; readonly key: Uint8Array };
   /** What `renegotiation_info` holds: empty in a first handshake; the extension is not sent where it is left out. @see RFC 5746 3.2 */
   readonly renegotiationInfo?: Uint8Array;
+  /** An earlier session, to go on with where the server still knows it. */
+  readonly session?: TlsSession;
+}
+
+/** What a server may know a caller by when he comes again. */
+export interface TlsSession {
+  /** Empty where the server keeps none. */
+  readonly id: Uint8Array;
+  readonly suite: number;
+  readonly master: Uint8Array;
 }
 
 /** What came of a handshake that was completed. */
 export interface Handshaken {
   readonly suite: number;
+  readonly session: TlsSession;
+  /** Whether the server went on with the session that it was shown, and asked for no proof. */
+  readonly isResumed: boolean;
   /** Whether the server asked for a certificate. */
   readonly asked: boolean;
   /** What the server's `renegotiation_info` holds, where it sent it. */
@@ -148,7 +161,11 @@ async function handshake(
   records.send(contentType.handshake, hello);
 
   const heard = new Map<number, Uint8Array>();
-  while (!heard.has(messageType.serverHelloDone)) {
+  const isSameSession = (): boolean => {
+    const id = sessionIdIn(heard.get(messageType.serverHello));
+    return wish.session !== undefined && id.length > 0 && Buffer.from(wish.session.id).equals(id);
+  };
+  while (!isSameSession() && !heard.has(messageType.serverHelloDone)) {
     const message = await messages.next();
     if ("ended" in message) return message;
     transcript.push(message.whole);
@@ -159,6 +176,60 @@ async function handshake(
   const bulk = chosen && cipherSuite(chosen.suite)?.bulk;
   if (chosen === undefined || bulk === undefined || (bulk.mode !== "gcm" && bulk.mode !== "cbc"))
     return { ended: "other", words: "a ServerHello that does not answer ours" };
+  const info = chosen.extensions.get(extensionType.renegotiationInfo);
+  // One octet of length stands before it.
+  const renegotiationInfo = info === undefined ? undefined : Uint8Array.from(info.subarray(1));
+  const digest = (): Uint8Array => createHash(bulk.prf).update(Buffer.concat(transcript)).digest();
+  const finish = (master: Uint8Array): Finishing => {
+    const keys = keysFromMaster(bulk, master, clientRandom, chosen.random);
+    const protection = (way: "client" | "server"): Protection => ({
+      bulk,
+      keys: keys[way],
+      encryptThenMac: chosen.encryptThenMac,
+    });
+    const verifyData = (side: "client" | "server"): Uint8Array =>
+      prf(bulk.prf, master, `${side} finished`, digest(), verifyLength);
+    messages.onChange(() => records.protect("in", protection("server")));
+    return {
+      say() {
+        records.send(contentType.changeCipherSpec, Uint8Array.of(1));
+        records.protect("out", protection("client"));
+        const verify = verifyData("client");
+        say(messageType.finished, verify);
+        return verify;
+      },
+      async hear() {
+        let last = await messages.next();
+        if (!("ended" in last) && last.type === messageType.newSessionTicket) {
+          transcript.push(last.whole);
+          last = await messages.next();
+        }
+        if ("ended" in last) return last;
+        const verify = verifyData("server");
+        if (last.type !== messageType.finished || !Buffer.from(verify).equals(last.whole.subarray(4)))
+          return { ended: "other", words: "a handshake that ends without a true Finished" };
+        transcript.push(last.whole);
+        return verify;
+      },
+    };
+  };
+  if (isSameSession() && wish.session !== undefined) {
+    const { session } = wish;
+    keyLog(`CLIENT_RANDOM ${clientRandom.toString("hex")} ${Buffer.from(session.master).toString("hex")}`);
+    const finishing = finish(session.master);
+    const serverVerify = await finishing.hear();
+    if ("ended" in serverVerify) return serverVerify;
+    const clientVerify = finishing.say();
+    return {
+      suite: chosen.suite,
+      session,
+      isResumed: true,
+      asked: false,
+      renegotiationInfo,
+      clientVerify,
+      serverVerify,
+    };
+  }
   const isByKey = wish.psk !== undefined && suites.psk.some((id) => id === chosen.suite);
   const exchange = heard.get(messageType.serverKeyExchange) ?? new Uint8Array();
   const { group, point } = isByKey ? readPskKeyExchange(exchange) : readSignedKeyExchange(exchange).parameters;
@@ -172,7 +243,6 @@ async function handshake(
   const named = isByKey && psk !== undefined ? vector16(Buffer.from(psk.identity)) : Buffer.alloc(0);
   say(messageType.clientKeyExchange, Buffer.concat([named, vector8(Buffer.from(ephemeral.point))]));
   const premaster = isByKey && psk !== undefined ? pskPremaster(agreed, psk.key) : agreed;
-  const digest = (): Uint8Array => createHash(bulk.prf).update(Buffer.concat(transcript)).digest();
   const master = chosen.extensions.has(extensionType.extendedMasterSecret)
     ? extendedMasterSecret(bulk.prf, premaster, digest())
     : masterSecret(bulk.prf, premaster, clientRandom, chosen.random);
@@ -187,46 +257,40 @@ async function handshake(
     say(messageType.certificateVerify, Buffer.concat([u16(scheme.id), vector16(Buffer.from(signature))]));
   }
 
-  const keys = keysFromMaster(bulk, master, clientRandom, chosen.random);
-  const protection = (way: "client" | "server"): Protection => ({
-    bulk,
-    keys: keys[way],
-    encryptThenMac: chosen.encryptThenMac,
-  });
-  const verifyData = (side: "client" | "server"): Uint8Array =>
-    prf(bulk.prf, master, `${side} finished`, digest(), verifyLength);
-  records.send(contentType.changeCipherSpec, Uint8Array.of(1));
-  records.protect("out", protection("client"));
-  const clientVerify = verifyData("client");
-  say(messageType.finished, clientVerify);
-
-  messages.onChange(() => records.protect("in", protection("server")));
-  let last = await messages.next();
-  if (!("ended" in last) && last.type === messageType.newSessionTicket) {
-    transcript.push(last.whole);
-    last = await messages.next();
-  }
-  if ("ended" in last) return last;
-  const serverVerify = verifyData("server");
-  if (last.type !== messageType.finished || !Buffer.from(serverVerify).equals(last.whole.subarray(4)))
-    return { ended: "other", words: "a handshake that ends without a true Finished" };
-  const info = chosen.extensions.get(extensionType.renegotiationInfo);
+  const finishing = finish(master);
+  const clientVerify = finishing.say();
+  const serverVerify = await finishing.hear();
+  if ("ended" in serverVerify) return serverVerify;
   return {
     suite: chosen.suite,
+    session: { id: sessionIdIn(heard.get(messageType.serverHello)), suite: chosen.suite, master },
+    isResumed: false,
     asked: request !== undefined,
-    // One octet of length stands before it.
-    renegotiationInfo: info === undefined ? undefined : Uint8Array.from(info.subarray(1)),
+    renegotiationInfo,
     clientVerify,
     serverVerify,
   };
 }
 
-function helloOf({ psk, renegotiationInfo }: HandshakeWish, random: Uint8Array): Buffer {
+/** The end of a handshake: both sides change to the new keys, and prove that they saw the same. In either order. */
+interface Finishing {
+  /** @returns The data of our own Finished. */
+  say(): Uint8Array;
+  /** @returns The data of the server's. */
+  hear(): Promise<Uint8Array | Ended>;
+}
+
+/** What a ServerHello calls the session. It stands behind version and random. */
+function sessionIdIn(hello: Uint8Array = new Uint8Array()): Uint8Array {
+  return hello.slice(35, 35 + (hello[34] ?? 0));
+}
+
+function helloOf({ psk, renegotiationInfo, session }: HandshakeWish, random: Uint8Array): Buffer {
   return helloMessage({
     version: 0x0303,
     random,
     // Without one no other client of ours could be meant to go on.
-    sessionId: new Uint8Array(),
+    sessionId: session?.id ?? new Uint8Array(),
     suites: [...suites.certificate, ...(psk === undefined ? [] : suites.psk)],
     groups: groups.map(({ id }) => id),
     signatures: signatureSchemes.map(({ id }) => id),

@@ -24,6 +24,7 @@ import { openRaw, type RawAnswer, type RawStream } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { answerWords, readSerial, registerSession } from "./channel-separation.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
+import { resumption } from "./resumption.ts";
 
 /** Handles that are collected unless said otherwise; each is a handshake, and in production a device has other work. */
 const usualHandles = { disruptive: 1000, calm: 200 } as const;
@@ -113,13 +114,12 @@ export const sessionIntegrity: Check<EndpointSubject> = {
         })),
       }),
     );
+    const resumed = subject.isSecured === true ? await resumption(subject, recorder) : undefined;
+    observations.push(...(resumed?.observations ?? []));
     return {
       observations,
       howMet: "A handle is valid on the stream that it was given on, until it is given back.",
-      limits: [
-        "user sessions and tokens are not assessed yet",
-        "resumption of TLS sessions after logout was not tried",
-      ],
+      limits: ["user sessions and tokens are not assessed yet", ...(resumed?.limits ?? [])],
     };
   },
 };
