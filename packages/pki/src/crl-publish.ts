@@ -131,7 +131,7 @@ async function rootList(
   issuer: Certificate,
   { now }: PublishOptions,
 ): Promise<Crl | undefined> {
-  if (ca.crlBase === undefined || !hasTierKey(ca.folder, "root", number)) return undefined;
+  if (!isLookedFor(ca) || !hasTierKey(ca.folder, "root", number)) return undefined;
   const path = join(ca.folder, `crl-root-${number}.pem`);
   const revoked = (await ca.list()).filter((row) => row.revoked !== undefined && isSignedByTier(row, "root", number));
   const until = now().getTime() + (rootDays / 2) * dayMs;
@@ -142,6 +142,11 @@ async function rootList(
   const made = await ca.rootCrl(rootDays, number);
   await writeFileAtomic(path, crlToPem(made), { mode: 0o644 });
   return made;
+}
+
+/** Certificates name places for lists: from now on, or those of the issuing authorities did when they were made. */
+function isLookedFor({ crlBase, inService: { issuing, other } }: CertificateAuthority): boolean {
+  return crlBase !== undefined || [issuing, other?.issuing].some((one) => (one?.facts.crlUrls.length ?? 0) > 0);
 }
 
 async function readKept(path: string): Promise<readonly Crl[]> {

@@ -151,9 +151,13 @@ describe("lists where certificates look for them", () => {
     // A list of tomorrow is none.
     time = new Date(time.getTime() - 46 * day);
     expect((await rootList())?.number).not.toBe(second?.number);
+    // Who has a certificate of before goes on looking there.
     await ca.setCrlBase(undefined);
-    expect(await rootList()).toBeUndefined();
-    await ca.setCrlBase(crlBase);
+    expect(await rootList()).toBeDefined();
+    const silent = await plant();
+    expect(await names(silent)).toEqual(["issuing-1.crl"]);
+    await beginRollover(silent.folder, "issuing", { now });
+    expect(await names(silent)).toEqual(["issuing-1.crl", "issuing-2.crl"]);
     rmSync(join(ca.folder, "root.key.pem"));
     expect(await names(ca)).toEqual(["issuing-1.crl"]);
   });
