@@ -274,6 +274,7 @@ const mutations: readonly Mutation[] = [
   {
     name: "I/O that is open ends where there is no room for more",
     ...behindBoth({ atLimit: "mute" }),
+    subject: () => ({ ioBeside: [] }),
     checks: ["B-2.7"],
     changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
     fails: [atLimit, "I/O that is open"],
@@ -281,6 +282,7 @@ const mutations: readonly Mutation[] = [
   {
     name: "I/O connections that there is no room for are not answered",
     ...behindBoth({ atLimit: "silent" }),
+    subject: () => ({ ioBeside: [] }),
     checks: ["B-2.7"],
     changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
     fails: [atLimit, "the refusal of an I/O connection"],
@@ -290,7 +292,8 @@ const mutations: readonly Mutation[] = [
     ...behindBoth({ closesNothing: true }),
     checks: ["B-2.7"],
     changes: { "CR 2.7": "not-met", "CR 7.2": "not-met" },
-    fails: [atLimit, "an I/O connection that is closed"],
+    // To the device all callers of the front are one.
+    fails: [atLimit, "an I/O connection that is closed", "another originator at the limit of I/O"],
   },
   {
     name: "one originator takes all connections, and there are more than the EDS declares",
