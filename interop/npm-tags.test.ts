@@ -71,7 +71,7 @@ const require = createRequire(import.meta.url);
 const st = require("st-ethernet-ip") as StPackage;
 const ethernetIp = require("ethernet-ip") as EthernetIpPackage;
 
-const address = "127.34.1.1";
+const address = "127.34.11.1";
 
 const description = {
   name: "tags",

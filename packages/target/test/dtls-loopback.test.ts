@@ -79,7 +79,7 @@ interface Peer extends AsyncDisposable {
 async function associate({ target }: Rig): Promise<Peer> {
   const host = target.description.address;
   const port = target.ports.eipd ?? 0;
-  const channel = await dial({ protocol: "dtls", host, port, tls: anyDevice, localAddress: "127.37.1.99" });
+  const channel = await dial({ protocol: "dtls", host, port, tls: anyDevice, localAddress: "127.37.7.99" });
   const got: IoFrame[] = [];
   const replies = new Map<number, (reply: Reply) => void>();
   let transactionId = 0;
@@ -107,7 +107,7 @@ async function associate({ target }: Rig): Promise<Peer> {
 const opening = (asked: ForwardOpen): Request => request(0x54, [6, 1], encode(ForwardOpen, asked));
 
 test("Forward_Open over DTLS: data at 10 ms both ways by the association, closed by Forward_Close", async () => {
-  await using io = await rig("127.37.1.1");
+  await using io = await rig("127.37.7.1");
   await using peer = await associate(io);
   const asked = ownerOpen({ timeoutMultiplier: 3 });
   const reply = await peer.ask(opening(asked));
@@ -130,27 +130,27 @@ test("Forward_Open over DTLS: data at 10 ms both ways by the association, closed
 }, 20_000);
 
 test("replayed, altered and strangers' datagrams change nothing; the association's loss sets the outputs", async () => {
-  await using io = await rig("127.37.1.2");
+  await using io = await rig("127.37.7.2");
   // A relay in the middle: it sees what the originator sends, and can send it again.
   const relay = createSocket("udp4");
-  await new Promise<void>((resolve) => relay.bind(0, "127.37.1.50", resolve));
+  await new Promise<void>((resolve) => relay.bind(0, "127.37.7.50", resolve));
   const seen: Buffer[] = [];
   let originator = 0;
-  const to = { address: "127.37.1.2", port: io.target.ports.eipd ?? 0 };
+  const to = { address: "127.37.7.2", port: io.target.ports.eipd ?? 0 };
   relay.on("message", (bytes, from) => {
     const isFromTarget = from.address === to.address;
     if (!isFromTarget) {
       originator = from.port;
       seen.push(Buffer.from(bytes));
     }
-    relay.send(bytes, isFromTarget ? originator : to.port, isFromTarget ? "127.37.1.99" : to.address);
+    relay.send(bytes, isFromTarget ? originator : to.port, isFromTarget ? "127.37.7.99" : to.address);
   });
   const channel = await dial({
     protocol: "dtls",
-    host: "127.37.1.50",
+    host: "127.37.7.50",
     port: relay.address().port,
     tls: anyDevice,
-    localAddress: "127.37.1.99",
+    localAddress: "127.37.7.99",
   });
   const got: Uint8Array[] = [];
   channel.receive((bytes) => got.push(bytes.slice()));
@@ -174,7 +174,7 @@ test("replayed, altered and strangers' datagrams change nothing; the association
   });
   // Through the relay they come from the association's own address; from elsewhere, the same and plain ones too.
   const stranger = createSocket("udp4");
-  await new Promise<void>((resolve) => stranger.bind(0, "127.37.1.51", resolve));
+  await new Promise<void>((resolve) => stranger.bind(0, "127.37.7.51", resolve));
   const plain = [Buffer.from(writer.next()), Buffer.from(encode(Cpf, [])), Buffer.from([0xff])];
   for (const bytes of [...seen, ...(open === undefined ? [] : [open]), ...packets, ...altered, ...plain]) {
     relay.send(bytes, to.port, to.address);
@@ -195,8 +195,8 @@ test("replayed, altered and strangers' datagrams change nothing; the association
 }, 20_000);
 
 test("discovery tells of the port; closing it ends its associations and their connections", async () => {
-  await using io = await rig("127.37.1.3", { eipd: 2221 });
-  const tcp = await dial({ protocol: "tcp", host: "127.37.1.3", port: io.target.ports.eip ?? 0 });
+  await using io = await rig("127.37.7.3", { eipd: 2221 });
+  const tcp = await dial({ protocol: "tcp", host: "127.37.7.3", port: io.target.ports.eip ?? 0 });
   const listed = new Promise<Uint8Array>((resolve) => tcp.receive(resolve));
   tcp.send(frame(Command.listIdentity, {}));
   const items = decode(Cpf, (await listed).subarray(24));
@@ -216,7 +216,7 @@ test("discovery tells of the port; closing it ends its associations and their co
 }, 20_000);
 
 test("configuration goes by DTLS: Apply_Config ends associations, attribute 15 ends the silent ones of later", async () => {
-  await using io = await rig("127.37.1.4");
+  await using io = await rig("127.37.7.4");
   await using tool = await associate(io);
   const { beginConfig, applyConfig } = EtherNetIpSecurity.services;
   const timeout = EtherNetIpSecurity.attributes.dtlsTimeout.id;

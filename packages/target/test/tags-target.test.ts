@@ -20,7 +20,7 @@ import { readDescription } from "../src/description.ts";
 import { startTarget, type Target } from "../src/target.ts";
 import { registerSession, request, rrReply, sendRRData } from "./support/device.ts";
 
-const address = "127.34.4.1";
+const address = "127.34.12.1";
 
 let folder: string;
 let target: Target;
