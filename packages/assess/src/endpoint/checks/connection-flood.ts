@@ -23,7 +23,7 @@ const reads = 15;
 /** E-7.1 and E-7.2: many silent connections do not stop a session that works, and their room comes back. */
 export const connectionFlood: Check<EndpointSubject> = {
   id: "E-7.1",
-  version: "1.1",
+  version: "1.2",
   title: "Silent connections do not stop a working session",
   requirements: ["CR 7.1", "CR 7.2"],
   part: "whole",
