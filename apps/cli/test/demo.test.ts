@@ -1,13 +1,16 @@
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { Process, survivors } from "./processes.ts";
-import { cipsec, temporaryFolder } from "./support.ts";
+import { cipsec, descriptionOf, temporaryFolder } from "./support.ts";
 
 /*
- * One device: the whole plant is what `npm start` runs. The demonstration's addresses are its own, so all its tests stand
- * here, one after the other.
+ * One device: the whole plant is what `npm start` runs. The addresses of the demonstration and of its EST server are the
+ * command's own, so all their tests stand here, one after the other.
  */
+
+// Each starts several processes, and waits as long as devices do.
+vi.setConfig({ testTimeout: 240_000 });
 
 const folder = temporaryFolder();
 const data = join(folder.path, "data");
@@ -49,7 +52,7 @@ test("takes a device from the factory to proven, for people; an output folder th
   for (const line of secrets) expect(line).toMatch(/^[A-Z_\d]+ [\da-f]{64} [\da-f]{64,96}$/u);
   expect(secrets.filter((line) => line.startsWith("CLIENT_RANDOM")).length).toBeGreaterThan(2);
   expect(statSync(keyLog).mode & 0o077).toBe(0);
-}, 240_000);
+});
 
 test("runs a second time on what the first left; --json prints what plant.json holds, and nothing else", async () => {
   await using demo = new Process(["demo", "--devices", "1", "--out", out, "--no-assess", "--json"], data);
@@ -121,7 +124,7 @@ test("--pull: devices configure themselves with no tool; one waits for approval,
     holds: true,
     elapsedMs: expect.any(Number),
   });
-}, 240_000);
+});
 
 test.each(["Discovering the plant", "5/15"])(
   "Ctrl-C while it says '%s' ends it with 130 and leaves no process",
@@ -136,3 +139,23 @@ test.each(["Discovering the plant", "5/15"])(
     expect(await survivors(below)).toEqual([]);
   },
 );
+
+test("lab --est: an EST server for the plant's authority, which has to be there", async () => {
+  const own = join(folder.path, "est");
+  const plant = join(folder.path, "plant.json");
+  const devices = [descriptionOf("d1", "127.28.14.4", "modern"), descriptionOf("d2", "127.28.14.5", "legacy")];
+  writeFileSync(plant, JSON.stringify(devices));
+  await using early = new Process(["lab", plant, "--est", "--json"], own);
+  expect([await early.end(), JSON.parse(early.out)]).toMatchObject([2, { error: { fix: /cipsec ca init/ } }]);
+  expect((await cipsec(["ca", "init", "--name", "Hall 3"], { data: own })).code).toBe(0);
+  await using lab = new Process(["lab", plant, "--est", "--json"], own);
+  await lab.says(/(.+\n){3}/);
+  const served: unknown = JSON.parse(lab.out.trimEnd().split("\n").at(-1) ?? "");
+  const url = "https://127.10.255.1:8443";
+  expect(served).toEqual({ listening: true, est: url, sha256: expect.stringMatching(/^[\da-f]{64}$/) });
+  const [told] = [...lab.out.matchAll(/"sha256":"(\w+)"/g)].map(([, sha256 = ""]) => sha256);
+  const asked = ["est", "cacerts", url, "--fingerprint", told ?? "", "--json"];
+  expect((await cipsec(asked, { data: join(folder.path, "device") })).code).toBe(0);
+  lab.child.kill("SIGINT");
+  expect(await lab.end()).toBe(0);
+});

@@ -26,9 +26,9 @@ export class Process implements AsyncDisposable {
     this.#ended = once(this.child, "close");
   }
 
-  /** Resolves when this stands in what was printed. */
+  /** Resolves when this stands in what was printed; a busy machine may take a while to start it. */
   async says(text: string | RegExp, stream: "out" | "err" = "out"): Promise<void> {
-    const until = performance.now() + 20_000;
+    const until = performance.now() + 60_000;
     while (!matches(this[stream], text)) {
       if (this.child.exitCode !== null || performance.now() > until)
         throw new RangeError(`the command never said ${String(text)}: ${this.out}${this.err}`);

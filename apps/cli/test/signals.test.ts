@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writePcapng } from "@cipsec/capture";
 import { Command, frame } from "@cipsec/wire";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { conversation } from "../../../packages/capture/test/frames.ts";
 import { Process, survivors } from "./processes.ts";
-import { cipsec, descriptionOf, temporaryFolder } from "./support.ts";
+import { descriptionOf, temporaryFolder } from "./support.ts";
+
+// Each starts several processes.
+vi.setConfig({ testTimeout: 120_000 });
 
 const folder = temporaryFolder();
 const data = join(folder.path, "data");
@@ -46,23 +49,6 @@ describe("lab", () => {
     lab.child.kill("SIGINT");
     expect(await lab.end()).toBe(0);
     expect(await survivors(below)).toEqual([]);
-  });
-
-  test("with an EST server for the plant's authority, which has to be there", async () => {
-    const own = join(folder.path, "est");
-    await using early = new Process(["lab", plant, "--est", "--json"], own);
-    expect([await early.end(), JSON.parse(early.out)]).toMatchObject([2, { error: { fix: /cipsec ca init/ } }]);
-    expect((await cipsec(["ca", "init", "--name", "Hall 3"], { data: own })).code).toBe(0);
-    await using lab = new Process(["lab", plant, "--est", "--json"], own);
-    await lab.says(/(.+\n){3}/);
-    const served: unknown = JSON.parse(lab.out.trimEnd().split("\n").at(-1) ?? "");
-    const url = "https://127.10.255.1:8443";
-    expect(served).toEqual({ listening: true, est: url, sha256: expect.stringMatching(/^[\da-f]{64}$/) });
-    const [told] = [...lab.out.matchAll(/"sha256":"(\w+)"/g)].map(([, sha256 = ""]) => sha256);
-    const asked = ["est", "cacerts", url, "--fingerprint", told ?? "", "--json"];
-    expect((await cipsec(asked, { data: join(folder.path, "device") })).code).toBe(0);
-    lab.child.kill("SIGINT");
-    expect(await lab.end()).toBe(0);
   });
 
   test("killed at once, as a power cut would: its devices stop by themselves", async () => {
