@@ -22,7 +22,7 @@ export interface CampaignOptions {
   /** Of those, devices at a time: they wait most of the time. */
   readonly atOnce?: number;
   readonly seed: number;
-  /** Loopback address of the device. */
+  /** Loopback address of the device; those of the other two kinds of rounds are 50 and 100 above, and more. */
   readonly address: string;
   readonly tell: (text: string) => void;
 }
