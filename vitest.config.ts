@@ -12,7 +12,7 @@ export default defineConfig({
       "interop/**/*.test.ts",
       "tools/test/**/*.test.ts",
     ],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     globalSetup: "tools/test-folder.ts",
     pool: "forks",

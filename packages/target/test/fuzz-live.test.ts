@@ -1,10 +1,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { Findings } from "../../../tools/fuzz/findings.ts";
 import { runDecoders } from "../../../tools/fuzz/run-decoders.ts";
 import { runLive } from "../../../tools/fuzz/run-live.ts";
+
+// A good part of a minute where others work beside it.
+vi.setConfig({ testTimeout: 240_000 });
 
 const folder = mkdtempSync(join(tmpdir(), "cipsec-fuzz-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
