@@ -11,7 +11,8 @@ import { join } from "node:path";
 export default function setup(): () => void {
   const folder = mkdtempSync(join(tmpdir(), "cipsec-tests-"));
   process.env["TMPDIR"] = folder;
-  // Hundreds of processes load the same sources: the first compiles them for the others.
-  process.env["NODE_COMPILE_CACHE"] = join(folder, "compiled");
+  // Hundreds of processes load the same sources: the first compiles them for the others. Processes that end write to it when the
+  // run's own folder is being deleted, so it stands elsewhere.
+  process.env["NODE_COMPILE_CACHE"] = join(import.meta.dirname, "..", ".setup", "compiled");
   return () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }
