@@ -175,7 +175,9 @@ async function keyControl(bench: AccountBench): Promise<readonly Observation[]> 
     inPki(
       "sh",
       "-c",
-      `openssl s_server -accept 127.0.0.1:0 -cert leaf.pem -key ${key} -www </dev/null >served 2>&1 & child=$!
+      // Emptied first: what the server before said would be taken for this one's.
+      `: >served
+openssl s_server -accept 127.0.0.1:0 -cert leaf.pem -key ${key} -www </dev/null >served 2>&1 & child=$!
 for turn in $(seq 100); do
   if grep -qE 'ACCEPT|mismatch' served || ! kill -0 $child 2>/dev/null; then break; fi
   sleep 0.1
