@@ -23,6 +23,7 @@ export { groups } from "./groups.ts";
 export type { EphemeralKey, Group } from "./groups.ts";
 export { readCertificateRequest } from "./handshake/certificate-request.ts";
 export type { CertificateRequest } from "./handshake/certificate-request.ts";
+export { handshakeTypes } from "./handshake/message.ts";
 export { readPskKeyExchange, readSignedKeyExchange } from "./handshake/server-key-exchange.ts";
 export type { DigitallySigned, EcdhParameters, SignedKeyExchange } from "./handshake/server-key-exchange.ts";
 export { extendedMasterSecret, masterSecret, prf } from "./key-schedule.ts";

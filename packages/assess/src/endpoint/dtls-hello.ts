@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { alertMeaning, openUdp } from "@cipsec/transport";
 import { readServerHello, versionName } from "@cipsec/capture";
+import { handshakeTypes } from "@cipsec/dtls";
 import { choicesOf, helloExtensions, u16, vector16, vector8, type HelloAnswer } from "./client-hello.ts";
 import type { EndpointSubject } from "./subject.ts";
 
@@ -18,7 +19,6 @@ export interface DtlsWish {
 }
 
 const contentType = { alert: 21, handshake: 22 } as const;
-const messageType = { clientHello: 1, serverHello: 2, helloVerifyRequest: 3 } as const;
 
 /** Record header 13, message header 12. @see RFC 6347 4.1, 4.2.2 */
 const [recordHeader, messageHeader] = [13, 12];
@@ -49,7 +49,7 @@ export function dtlsHello(
   ]);
   const length = Buffer.from([0, ...u16(body.length)]);
   const message = Buffer.concat([
-    Buffer.from([messageType.clientHello]),
+    Buffer.from([handshakeTypes.clientHello]),
     length,
     u16(sequence),
     Buffer.from([0, 0, 0]),
@@ -118,7 +118,7 @@ function readAnswer(reply: Buffer): Answer {
   const body = reply.subarray(recordHeader);
   if (reply[0] === contentType.alert && body.length >= 2)
     return { kind: "alert", words: `alert ${body[1]} ${alertMeaning(body[1] ?? 0).name}`, reply };
-  if (reply[0] === contentType.handshake && body[0] === messageType.serverHello) {
+  if (reply[0] === contentType.handshake && body[0] === handshakeTypes.serverHello) {
     const length = body.length >= messageHeader ? body.readUIntBE(9, 3) : 0;
     const hello = readServerHello(body.subarray(messageHeader, messageHeader + length));
     const version = body.length >= messageHeader + 2 ? body.readUInt16BE(messageHeader) : 0;
@@ -138,7 +138,7 @@ function readAnswer(reply: Buffer): Answer {
 
 /** The cookie of a HelloVerifyRequest. @see RFC 6347 4.2.1 */
 function cookieIn(reply: Buffer): Uint8Array | undefined {
-  if (reply[0] !== contentType.handshake || reply[recordHeader] !== messageType.helloVerifyRequest) return undefined;
+  if (reply[0] !== contentType.handshake || reply[recordHeader] !== handshakeTypes.helloVerifyRequest) return undefined;
   const at = recordHeader + messageHeader + 2;
   const length = reply[at] ?? 0;
   const cookie = reply.subarray(at + 1, at + 1 + length);

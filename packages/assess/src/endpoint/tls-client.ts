@@ -4,6 +4,7 @@ import {
   DtlsError,
   extendedMasterSecret,
   groups,
+  handshakeTypes,
   masterSecret,
   prf,
   pskPremaster,
@@ -72,20 +73,6 @@ export interface UncheckedTls extends AsyncDisposable {
 const suites = {
   certificate: [0xc02b, 0xc02c, 0xc02f, 0xc030, 0xc023, 0xc024, 0xc027, 0xc028, 0xc009, 0xc00a, 0xc013, 0xc014],
   psk: [0xc037, 0xc038, 0xc035, 0xc036],
-} as const;
-
-/** @see RFC 5246 7.4 */
-const messageType = {
-  helloRequest: 0,
-  serverHello: 2,
-  newSessionTicket: 4,
-  certificate: 11,
-  serverKeyExchange: 12,
-  certificateRequest: 13,
-  serverHelloDone: 14,
-  certificateVerify: 15,
-  clientKeyExchange: 16,
-  finished: 20,
 } as const;
 
 const extensionType = { extendedMasterSecret: 23, renegotiationInfo: 0xff01 } as const;
@@ -162,17 +149,17 @@ async function handshake(
 
   const heard = new Map<number, Uint8Array>();
   const isSameSession = (): boolean => {
-    const id = sessionIdIn(heard.get(messageType.serverHello));
+    const id = sessionIdIn(heard.get(handshakeTypes.serverHello));
     return wish.session !== undefined && id.length > 0 && Buffer.from(wish.session.id).equals(id);
   };
-  while (!isSameSession() && !heard.has(messageType.serverHelloDone)) {
+  while (!isSameSession() && !heard.has(handshakeTypes.serverHelloDone)) {
     const message = await messages.next();
     if ("ended" in message) return message;
     transcript.push(message.whole);
     heard.set(message.type, message.whole.subarray(4));
     if (transcript.length > maxMessages) return { ended: "other", words: "a flight without an end" };
   }
-  const chosen = readServerHello(heard.get(messageType.serverHello) ?? new Uint8Array());
+  const chosen = readServerHello(heard.get(handshakeTypes.serverHello) ?? new Uint8Array());
   const bulk = chosen && cipherSuite(chosen.suite)?.bulk;
   if (chosen === undefined || bulk === undefined || (bulk.mode !== "gcm" && bulk.mode !== "cbc"))
     return { ended: "other", words: "a ServerHello that does not answer ours" };
@@ -195,18 +182,18 @@ async function handshake(
         records.send(contentType.changeCipherSpec, Uint8Array.of(1));
         records.protect("out", protection("client"));
         const verify = verifyData("client");
-        say(messageType.finished, verify);
+        say(handshakeTypes.finished, verify);
         return verify;
       },
       async hear() {
         let last = await messages.next();
-        if (!("ended" in last) && last.type === messageType.newSessionTicket) {
+        if (!("ended" in last) && last.type === handshakeTypes.newSessionTicket) {
           transcript.push(last.whole);
           last = await messages.next();
         }
         if ("ended" in last) return last;
         const verify = verifyData("server");
-        if (last.type !== messageType.finished || !Buffer.from(verify).equals(last.whole.subarray(4)))
+        if (last.type !== handshakeTypes.finished || !Buffer.from(verify).equals(last.whole.subarray(4)))
           return { ended: "other", words: "a handshake that ends without a true Finished" };
         transcript.push(last.whole);
         return verify;
@@ -231,17 +218,17 @@ async function handshake(
     };
   }
   const isByKey = wish.psk !== undefined && suites.psk.some((id) => id === chosen.suite);
-  const exchange = heard.get(messageType.serverKeyExchange) ?? new Uint8Array();
+  const exchange = heard.get(handshakeTypes.serverKeyExchange) ?? new Uint8Array();
   const { group, point } = isByKey ? readPskKeyExchange(exchange) : readSignedKeyExchange(exchange).parameters;
   const ephemeral = groups.find(({ id }) => id === group)?.generate();
   if (ephemeral === undefined) return { ended: "other", words: `group ${group}, which was not offered` };
   const agreed = ephemeral.agree(point);
 
-  const request = heard.get(messageType.certificateRequest);
+  const request = heard.get(handshakeTypes.certificateRequest);
   const { identity, psk } = wish;
-  if (request !== undefined) say(messageType.certificate, certificateList(identity?.chain ?? []));
+  if (request !== undefined) say(handshakeTypes.certificate, certificateList(identity?.chain ?? []));
   const named = isByKey && psk !== undefined ? vector16(Buffer.from(psk.identity)) : Buffer.alloc(0);
-  say(messageType.clientKeyExchange, Buffer.concat([named, vector8(Buffer.from(ephemeral.point))]));
+  say(handshakeTypes.clientKeyExchange, Buffer.concat([named, vector8(Buffer.from(ephemeral.point))]));
   const premaster = isByKey && psk !== undefined ? pskPremaster(agreed, psk.key) : agreed;
   const master = chosen.extensions.has(extensionType.extendedMasterSecret)
     ? extendedMasterSecret(bulk.prf, premaster, digest())
@@ -254,7 +241,7 @@ async function handshake(
     );
     if (scheme === undefined) return { ended: "other", words: "a request for signatures that our key cannot make" };
     const signature = signWith(scheme, identity.key, Buffer.concat(transcript));
-    say(messageType.certificateVerify, Buffer.concat([u16(scheme.id), vector16(Buffer.from(signature))]));
+    say(handshakeTypes.certificateVerify, Buffer.concat([u16(scheme.id), vector16(Buffer.from(signature))]));
   }
 
   const finishing = finish(master);
@@ -263,7 +250,7 @@ async function handshake(
   if ("ended" in serverVerify) return serverVerify;
   return {
     suite: chosen.suite,
-    session: { id: sessionIdIn(heard.get(messageType.serverHello)), suite: chosen.suite, master },
+    session: { id: sessionIdIn(heard.get(handshakeTypes.serverHello)), suite: chosen.suite, master },
     isResumed: false,
     asked: request !== undefined,
     renegotiationInfo,
@@ -326,7 +313,7 @@ function messagesOf(records: TlsRecords, waitMs: number): Messages {
           const whole = waiting.subarray(0, length);
           waiting = waiting.subarray(length);
           const [type = 0] = whole;
-          if (type !== messageType.helloRequest) return { type, whole };
+          if (type !== handshakeTypes.helloRequest) return { type, whole };
           continue;
         }
         const record = await records.next(waitMs);
