@@ -116,7 +116,7 @@ export class DataFolder {
     try {
       await this.makeTool(await this.ca());
     } catch (error) {
-      // What there is may do for now; that it ends is for 'ca forecast' to say.
+      // Where the authority cannot issue, the certificate that is there stays in use; 'ca forecast' says when it ends.
       if (kept === undefined || !isOwnKey(kept)) throw error;
       return kept;
     }

@@ -3,7 +3,6 @@ import { createDtlsEndpoint, DtlsError } from "@cipsec/dtls";
 import type { FlawedIdentity } from "@cipsec/pki";
 import { Command, type Frame } from "@cipsec/wire";
 import type { Recorder } from "../evidence/recorder.ts";
-import type { Try } from "../observation.ts";
 import { sha256Of } from "../evidence/store.ts";
 import type { Outcome } from "./attempt.ts";
 import { registerSession } from "./checks/channel-separation.ts";
@@ -64,16 +63,17 @@ function accepted({ command, status, session }: Frame): Pick<Outcome, "result" |
 }
 
 /**
- * Presents a certificate over DTLS without the checks that keep an honest caller from presenting one whose key it has not got. Holds when the device does not complete the handshake; a completed one proves that it was accepted, as the device's
- * Finished follows its verdict on our certificate and signature.
+ * Presents a certificate over DTLS without the checks that keep an honest caller from presenting one whose key it has not got. A handshake
+ * that is completed proves that it was accepted, as the device's Finished follows its verdict on our certificate and signature. Silence
+ * counts as refused, so that a sound certificate has to be let in the same way beside it.
  */
-export async function mustRefuseUnchecked(
+export async function presentUncheckedOverDtls(
   subject: EndpointSubject,
   recorder: Recorder,
   name: string,
   sent: string,
   identity: UncheckedIdentity,
-): Promise<Try> {
+): Promise<Outcome> {
   const { host, eips, signal } = subject;
   signal.throwIfAborted();
   await using relay = await openRelay(subject, "dtls");
@@ -84,8 +84,7 @@ export async function mustRefuseUnchecked(
     keyLog: true,
     onKeyLog: (line) => relay?.keyLog(line),
   });
-  let holds: boolean | undefined;
-  let observed: string;
+  let outcome: Pick<Outcome, "result" | "words">;
   try {
     await endpoint.connect({
       address,
@@ -96,19 +95,18 @@ export async function mustRefuseUnchecked(
       signal,
       verify: () => ({ accepted: true }),
     });
-    holds = false;
-    observed = "accepted: the handshake was completed";
+    outcome = { result: "accepted", words: "the handshake was completed" };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof DtlsError)) throw error;
-    holds = error.code.startsWith("usage/") ? undefined : true;
-    observed = `${holds === undefined ? "unknown" : "refused"}: ${error.code}: ${error.message}`;
-    observed = observed.replaceAll(`${address}:${port}`, `${host}:${eips}`);
+    const words = `${error.code}: ${error.message}`.replaceAll(`${address}:${port}`, `${host}:${eips}`);
+    outcome = { result: error.code.startsWith("usage/") ? "unknown" : "refused", words };
   } finally {
     await endpoint.close();
   }
+  const { result, words } = outcome;
   const decoded = { over: "dtls", certificateSha256: identity.chain.map((der) => sha256Of(der)) };
-  const evidence = [await recorder.exchange(name, { sent, answer: observed, decoded })];
+  const evidence = [await recorder.exchange(name, { sent, answer: `${result}: ${words}`, decoded })];
   if (relay !== undefined) evidence.push(await recorder.capture(name, relay.capture()));
-  return { holds, observed, evidence };
+  return { ...outcome, evidence };
 }

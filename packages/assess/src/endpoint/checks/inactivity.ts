@@ -37,7 +37,7 @@ interface Times {
 /** B-2.6: a silent session ends by itself, after the time that was set; over DTLS too. */
 export const inactivityTimeout: Check<EndpointSubject> = {
   id: "B-2.6",
-  version: "1.2",
+  version: "1.3",
   title: "Silent sessions are ended after the time that is set",
   requirements: ["CR 2.6", "CR 7.6"],
   part: "whole",

@@ -7,7 +7,7 @@ import { sayOctets } from "../client-hello.ts";
 import { malformedCertificates, malformedFrames, malformedRecords } from "../malformed.ts";
 import { openRaw, type RawStream } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
-import { mustRefuseUnchecked, unchecked } from "../unchecked-identity.ts";
+import { presentUncheckedOverDtls, unchecked } from "../unchecked-identity.ts";
 import { strangerIdentity } from "@cipsec/pki";
 import { answerWords, readSerial, registerSession } from "./channel-separation.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
@@ -152,11 +152,11 @@ async function malformedHandshakes(
   if (!servesDtls(subject)) return lines;
   const { chain, key } = unchecked(await strangerIdentity(new Date(subject.clock.wallNow() ?? 0)));
   for (const { name, certificates } of malformedCertificates(chain)) {
-    const { observed } = await mustRefuseUnchecked(subject, recorder, name.replaceAll(" ", "-"), name, {
+    const { result, words } = await presentUncheckedOverDtls(subject, recorder, name.replaceAll(" ", "-"), name, {
       chain: certificates,
       key,
     });
-    lines.push({ name, certificates: certificates.length, answer: observed });
+    lines.push({ name, certificates: certificates.length, answer: `${result}: ${words}` });
     await lives(name);
   }
   return lines;

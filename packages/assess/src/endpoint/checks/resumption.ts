@@ -80,7 +80,13 @@ async function comeBack(opened: UncheckedTls, subject: EndpointSubject, { sessio
   await using tls = opened;
   if (session.id.length === 0) return { holds: true, observed: "no TLS session was given that could be resumed" };
   const again = await tls.handshake({ ...callerOf(subject), session });
-  if ("ended" in again) return { holds: true, observed: `the TLS session is refused: ${again.words}` };
+  // No is said by an alert or an end; who says nothing, or nothing that can be read, has not refused.
+  if ("ended" in again) {
+    const isRefused = again.ended === "alert" || again.ended === "closed";
+    return isRefused
+      ? { holds: true, observed: `the TLS session is refused: ${again.words}` }
+      : { holds: undefined, observed: `resuming could not be tried: ${again.words}` };
+  }
   if (!again.isResumed) return { holds: true, observed: "the TLS session is not resumed: a new one begins" };
   const answer = await tls.ask(readSerial(handle));
   if ("ended" in answer)

@@ -43,7 +43,7 @@ const silenceMs = 500;
 /** B-3.8: handles belong to one stream, die with their session, and cannot be foretold; nor can what a handshake rests on. */
 export const sessionIntegrity: Check<EndpointSubject> = {
   id: "B-3.8",
-  version: "1.2",
+  version: "1.3",
   title: "Session handles are unique, bound and dead when closed",
   requirements: ["CR 3.8"],
   part: "whole",

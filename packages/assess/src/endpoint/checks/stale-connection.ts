@@ -1,6 +1,6 @@
 import { Assembly } from "@cipsec/objects";
 import { openIo, type IoConnection, type IoRequest, type Session } from "@cipsec/originator";
-import { IoWriter, isStackError } from "@cipsec/wire";
+import { IoWriter, isStackError, TransportError } from "@cipsec/wire";
 import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
 import type { EndpointSubject } from "../subject.ts";
@@ -75,6 +75,7 @@ async function tryOldId(
   await using laterRelay = await openUdpRelay(host, eips, clock);
   await using later = await connectThrough(subject, laterRelay, { over: "dtls" });
   const send = await senderOf(later, connection, io);
+  if (send === undefined) throw new TransportError("transport/closed", "the new association carries no I/O");
   const tried = await repeated(async (run) => {
     // An old sequence number would be dropped for itself, so the first packets only count up.
     await send(subject, patternOf(run), run === 1 ? connection.statistics().sent + beyond : beyond);
@@ -107,10 +108,11 @@ async function tryOldId(
 
 type Send = (subject: EndpointSubject, data: Uint8Array, packets: number) => Promise<void>;
 
-/** Sends packets of a connection over another session's association. */
-async function senderOf(session: Session, { granted }: IoConnection, io: IoRequest): Promise<Send> {
+/** Sends packets of a connection over another session's association; nothing where that carries none. */
+async function senderOf(session: Session, { granted }: IoConnection, io: IoRequest): Promise<Send | undefined> {
   const gate = await session.ioGate();
-  const path = gate?.path(session.facts.remote);
+  if (gate === undefined) return undefined;
+  const path = gate.path(session.facts.remote);
   const writer = new IoWriter({
     connectionId: granted.oToTConnectionId,
     transportClass: io.transportClass ?? 1,
@@ -122,7 +124,7 @@ async function senderOf(session: Session, { granted }: IoConnection, io: IoReque
   return async (subject, data, packets) => {
     writer.setData(data);
     for (let at = 0; at < packets; at++) {
-      path?.send(writer.next());
+      path.send(writer.next());
       if (at % atATime === 0) await pause(subject, 1);
     }
   };
