@@ -1,16 +1,7 @@
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
-import { join } from "node:path";
-import {
-  assess,
-  createRun,
-  endpointChecks,
-  newRunId,
-  openEndpoint,
-  runChecks,
-  type Assessment,
-  type VerdictWord,
-} from "@cipsec/assess";
+import type { Assessment, VerdictWord } from "@cipsec/assess";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { assessedAt } from "./kit/assessed.ts";
 import { makePlant, type Caller, type Plant } from "./kit/plant.ts";
 import { start, stop, until, withPeers } from "./kit/programs.ts";
 import { startStunnel } from "./kit/stunnel.ts";
@@ -33,34 +24,18 @@ afterAll(async () => {
 
 /** An assessment as the plant's tool. What takes long, and says nothing of a TLS server, is left out. */
 async function assessed(host: string, wanted: (id: string) => boolean = () => true): Promise<Assessment> {
-  const checks = endpointChecks.filter(({ id }) => id !== "E-7.1R1" && wanted(id));
   const { tool, anchors } = plant;
-  const subject = await openEndpoint({
-    target: { scheme: "eips", host },
-    security: { certificate: { chain: tool.chain, key: tool.key }, anchors },
-    authority: plant.authority.folder,
-    handles: 40,
-    disruptive: false,
-    timeoutMs: 3000,
-    signal: new AbortController().signal,
-  });
-  const now = new Date();
-  const plan = {
-    id: newRunId(now),
-    kind: "endpoint" as const,
-    subject: subject.facts,
-    level: 2 as const,
-    type: "embedded" as const,
-    disruptive: false,
-    checks: checks.map(({ id, version }) => ({ id, version })),
-    startedAt: now.toISOString(),
-    tool: { name: "cipsec", version: "0", runtime: "", crypto: "", system: "" },
-    operator: "interop",
-    options: {},
-    attestations: [],
-  };
-  const run = await createRun(join(plant.folder, "runs"), plan);
-  return assess(plan, await runChecks(run, checks, subject), new Date().toISOString());
+  const { assessment } = await assessedAt(
+    plant,
+    {
+      target: { scheme: "eips", host },
+      security: { certificate: { chain: tool.chain, key: tool.key }, anchors },
+      handles: 40,
+      timeoutMs: 3000,
+    },
+    (id) => id !== "E-7.1R1" && wanted(id),
+  );
+  return assessment;
 }
 
 /** Checks that ended by a fault of their own, or were cut off: never, whatever they meet. */

@@ -1,18 +1,9 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import {
-  assess,
-  createRun,
-  endpointChecks,
-  makeReport,
-  newRunId,
-  openEndpoint,
-  runChecks,
-  storePath,
-  type Assessment,
-} from "@cipsec/assess";
+import { makeReport, storePath, type Assessment } from "@cipsec/assess";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { assessedAt } from "./kit/assessed.ts";
 import { startPage, type Page } from "./kit/browser.ts";
 import { ourLines, tshark } from "./kit/decoders.ts";
 import { makePlant, type Plant } from "./kit/plant.ts";
@@ -29,33 +20,11 @@ withPeers("an assessment's evidence and reports", ["chromium", "pdftotext", "pdf
   beforeAll(async () => {
     plant = await makePlant("assessment");
     await plant.commission(await plant.device({ address }), {});
-    const subject = await openEndpoint({
-      target: { host: address },
-      security: { certificate: plant.tool, anchors: plant.anchors },
-      authority: plant.authority.folder,
-      disruptive: false,
-      timeoutMs: 10_000,
-      signal: new AbortController().signal,
-    });
-    const checks = endpointChecks.filter(({ id }) => ["E-7.8", "B-7.6", "B-1.2", "B-4.1"].includes(id));
-    const now = new Date();
-    const plan = {
-      id: newRunId(now),
-      kind: "endpoint" as const,
-      subject: subject.facts,
-      level: 2 as const,
-      type: "embedded" as const,
-      disruptive: false,
-      checks: checks.map(({ id, version }) => ({ id, version })),
-      startedAt: now.toISOString(),
-      tool: { name: "cipsec", version: "0", runtime: "Node.js", crypto: "OpenSSL", system: "Linux" },
-      operator: "interoperability",
-      options: {},
-      attestations: [],
-    };
-    const run = await createRun(join(plant.folder, "runs"), plan);
-    runFolder = run.path;
-    assessment = assess(plan, await runChecks(run, checks, subject), new Date().toISOString());
+    ({ assessment, runFolder } = await assessedAt(
+      plant,
+      { target: { host: address }, security: { certificate: plant.tool, anchors: plant.anchors } },
+      (id) => ["E-7.8", "B-7.6", "B-1.2", "B-4.1"].includes(id),
+    ));
     page = await startPage();
   });
 

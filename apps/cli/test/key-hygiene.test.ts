@@ -203,32 +203,10 @@ async function mistakes(): Promise<void> {
   await both(["ca", "issue", key]);
   await both(["ca", "import", key]);
   await both(["est", "enroll", url, "--ca", key, "--new-key", at("enrolled.key")]);
-  await both([
-    "est",
-    "enroll",
-    url,
-    "--ca",
-    at("plant.pem"),
-    "--cert",
-    at("e.pem"),
-    "--key",
-    at("psk"),
-    "--new-key",
-    at("enrolled.key"),
-  ]);
-  await both([
-    "est",
-    "enroll",
-    url,
-    "--ca",
-    at("plant.pem"),
-    "--username",
-    "x",
-    "--password-file",
-    at("password"),
-    "--new-key",
-    at("enrolled.key"),
-  ]);
+  const enrol = async (...how: readonly string[]): Promise<void> =>
+    void (await both(["est", "enroll", url, "--ca", at("plant.pem"), ...how, "--new-key", at("enrolled.key")]));
+  await enrol("--cert", at("e.pem"), "--key", at("psk"));
+  await enrol("--username", "x", "--password-file", at("password"));
   writeFileSync(at("wrong"), "not hexadecimal: swordfish");
   await both(["get", drive, "1/1/1", "--psk-identity", "cell-4", "--psk-file", at("wrong")]);
   await both(["explain", key]);
