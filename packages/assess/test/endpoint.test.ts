@@ -23,7 +23,7 @@ import {
 
 let plant: Plant;
 const devices: Target[] = [];
-const address = "127.37.1.1";
+const address = "127.37.1.11";
 
 beforeAll(async () => {
   plant = await makePlant();

@@ -6,6 +6,8 @@ import { afterAll, expect, test, vi } from "vitest";
 import { serversOf, type ServiceRecords } from "../src/est/discovery.ts";
 import { announceEst, browseEstByDns, browseEstByMdns, findEstByName } from "../src/est/dns-sd.ts";
 
+/** Seconds that peers let others keep what they say. */
+const ttl = 120;
 const good: ServiceRecords = { target: "est.plant.example.", port: 8443, priority: 10, weight: 0, txt: [] };
 
 test.each([
@@ -78,9 +80,9 @@ test("a server that answers in pieces is asked for the rest", async () => {
   const peer = mdns({ bind: "0.0.0.0", interface: "127.41.0.3" });
   peer.on("query", ({ questions = [] }) => {
     for (const { name, type } of questions) {
-      if (name === service) peer.respond([{ name, type: "PTR", ttl: 120, data: `one.${service}` }]);
-      if (type === "SRV") peer.respond([{ name, type, data: { target: "one.local", port: 443 } }]);
-      if (type === "A") peer.respond([{ name, type, data: "127.41.0.3" }]);
+      if (name === service) peer.respond([{ name, type: "PTR", ttl, data: `one.${service}` }]);
+      if (type === "SRV") peer.respond([{ name, type, ttl, data: { target: "one.local", port: 443 } }]);
+      if (type === "A") peer.respond([{ name, type, ttl, data: "127.41.0.3" }]);
     }
   });
   await once(peer, "ready");
@@ -152,14 +154,16 @@ test("answers that are nonsense, or say good-bye, name no server; the one beside
     if (!questions.some(({ name }) => name === service)) return;
     const srv = { target: "two.local", port: 8443 };
     peer.respond([
-      { name: service, type: "PTR", ttl: 120, data: "elsewhere._http._tcp.local" },
-      { name: service, type: "PTR", ttl: 120, data: `gone.${service}` },
+      { name: service, type: "PTR", ttl, data: "elsewhere._http._tcp.local" },
+      { name: service, type: "PTR", ttl, data: `gone.${service}` },
       { name: service, type: "PTR", ttl: 0, data: `gone.${service}` },
-      { name: service, type: "PTR", ttl: 120, data: `two.${service}` },
+      { name: service, type: "PTR", ttl, data: `two.${service}` },
       { name: `gone.${service}`, type: "SRV", data: srv },
       { name: `two.${service}`, type: "SRV", data: srv },
       { name: `two.${service}`, type: "TXT", data: "label=b" },
-      { name: "two.local", type: "A", data: "127.41.0.3" },
+      { name: "two.local", type: "A", ttl, data: "127.41.0.9" },
+      { name: "two.local", type: "A", ttl: 0, data: "127.41.0.9" },
+      { name: "two.local", type: "A", ttl, data: "127.41.0.3" },
     ]);
   });
   await once(peer, "ready");
@@ -168,6 +172,25 @@ test("answers that are nonsense, or say good-bye, name no server; the one beside
     { url: "https://two.local:8443/.well-known/est/b", address: "127.41.0.3", source: "mdns" },
   ]);
   expect(await browseEstByMdns("_est-t5._tcp", { ...where, signal: AbortSignal.abort() })).toEqual([]);
+  peer.destroy();
+}, 20_000);
+
+test("where others claim a server's name, each address is one to try, up to four", async () => {
+  const service = "_est-t6._tcp.local";
+  const peer = mdns({ bind: "0.0.0.0", interface: "127.41.0.6" });
+  const addresses = ["127.41.0.61", "127.41.0.62", "127.41.0.63", "127.41.0.64", "127.41.0.65"];
+  peer.on("query", ({ questions = [] }) => {
+    if (!questions.some(({ name }) => name === service)) return;
+    peer.respond([
+      { name: service, type: "PTR", ttl, data: `six.${service}` },
+      { name: `six.${service}`, type: "SRV", ttl, data: { target: "six.local", port: 8443 } },
+      ...addresses.map((data) => ({ name: "six.local", type: "A" as const, ttl, data })),
+    ]);
+  });
+  await once(peer, "ready");
+  const found = await browseEstByMdns("_est-t6._tcp", { interface: "127.41.0.2", timeoutMs: 10_000 });
+  expect(found.map(({ url }) => url)).toEqual(Array(4).fill("https://six.local:8443"));
+  expect(found.map(({ address }) => address)).toEqual(addresses.slice(0, 4));
   peer.destroy();
 }, 20_000);
 

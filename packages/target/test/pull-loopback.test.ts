@@ -20,7 +20,7 @@ import { identity, registerSession, request, rrReply, sendRRData } from "./suppo
 import { receiver } from "./support/loopback.ts";
 
 const address = "127.41.2.2";
-const service = "_est-t4._tcp";
+const service = "_est-t41._tcp";
 
 /** The machine's clock, whose days can be set forward, and a device that has waited long enough. */
 let wallSkew = 0;
@@ -41,10 +41,10 @@ const clock: Clock = {
 };
 
 test("a device from its box finds its server by multicast, is configured with no tool, and renews under a running session", async () => {
-  const plant = await startPlant("127.41.2.1", () => new Date(Date.now() + wallSkew), ["hall3.local"]);
+  const plant = await startPlant("127.41.2.1", () => new Date(Date.now() + wallSkew), ["hall41.local"]);
   plant.policy = issueToAll;
   const { host, port } = plant.listener;
-  const announced = announceEst({ name: "Plant", host: "hall3.local", address: host, port, service, interface: host });
+  const announced = announceEst({ name: "Plant", host: "hall41.local", address: host, port, service, interface: host });
   const folder = temporaryFolder();
   const { chainPem, keyPem } = await birth(plant, "00001267");
   const files = { certificate: chainPem, key: keyPem, anchors: rootPem(plant) };
@@ -70,7 +70,7 @@ test("a device from its box finds its server by multicast, is configured with no
     await using plain = await session("tcp", target.ports.eip);
     expect(await state(plain)).toBe(EtherNetIpSecurityState.factoryDefault);
     skew = 5000;
-    await until("enrolled", () => events.includes("pull/enrolled"));
+    await until("enrolled", () => events.includes("pull/enrolled"), events);
     await until("plaintext closed", () => target.ports.eip === undefined);
     await plain.closed;
     const tool = await toolPolicy(plant);
@@ -80,7 +80,7 @@ test("a device from its box finds its server by multicast, is configured with no
     wallSkew = 61 * 86_400_000;
     const set = { service: 0x10, path: pathOf(TcpIpInterface.classId, 13), data: encode(UINT, 119) };
     expect((await before.ask(set)).status).toBe(0);
-    await until("renewed", () => events.filter((name) => name === "pull/enrolled").length === 2);
+    await until("renewed", () => events.filter((name) => name === "pull/enrolled").length === 2, events);
     await using after = await session("tls", target.ports.eips, tool);
     expect(after.peer.facts.sha256).not.toBe(before.peer.facts.sha256);
     expect(after.peer.facts.subject).toBe(before.peer.facts.subject);

@@ -91,10 +91,15 @@ export function pullOf({ listener, ca }: Plant): NonNullable<SecuritySettingsInp
 
 export const rootPem = ({ ca }: Plant): string => toPem([ca.root]);
 
-/** Waits until something is so; a held-up machine has time. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>, limitMs = 20_000): Promise<void> {
+/** Waits until something is so; a held-up machine has time. What was `seen` by then is told where it never is. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  seen: readonly string[] = [],
+  limitMs = 20_000,
+): Promise<void> {
   for (let waited = 0; !(await isSo()); waited += 5) {
-    if (waited > limitMs) throw new Error(`not within ${limitMs} ms: ${what}`);
+    if (waited > limitMs) throw new Error(`not within ${limitMs} ms: ${what}; seen: ${seen.join(" ")}`);
     await sleep(5);
   }
 }

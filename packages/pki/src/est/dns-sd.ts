@@ -178,11 +178,15 @@ function openMdns({ interface: address }: MdnsOptions): MdnsSocket {
   });
 }
 
+/** Addresses of one host that are tried. */
+const maxAddresses = 4;
+
 /** What answers have told so far. Bounded: anybody on the network can send them. */
 class KnownRecords {
   readonly #type: string;
   readonly #instances = new Map<string, Partial<Omit<ServiceRecords, "address">>>();
-  readonly #addresses = new Map<string, string>();
+  /** Of hosts: more than one may claim a name, and whoever is lying fails later, in TLS. */
+  readonly #addresses = new Map<string, Set<string>>();
   readonly #asked = new Set<string>();
 
   constructor(type: string) {
@@ -201,17 +205,16 @@ class KnownRecords {
       }
       if (record.type === "TXT" && instance !== undefined)
         this.#instances.set(name, { ...this.#instances.get(name), txt: textsOf(record.data) });
-      if (record.type === "A" && (this.#addresses.size < 4 * maxFoundServers || this.#addresses.has(name)))
-        this.#addresses.set(name, record.data);
+      if (record.type === "A") this.#addAddress(name, record);
     }
   }
 
-  /** Instances of which port and address are known. */
+  /** Instances of which port and address are known, one for each address. */
   whole(): readonly ServiceRecords[] {
     return [...this.#instances.values()].flatMap(({ target, port, priority = 0, weight = 0, txt = [] }) => {
-      const address = target === undefined ? undefined : this.#addresses.get(target);
-      if (target === undefined || port === undefined || address === undefined) return [];
-      return [{ target, port, priority, weight, txt, address }];
+      if (target === undefined || port === undefined) return [];
+      const addresses = [...(this.#addresses.get(target) ?? [])];
+      return addresses.map((address) => ({ target, port, priority, weight, txt, address }));
     });
   }
 
@@ -219,7 +222,7 @@ class KnownRecords {
   missing(): readonly Question[] {
     const wanted = [...this.#instances].flatMap(([name, { target }]): Question[] => {
       if (target === undefined) return [{ name, type: "SRV" }];
-      return this.#addresses.has(target) ? [] : [{ name: target, type: "A" }];
+      return (this.#addresses.get(target)?.size ?? 0) > 0 ? [] : [{ name: target, type: "A" }];
     });
     const fresh = wanted.filter(({ name, type }) => !this.#asked.has(`${type} ${name}`));
     for (const { name, type } of fresh) this.#asked.add(`${type} ${name}`);
@@ -233,6 +236,13 @@ class KnownRecords {
     // Time to live 0 is a good-bye.
     if (record.ttl === 0) this.#instances.delete(name);
     else if (this.#instances.size < maxFoundServers && !this.#instances.has(name)) this.#instances.set(name, {});
+  }
+
+  #addAddress(name: string, { ttl: seconds, data }: { readonly ttl?: number | undefined; readonly data: string }): void {
+    const known = this.#addresses.get(name) ?? new Set<string>();
+    if (seconds === 0) known.delete(data);
+    else if (known.size < maxAddresses) known.add(data);
+    if (this.#addresses.size < 4 * maxFoundServers) this.#addresses.set(name, known);
   }
 }
 
