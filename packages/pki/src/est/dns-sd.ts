@@ -238,7 +238,10 @@ class KnownRecords {
     else if (this.#instances.size < maxFoundServers && !this.#instances.has(name)) this.#instances.set(name, {});
   }
 
-  #addAddress(name: string, { ttl: seconds, data }: { readonly ttl?: number | undefined; readonly data: string }): void {
+  #addAddress(
+    name: string,
+    { ttl: seconds, data }: { readonly ttl?: number | undefined; readonly data: string },
+  ): void {
     const known = this.#addresses.get(name) ?? new Set<string>();
     if (seconds === 0) known.delete(data);
     else if (known.size < maxAddresses) known.add(data);
