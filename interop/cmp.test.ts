@@ -140,7 +140,7 @@ withPeers("OpenSSL speaks CMP for us, with its own mock server", ["openssl", ...
       message: expect.stringContaining("not for you"),
     });
     await server(8300, { words: ["-poll_count", "3", "-check_after", "90"] });
-    const impatient = client(8300, { timeoutMs: 2000 });
+    const impatient = client(8300, { timeoutMs: 5000 });
     expect(await impatient.request(asked)).toEqual({ status: "pending", retryAfterMs: 90_000 });
     const { privateKey } = await makeKeyPair();
     await server(8400, { stubborn: await createCsr({ subject: asked.subject, privateKey }) });
@@ -149,7 +149,7 @@ withPeers("OpenSSL speaks CMP for us, with its own mock server", ["openssl", ...
     await expect(client(8000, { authorities: [stranger.root] }).request(asked)).rejects.toMatchObject({
       code: "trust/unknown-authority",
     });
-    await expect(client(8999, { timeoutMs: 1000 }).request(asked)).rejects.toMatchObject({
+    await expect(client(8999, { timeoutMs: 3000 }).request(asked)).rejects.toMatchObject({
       code: "transport/unreachable",
     });
     const web = createServer((_, response) => response.writeHead(200).end("<html>"));

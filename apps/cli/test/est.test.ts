@@ -386,6 +386,8 @@ test("commission --pull watches a device until a person has approved it, and ref
   expect(seen.code).toBe(0);
   expect(document(seen)).toMatchObject({ vendorIdentity: { verified: true, serialNumber: "00C0FFEE" } });
   pump.pass(5000);
+  const waiting = async () => document(await cipsec(["est", "pending", "--json"], pulled)) as { identity: string }[];
+  await expect.poll(async () => await waiting(), { timeout: 30_000 }).toMatchObject([{ identity: "Acme/00C0FFEE" }]);
   const early = await cipsec([...watch, "--wait", "3", "--json"], pulled);
   expect(early.code).toBe(1);
   expect(document(early)).toMatchObject({

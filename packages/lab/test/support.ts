@@ -30,7 +30,7 @@ export function deviceProcesses(parent = process.pid): readonly number[] {
 
 /** Those of the processes that still run after they had a moment to end. */
 export async function survivors(pids: readonly number[]): Promise<readonly number[]> {
-  const until = performance.now() + 5000;
+  const until = performance.now() + 30_000;
   let alive = pids.filter(isAlive);
   while (alive.length > 0 && performance.now() < until) {
     await sleep(50);

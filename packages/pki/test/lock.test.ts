@@ -109,6 +109,8 @@ test("several processes, some killed while holding it, never hold it together", 
       (await import("node:fs")).unlinkSync(${JSON.stringify(join(path, "in"))});
       await lock.release();
       process.stdout.write(".");
+      // Who has had its turn lets the others look: none of them may be without one for half a minute.
+      await sleep(Math.random() * 20);
     }`;
   const start = (): { child: ReturnType<typeof spawn>; turns: () => number; errors: () => string } => {
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "pipe"] });

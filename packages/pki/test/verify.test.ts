@@ -474,13 +474,11 @@ describe("chain verdicts", () => {
       );
     }
     const leaf = await make({ ...issued, issuer: hall.certificate, issuerKey: hall.key });
-    const started = performance.now();
     expect(verifyChain(ask({ leaf, chain: maze }))).toMatchObject({
       ok: false,
       code: "trust/unknown-authority",
       message: expect.stringContaining("64 tries"),
     });
-    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   test("a chain longer than eight is not followed", async () => {

@@ -83,7 +83,7 @@ export function pullOf({ listener, ca }: Plant): NonNullable<SecuritySettingsInp
     service: "_est._tcp",
     dnsServers: [],
     mdns: false,
-    timeoutMs: 1000,
+    timeoutMs: 20_000,
     anchors: [ca.root],
     trustOnFirstUse: false,
   };
