@@ -89,6 +89,8 @@ async function ourServer(
     clientAuth: clientAuth ? "require" : "none",
     verify: accept,
     allowsMacThenEncrypt: old,
+    // As for our client below: a flight may get lost again and again.
+    handshakeTimeoutMs: 60_000,
     ...(mtu && { mtu }),
     onAssociation(association) {
       association.onMessage = (payload) => association.send(payload);
