@@ -12,8 +12,10 @@ export default defineConfig({
       "interop/**/*.test.ts",
       "tools/test/**/*.test.ts",
     ],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // What is polled for comes; a machine that is held up for a second is no reason to fail.
+    expect: { poll: { timeout: 15_000 } },
     globalSetup: "tools/test-folder.ts",
     pool: "forks",
     // One more than the processors that two cores have: tests wait a good part of their time.

@@ -12,6 +12,7 @@ import {
   verifyVendorIdentity,
   type PullOptions,
 } from "../src/index.ts";
+import { net } from "./addresses.ts";
 import { isBetweenAttempts, phaseOf, pullError, pullWords, type PullPhase } from "../src/commission-pull-status.ts";
 import { certificatePlan } from "./real-target.ts";
 import {
@@ -25,7 +26,6 @@ import {
 } from "./pull-plant.ts";
 
 /** Not those of other files of tests, which run beside this one. */
-const net = `127.31.${process.pid % 256}`;
 
 let plant: PullPlant;
 let next = 1;

@@ -55,7 +55,10 @@ async function plant(address: string): Promise<Plant> {
       const count = came.filter(({ reply }) => reply.context[0] === 0xee).length;
       send(address, [marker]);
       send(broadcastAddress, [marker]);
-      await vi.waitFor(() => expect(came.filter(({ reply }) => reply.context[0] === 0xee)).toHaveLength(count + 2));
+      await vi.waitFor(
+        () => expect(came.filter(({ reply }) => reply.context[0] === 0xee)).toHaveLength(count + 2),
+        15_000,
+      );
       return came.map(({ reply }) => reply).filter((reply) => reply.context[0] !== 0xee);
     },
     async [Symbol.asyncDispose]() {
@@ -163,7 +166,7 @@ describe("broadcast", () => {
   test("the reply comes when its time is over, not before", async () => {
     await using net = await plant("127.25.3.7");
     net.broadcast(identify(60_000));
-    await vi.waitFor(() => expect(net.clock.waits).toHaveLength(1));
+    await vi.waitFor(() => expect(net.clock.waits).toHaveLength(1), 15_000);
     net.clock.advance((net.clock.waits[0] ?? 0) - 1);
     expect(await net.settled()).toEqual([]);
     net.clock.advance(1);
@@ -197,7 +200,7 @@ describe("broadcast", () => {
 test("a reply that still waits when the port closes is never sent", async () => {
   const net = await plant("127.25.3.11");
   net.broadcast(identify(60_000));
-  await vi.waitFor(() => expect(net.clock.waiting).toBe(1));
+  await vi.waitFor(() => expect(net.clock.waiting).toBe(1), 15_000);
   await net[Symbol.asyncDispose]();
   net.clock.advance(60_000);
   expect(net.came).toEqual([]);

@@ -61,6 +61,13 @@ interface Session {
   ask(service: number, data: Uint8Array, classId?: number): Promise<Reply & { readonly group: string | undefined }>;
 }
 
+/** A few may still be on their way when production has ended. */
+async function packetsIn50Ms({ got }: Rig): Promise<number> {
+  const before = got.length;
+  await sleep(50);
+  return got.length - before;
+}
+
 /** A device at one loopback address and an originator's ports at another, on the ports of the standard. */
 async function rig(device: string, originator: string, security: unknown = null): Promise<Rig> {
   const undo: (() => Promise<unknown>)[] = [];
@@ -79,9 +86,10 @@ async function rig(device: string, originator: string, security: unknown = null)
   const port = await openIoPort({
     address: originator,
     port: 2222,
-    receive: (bytes) => {
+    receive: (bytes, from) => {
       const frame = readIo(bytes.slice());
-      if (frame !== undefined) got.push({ ms: performance.now(), frame });
+      // A group may have other senders on this machine.
+      if (frame !== undefined && from.remote.address === device) got.push({ ms: performance.now(), frame });
     },
   });
   undo.push(async () => port[Symbol.asyncDispose]());
@@ -132,7 +140,7 @@ test("an owner at 10 ms, both ways; it outlives its TCP connection, and its loss
   writer.setData(hex("01020304"));
   const path = io.port.path({ address: "127.31.2.1", port: 2222 });
   const producing = sharedWheel().every(10_000, () => path.send(writer.next()));
-  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(20);
+  await expect.poll(() => io.got.length).toBeGreaterThan(20);
   expect(told).toEqual(["run 01020304"]);
   const [first] = io.got;
   expect(first?.frame.connectionId).toBe(asked.tToOConnectionId);
@@ -142,7 +150,7 @@ test("an owner at 10 ms, both ways; it outlives its TCP connection, and its loss
   });
   await session.channel.close();
   const before = io.got.length;
-  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(before + 20);
+  await expect.poll(() => io.got.length).toBeGreaterThan(before + 20);
   const sequences = io.got.map(({ frame }) => frame.sequence ?? 0);
   expect(sequences).toEqual(sequences.map((_, i) => i + 1));
   const first10 = io.got[10]?.ms ?? 0;
@@ -150,13 +158,11 @@ test("an owner at 10 ms, both ways; it outlives its TCP connection, and its loss
   // A busy machine skips turns, it never makes them shorter.
   expect(interval).toBeGreaterThan(9.5);
   producing.cancel();
-  await expect.poll(() => told.at(-1), { timeout: 5000 }).toBe("timeout 00000000");
+  await expect.poll(() => told.at(-1)).toBe("timeout 00000000");
   expect(io.target.io.connections).toBe(0);
   expect(io.events.find(({ name }) => name === "io-closed")?.facts).toMatchObject({ end: "timeout" });
-  const stopped = io.got.length;
-  await sleep(50);
-  expect(io.got.length).toBe(stopped);
-}, 30_000);
+  await expect.poll(() => packetsIn50Ms(io)).toBe(0);
+});
 
 test("multicast reaches who has joined; closing it ends it, over another session too", async () => {
   await using io = await rig("127.31.2.3", "127.31.2.4");
@@ -170,17 +176,14 @@ test("multicast reaches who has joined; closing it ends it, over another session
   const beats = heartbeatWriter(grant);
   const path = io.port.path({ address: "127.31.2.3", port: 2222 });
   const producing = sharedWheel().every(100_000, () => path.send(beats.next()), 0);
-  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(10);
+  await expect.poll(() => io.got.length).toBeGreaterThan(10);
   expect(new Set(io.got.map(({ frame }) => frame.connectionId))).toEqual(new Set([grant.tToOConnectionId]));
   const other = await io.session();
   const close = encode(ForwardClose, { ...asked, priorityTick: 0, timeoutTicks: 0 });
   expect((await other.ask(0x4e, close)).status).toBe(0);
   producing.cancel();
-  await sleep(30);
-  const stopped = io.got.length;
-  await sleep(50);
-  expect(io.got.length).toBe(stopped);
-}, 30_000);
+  await expect.poll(() => packetsIn50Ms(io)).toBe(0);
+});
 
 test("a device with CIP Security offers I/O while its port is open, and tells so", async () => {
   await using io = await rig("127.31.2.5", "127.31.2.6", { defaultCertificate: "self-signed" });
@@ -188,7 +191,7 @@ test("a device with CIP Security offers I/O while its port is open, and tells so
   const session = await io.session();
   const opened = await session.ask(0x54, encode(ForwardOpen, ownerOpen()));
   expect(opened.status).toBe(0);
-  await expect.poll(() => io.got.length, { timeout: 5000 }).toBeGreaterThan(1);
+  await expect.poll(() => io.got.length).toBeGreaterThan(1);
   const identity = await session.list(Command.listIdentity);
   const capability = identity.find(({ type }) => type === ItemType.ethernetIpCapability)?.data ?? hex("");
   expect(decode(CapabilityItem, capability) & (Capability.class0 | Capability.class1)).toBe(0xc0);
@@ -196,7 +199,7 @@ test("a device with CIP Security offers I/O while its port is open, and tells so
   expect(decode(CipSecurityItem, state).ianaPortState & IanaPort.io).toBe(IanaPort.io);
   const [services] = await session.list(Command.listServices);
   expect(decode(ListServicesItem, services?.data ?? hex("")).capabilities).toBe(0x0120);
-}, 30_000);
+});
 
 const nobody: TlsPolicy = {
   suites: [0xc02b],
@@ -214,8 +217,8 @@ test("over TLS it is refused, or goes in the clear where the description allows 
   await using lax = await rig("127.31.2.9", "127.31.2.10", { plainIoOverTls: true });
   const opened = await (await lax.session(nobody)).ask(0x54, encode(ForwardOpen, ownerOpen()));
   expect(opened.status).toBe(0);
-  await expect.poll(() => lax.got.length, { timeout: 5000 }).toBeGreaterThan(1);
-}, 30_000);
+  await expect.poll(() => lax.got.length).toBeGreaterThan(1);
+});
 
 test("closing the port ends its connections and lets none be opened", async () => {
   await using io = await rig("127.31.2.11", "127.31.2.12", {});
@@ -225,8 +228,8 @@ test("closing the port ends its connections and lets none be opened", async () =
   expect((await session.ask(0x54, encode(ForwardOpen, ownerOpen()))).status).toBe(0);
   const wish = encode(SetPortAdminRequest, [{ port: 2222, protocol: 17, open: false }]);
   expect((await session.ask(0x4c, wish, 0xf5)).status).toBe(0);
-  await expect.poll(() => told, { timeout: 5000 }).toEqual(["timeout"]);
+  await expect.poll(() => told).toEqual(["timeout"]);
   expect(io.target.ports.io).toBeUndefined();
   const refused = await session.ask(0x54, encode(ForwardOpen, ownerOpen()));
   expect(refused).toMatchObject({ status: 1, extended: [0x0103] });
-}, 30_000);
+});

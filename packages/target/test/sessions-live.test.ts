@@ -80,7 +80,7 @@ beforeAll(async () => {
     await must(tool.set(EtherNetIpSecurity, 1, "preSharedKeys", [psk(1), psk(2)]));
     await must(tool.set(EtherNetIpSecurity, 1, "verifyClientCertificate", true));
   });
-}, 30_000);
+});
 
 afterAll(async () => await target.stop());
 

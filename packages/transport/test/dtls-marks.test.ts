@@ -87,7 +87,7 @@ test.each([
     path.send(Uint8Array.of(1));
     channel.send(Uint8Array.of(2));
     path.send(Uint8Array.of(1));
-    await expect.poll(() => got, { timeout: 5000 }).toEqual([1, 2, 1]);
+    await expect.poll(() => got).toEqual([1, 2, 1]);
     expect([path.dscp, paths[0]]).toEqual(io);
     expect(between.marks.client).toEqual([io[0] ?? 0, handshake, io[0] ?? 0]);
     expect(between.marks.server).toEqual([io[1] ?? 0, handshake, io[1] ?? 0]);
@@ -111,7 +111,7 @@ test.each(["auto", "off"] as const)(
       channel.send(octets.subarray(0, 1 + ((i * 7) % 400)));
       return `${i} ${1 + ((i * 7) % 400)} true`;
     });
-    await expect.poll(() => got.length, { timeout: 5000 }).toBe(200);
+    await expect.poll(() => got.length).toBe(200);
     expect(got).toEqual(sent);
   },
 );
@@ -165,7 +165,7 @@ test("what a port gives to DTLS stays as it was when more comes", async () => {
     const to = new Uint8Array(socketAddress(listening, port.local.port).buffer);
     for (let round = 0; round < 3; round += 1) {
       for (let i = 0; i < 20; i += 1) sender.send(new Uint8Array(50).fill(round * 20 + i), to);
-      await expect.poll(() => got.length, { timeout: 5000 }).toBe((round + 1) * 20);
+      await expect.poll(() => got.length).toBe((round + 1) * 20);
     }
     expect(got.map((bytes) => [bytes.length, new Set(bytes).size, bytes[0]])).toEqual(
       Array.from({ length: 60 }, (_, i) => [50, 1, i]),

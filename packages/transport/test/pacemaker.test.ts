@@ -29,8 +29,7 @@ test("alarms come in the order of their time, none early, and a cancelled one no
   alarm(0);
   cancel();
   cancel();
-  await pause(100);
-  expect(came.map(([ms]) => ms)).toEqual([0, 2.5, 8.25, 30]);
+  await expect.poll(() => came.map(([ms]) => ms)).toEqual([0, 2.5, 8.25, 30]);
   for (const [ms, at] of came) expect(at).toBeGreaterThan(ms - 0.1);
 });
 
@@ -48,9 +47,7 @@ test("an alarm that throws stops neither the others nor those after it", async (
   // Due in the same moment, and later.
   preciseClock.after(1, () => (came += 1));
   preciseClock.after(20, () => (came += 1));
-  await pause(100);
+  await expect.poll(() => [came, thrown.length]).toEqual([2, 1]);
   process.off("unhandledRejection", note);
   for (const listener of before) process.on("unhandledRejection", listener);
-  expect(came).toBe(2);
-  expect(thrown).toHaveLength(1);
 });

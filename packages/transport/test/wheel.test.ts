@@ -178,10 +178,11 @@ test("on the machine's clock, a short period holds its rate", async () => {
   const started = performance.now();
   const repeat = wheel.every(5000, () => (turns += 1));
   await new Promise((resolve) => void setTimeout(resolve, 260));
+  const behind = (): number => Math.floor((performance.now() - started) / 5) - (turns + repeat.missed);
+  // A machine that was held up just now has its turns still before it.
+  await expect.poll(behind, { interval: 7 }).toBeLessThanOrEqual(2);
   repeat.cancel();
-  const due = (performance.now() - started) / 5;
-  expect(turns + repeat.missed).toBeGreaterThanOrEqual(Math.floor(due) - 2);
-  expect(turns + repeat.missed).toBeLessThanOrEqual(Math.ceil(due));
+  expect(behind()).toBeGreaterThanOrEqual(-1);
 });
 
 test("entries that begin at any time share four wake-ups a period, and none comes later than its period", () => {

@@ -95,6 +95,6 @@ test.each(
   }
   await using session = await opening;
   await using io = await openIo(session, request, { protection });
-  await expect.poll(() => io.statistics().received, { timeout: 8000 }).toBeGreaterThan(2);
+  await expect.poll(() => io.statistics().received).toBeGreaterThan(2);
   expect(io.facts.security).toMatchObject({ suite, encrypts: protection === "encrypted" });
 });

@@ -2,10 +2,9 @@ import dgram from "node:dgram";
 import { ItemType, readIoData } from "@cipsec/wire";
 import { describe, expect, test, vi } from "vitest";
 import { assemblyPath, connect, openIo, type InputState, type IoRequest, type Session } from "../../src/index.ts";
+import { net } from "../addresses.ts";
 import { fakeAdapter, sockaddr, type AdapterWish, type FakeAdapter } from "./fake-adapter.ts";
 
-/** A loopback network of this test process. */
-const net = `127.32.${process.pid % 200}`;
 let host = 0;
 
 interface Pair extends AsyncDisposable {
@@ -19,7 +18,7 @@ async function pair(wish: AdapterWish = {}): Promise<Pair> {
   const adapter = await fakeAdapter(`${net}.${host + 2}`, local, wish);
   const session = await connect(
     { scheme: "eip", host: adapter.address, port: adapter.port },
-    { localAddress: local, requestTimeoutMs: 1000 },
+    { localAddress: local, requestTimeoutMs: 5000 },
   );
   return {
     adapter,
@@ -41,7 +40,7 @@ function request(changes: Partial<IoRequest> = {}): IoRequest {
 }
 
 const until = (check: () => unknown): Promise<void> =>
-  vi.waitFor(() => expect(check()).toBeTruthy(), { timeout: 3000, interval: 5 });
+  vi.waitFor(() => expect(check()).toBeTruthy(), { timeout: 15_000, interval: 5 });
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 test("opens, produces at the granted interval before anything came, and closes", async () => {
@@ -100,7 +99,9 @@ test("gives new input to the application, and statistics", async () => {
 test("sequence: losses, duplicates, late ones, wrong lengths and strangers", async () => {
   await using p = await pair({ produces: false });
   const inputs: number[] = [];
-  await using io = await openIo(p.session, request(), { onInput: (data) => inputs.push(data[0] ?? -1) });
+  // The watchdog is to wait for all of them, whatever the machine does meanwhile.
+  const patient = request({ timeoutMultiplier: 7 });
+  await using io = await openIo(p.session, patient, { onInput: (data) => inputs.push(data[0] ?? -1) });
   const [connection] = p.adapter.open.values();
   if (connection === undefined) throw new RangeError("no connection");
   const packet = (sequence: number, count: number, octets = 8): Uint8Array => {
