@@ -95,16 +95,11 @@ export type { Enrolment } from "./est/enrol.ts";
 export type { EstEvent, EstService, EstServiceOptions } from "./est/service.ts";
 export { crlDocuments } from "./est/crl-documents.ts";
 export type { Documents, PublicDocument } from "./est/documents.ts";
-export { dialEst, estPause, listenDocuments, listenEst } from "./est/sockets.ts";
-export type { DocumentListenOptions } from "./est/sockets.ts";
-export type {
-  EstConnection,
-  EstDial,
-  EstDialOptions,
-  EstListener,
-  EstListenOptions,
-  TlsIdentity,
-} from "./est/sockets.ts";
+export { dialEst, estPause } from "./est/dial.ts";
+export type { EstConnection, EstDial, EstDialOptions } from "./est/dial.ts";
+export { listenDocuments, listenEst } from "./est/listen.ts";
+export type { DocumentListenOptions, EstListener, EstListenOptions } from "./est/listen.ts";
+export type { TlsIdentity } from "./est/session.ts";
 export { hasUpstream, importUpstreamCrl, initUpstreamCa, openUpstreamCa, upstreamAuthority } from "./est/upstream.ts";
 export { readUpstream, upstreamClient } from "./est/upstream.ts";
 export type { UpstreamCa, UpstreamClient, UpstreamOptions, UpstreamSettings } from "./est/upstream.ts";

@@ -11,7 +11,7 @@ import { crlFiles } from "../src/crl-publish.ts";
 import { crlDocuments } from "../src/est/crl-documents.ts";
 import { answerDocument } from "../src/est/documents.ts";
 import { defaultEstLimits } from "../src/est/limits.ts";
-import { listenDocuments } from "../src/est/sockets.ts";
+import { listenDocuments } from "../src/est/listen.ts";
 import { day, makeKeyPair, mustOpenssl, openssl, temporaryFolder } from "./support.ts";
 
 const base = temporaryFolder();

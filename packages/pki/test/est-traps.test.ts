@@ -9,7 +9,7 @@ import { bootstrapEst, estClient } from "../src/est/client.ts";
 import { maxBodyOctets, readBody, writeBody } from "../src/est/encoding.ts";
 import type { HttpAnswer } from "../src/est/http.ts";
 import { readMultipart, writeMultipart } from "../src/est/multipart.ts";
-import type { EstConnection, EstDial } from "../src/est/sockets.ts";
+import type { EstConnection, EstDial } from "../src/est/dial.ts";
 import { completeChain, sortCaCerts } from "../src/est/trust.ts";
 import { PkiError, TransportError } from "../src/errors.ts";
 import { pkcs7ToPem, writePkcs7 } from "../src/pkcs7.ts";

@@ -11,7 +11,8 @@ import { readBody, writeBody } from "./encoding.ts";
 import { media, mediaType, pathOf, readEstUrl, type HttpAnswer, type Operation } from "./http.ts";
 import { readMultipart } from "./multipart.ts";
 import { readRetryAfter } from "./retry.ts";
-import { dialEst, type EstConnection, type EstDial, type TlsIdentity } from "./sockets.ts";
+import { dialEst, type EstConnection, type EstDial } from "./dial.ts";
+import type { TlsIdentity } from "./session.ts";
 import { completeChain, judgeServer, requireServer, sortCaCerts, type CaCerts, type EstTrust } from "./trust.ts";
 import { requireTrusted } from "../verify.ts";
 

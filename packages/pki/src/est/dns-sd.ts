@@ -1,4 +1,4 @@
-// DNS-SD, asked of a DNS server and by multicast: sockets and timers of its own, beside those of sockets.ts.
+// DNS-SD, asked of a DNS server and by multicast: sockets and timers of its own, beside those of listen.ts and dial.ts.
 import { Resolver } from "node:dns/promises";
 import mdns from "multicast-dns";
 import { UsageError } from "../errors.ts";

@@ -20,7 +20,7 @@ import { pkcs7ToPem, writePkcs7 } from "../pkcs7.ts";
 import type { EstAuthority } from "./authority.ts";
 import { estClient, type EstClient, type EstClientOptions } from "./client.ts";
 import { sameNames, sameSubject } from "./policy.ts";
-import type { TlsIdentity } from "./sockets.ts";
+import type { TlsIdentity } from "./session.ts";
 import { sortCaCerts } from "./trust.ts";
 
 /** Where the authority above is, whom to trust there, and as whom to ask. */
