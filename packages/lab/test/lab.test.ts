@@ -55,7 +55,8 @@ test("each device in a process of its own: one dies and comes back, the others d
   await lab.close();
   expect(await survivors(all)).toEqual([]);
   expect(deviceProcesses()).toEqual([]);
-});
+  // Four processes are started here, one after the other.
+}, 120_000);
 
 test("what a device saved is there after the plant was stopped and started; folders are its owner's alone", async () => {
   const address = "127.28.20.3";
