@@ -233,12 +233,15 @@ test("another tool disables the pull model meanwhile", async () => {
   plant.policy = { rules: [{ name: "by hand", callers: ["birth"], action: "hold" }] };
   await using device = await fromBox();
   await using tool = await connect(device.plain);
+  const resets: Promise<unknown>[] = [];
   const watching = device.commission({
     progress: ({ phase }) => {
-      if (phase === "pending") void tool.object(EtherNetIpSecurity, 1).call("reset", false);
+      if (phase === "pending") resets.push(tool.object(EtherNetIpSecurity, 1).call("reset", false));
     },
   });
   await expect(watching).rejects.toMatchObject({ code: "usage/state", message: expect.stringContaining("meanwhile") });
+  // Its answer may come after the state has been seen.
+  await Promise.all(resets);
 });
 
 test("enrolled, and yet not trusted here: with another authority, or without its address in the certificate", async () => {
