@@ -11,6 +11,8 @@ export interface Remote {
 export interface Peer {
   readonly engine: Engine;
   readonly role: "client" | "server";
+  /** As server: the random of the hello that it answers, which tells a repeated hello from a new one. */
+  readonly hello: Uint8Array | undefined;
   /** What the peer puts into its records; empty where it is not asked to. */
   readonly cid: Uint8Array;
   readonly association: Association;

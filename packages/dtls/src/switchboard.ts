@@ -52,6 +52,7 @@ export interface Admission {
 interface NewPeer {
   readonly engine: Engine;
   readonly role: "client" | "server";
+  readonly hello?: Uint8Array;
   readonly connectionId: Uint8Array | undefined;
   readonly remote: Remote;
   readonly verify: Verify | undefined;
@@ -248,14 +249,23 @@ export class Switchboard {
       this.#turnAway(remote, limit);
       return;
     }
-    if (place?.pending !== undefined) this.#end(place.pending, "replaced", undefined);
+    // Without a word: whoever is at this address now knows nothing of the earlier handshake, and would take it as meant for this one.
+    if (place?.pending !== undefined) this.#ended(place.pending, { by: "replaced", error: undefined });
     this.admission.admitted++;
     const connectionId = this.#newCid();
     const sessions = this.#sessions;
     const options = { ...this.#live, ...(connectionId && { connectionId }), ...(sessions && { sessions }) };
     const engine = createServerEngine(options, hello);
     const { credentials, verify } = options;
-    const peer = this.#addPeer({ engine, role: "server", connectionId, remote, verify, credentials });
+    const peer = this.#addPeer({
+      engine,
+      role: "server",
+      hello: clientRandom,
+      connectionId,
+      remote,
+      verify,
+      credentials,
+    });
     this.#handle(peer, { type: "datagram", bytes });
   }
 
@@ -294,7 +304,7 @@ export class Switchboard {
     return true;
   }
 
-  #addPeer({ engine, role, connectionId, remote, verify, credentials }: NewPeer): Peer {
+  #addPeer({ engine, role, hello, connectionId, remote, verify, credentials }: NewPeer): Peer {
     const association = new Association({
       send: (payload, dscp) => this.#sendPayload(peer, payload, dscp),
       close: () => {
@@ -307,6 +317,7 @@ export class Switchboard {
     const peer: Peer = {
       engine,
       role,
+      hello,
       cid: connectionId ?? noCid,
       association,
       since: this.#host.now(),
@@ -445,8 +456,8 @@ function closedError(message: string, cause: unknown): DtlsError {
   return new DtlsError("dtls/closed", message, { cause });
 }
 
-function isHelloOf({ engine }: Peer, clientRandom: Uint8Array): boolean {
-  return Buffer.compare(engine.clientRandom, clientRandom) === 0;
+function isHelloOf({ hello }: Peer, clientRandom: Uint8Array): boolean {
+  return hello !== undefined && Buffer.compare(hello, clientRandom) === 0;
 }
 
 /** A handshake record of epoch 0 that begins with a piece of ClientHello. */

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { Association } from "../src/association.ts";
 import type { ConnectOptions, EndpointOptions } from "../src/endpoint-options.ts";
+import { createClientEngine } from "../src/engine.ts";
 import type { DtlsError } from "../src/errors.ts";
+import { handshakeTypes, readFragments, writeFragment } from "../src/handshake/message.ts";
+import { beginRecord, contentTypes, headerLength, readRecords } from "../src/record/header.ts";
 import { Switchboard } from "../src/switchboard.ts";
 import { kinds, makeIdentity } from "./identities.ts";
 
@@ -9,6 +12,8 @@ const identity = makeIdentity(kinds.ecdsa);
 const credentials = { certificates: [identity.credential] };
 const accept = () => ({ accepted: true }) as const;
 const server = { address: "127.33.6.1", port: 2221 };
+const from = { address: "127.33.6.2", port: 7 };
+const none = new Uint8Array(0);
 
 /** A server and a client board whose datagrams go straight across; the client's port is its caller's choice. */
 function boards(serverOptions: EndpointOptions = {}, clientOptions: EndpointOptions = {}) {
@@ -188,6 +193,56 @@ test("a restarted client takes its place again while its earlier handshake still
   expect(board.admission).toMatchObject({ admitted: 2, turnedAway: 0 });
   expect(far.open).toBe(0);
 });
+
+test("a client that starts again is told nothing of its earlier handshake, which it would take as meant for this one", () => {
+  const { hellos, board, answers } = helloTo();
+  const [first = none] = hellos();
+  board.receive(first, from);
+  answers.length = 0;
+  const [second = none] = hellos();
+  board.receive(second, from);
+  expect(board.admission.admitted).toBe(2);
+  const types = answers.flatMap((bytes) => readRecords(bytes, 0)).map(({ header }) => header.type);
+  expect(new Set(types)).toEqual(new Set([contentTypes.handshake]));
+});
+
+test("a hello in fragments that come twice and late is one hello, and none of them is lost", () => {
+  const { hellos, board, answers } = helloTo();
+  const [front = none, back = none] = hellos(100);
+  board.receive(front, from);
+  board.receive(front, from);
+  expect(board).toMatchObject({ handshakes: 1 });
+  answers.length = 0;
+  board.receive(back, from);
+  board.receive(front, from);
+  expect(board.admission).toMatchObject({ admitted: 1, turnedAway: 0 });
+  const [reply] = answers.flatMap((bytes) => readRecords(bytes, 0));
+  expect(reply?.body[0]).toBe(handshakeTypes.serverHello);
+});
+
+/** A server's board, what it answers, and hellos of new clients at one address that have their cookie, cut where told. */
+function helloTo() {
+  const answers: Uint8Array[] = [];
+  const board = new Switchboard(
+    { credentials, onAssociation: () => undefined },
+    { send: (bytes) => void answers.push(bytes), now: () => 0, rearm: () => undefined },
+  );
+  const hellos = (cut = Infinity): readonly Uint8Array[] => {
+    const client = createClientEngine({});
+    board.receive(client.handle({ type: "start" }, 0).send[0] ?? none, from);
+    const [hello = none] = client.handle({ type: "datagram", bytes: answers.splice(0)[0] ?? none }, 0).send;
+    const [record] = readRecords(hello, 0);
+    const [whole] = readFragments(record!.body);
+    const pieces = [whole!.bytes.subarray(0, cut), whole!.bytes.subarray(cut)].filter(({ length }) => length > 0);
+    return pieces.map((bytes, i) => {
+      const fragment = writeFragment({ ...whole!, offset: i === 0 ? 0 : cut, bytes });
+      const datagram = beginRecord({ ...record!.header, seq: i + 1 }, fragment.length);
+      datagram.set(fragment, headerLength);
+      return datagram;
+    });
+  };
+  return { board, answers, hellos };
+}
 
 test("a repeated hello and a late fragment reach the handshake that stands there", async () => {
   const { far, clock } = boards();
