@@ -9,7 +9,7 @@ export type EngineInput =
   /** Begins a handshake as client. */
   | { readonly type: "start" }
   | { readonly type: "datagram"; readonly bytes: Uint8Array }
-  /** The time that `wakeAt` named has come. */
+  /** The time that `wakeAt` named has come, and what had arrived by then has been handed over. Nothing else ends or repeats by time. */
   | { readonly type: "timer" }
   | { readonly type: "send"; readonly payload: Uint8Array }
   /** The answer to the event `verify`. */

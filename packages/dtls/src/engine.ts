@@ -113,7 +113,8 @@ class Machine implements Engine {
     try {
       if (this.#state === "new") this.#start(input);
       else this.#take(input);
-      this.#checkTime();
+      // Nothing else judges by time: what a process that was held up is told first may be followed by what it waits for.
+      if (input.type === "timer") this.#checkTime();
     } catch (error) {
       if (!this.#callersMistake(input, error)) this.#fail(error);
       else throw error;

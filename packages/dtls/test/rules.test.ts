@@ -154,6 +154,29 @@ test("rule 1: a plain fatal alert in the handshake ends it only when nothing bet
   expect(eventOf(refused.server, "closed").error?.message).toContain("offers none of the suites");
 });
 
+test("rule 1: after the process was held up, neither an alert that anyone can send nor a payload of ours ends anything", () => {
+  const link = new Link({}, { credentials });
+  link.tell("client", { type: "start" });
+  link.run(1);
+  link.now += 1000;
+  const alert = Uint8Array.of(21, 0xfe, 0xfd, ...new Uint8Array(8), 0, 2, 2, alerts.handshake_failure);
+  expect(link.deliver("client", alert)?.events).toEqual([]);
+  link.run(100);
+  expect(eventOf(link.client, "open").facts.suite).toBe(0xc02b);
+
+  const idle = new Link({ idleTimeoutMs: 1000 }, { credentials }).connect();
+  idle.tell("server", { type: "send", payload: Buffer.from("waits in the socket") });
+  idle.now += 5000;
+  for (const input of [
+    { type: "send", payload: Buffer.from("a timer of the caller's") },
+    { type: "datagram", bytes: alert },
+  ] as const)
+    expect(idle.tell("client", input)?.events).toEqual([]);
+  idle.run(10);
+  expect(idle.client.received.map(text)).toEqual(["waits in the socket"]);
+  expect(idle.client.engine?.state).toBe("open");
+});
+
 test("rule 2: a hello from a live session's address replaces it only by completing", async () => {
   const table = new Table();
   const first = await table.connect();
