@@ -12,7 +12,7 @@ import {
   type CertificateAuthority,
 } from "@cipsec/pki";
 import { UsageError } from "@cipsec/wire";
-import { addCommand, addNotes, wholeNumber, type Context, type Shell } from "../command.ts";
+import { addCommand, addNotes, wholeNumber, type Shell } from "../command.ts";
 import { addCredentials } from "../credentials.ts";
 import { ExitCode } from "../exit-codes.ts";
 import {
