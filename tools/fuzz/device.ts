@@ -31,7 +31,7 @@ export interface OpenPortNumbers {
 }
 
 /** A question that stays unanswered so long means that the process hangs. */
-const answerMs = 20_000;
+const answerMs = 60_000;
 
 /**
  * Starts devices, one for each address, all in one process.

@@ -31,7 +31,10 @@ beforeAll(async () => {
 });
 afterAll(() => plant[Symbol.asyncDispose]());
 
-async function powerUp(stateDir: string, configTimerS = 2): Promise<ChildProcess> {
+/** Longer than any hold-up of this machine: a configuration session that a cut left open is gone with the process. */
+const configTimerS = 60;
+
+async function powerUp(stateDir: string): Promise<ChildProcess> {
   const child = fork(
     fileURLToPath(new URL("run-target.ts", import.meta.url)),
     [address, stateDir, String(configTimerS)],
@@ -101,8 +104,7 @@ test(
   `after each of ${listCuts} power cuts while a revocation list is brought the device has the old one or the new one, whole`,
   async () => {
     const stateDir = join(plant.folder, "lists");
-    // Longer than any hold-up of this machine: a session that a cut left open is gone with the process.
-    let child = await powerUp(stateDir, 60);
+    let child = await powerUp(stateDir);
     await commission({ host: address }, options());
     const open = (): Promise<Session> => connect({ host: address }, { security: plant.security, ...options().connect });
     const crl = crlToPem(await plant.ca.crl());
@@ -132,7 +134,7 @@ test(
       const error = await failed;
       if (error instanceof Error) expect(isStackError(error), String(error)).toBe(true);
       await session.close();
-      child = await powerUp(stateDir, 60);
+      child = await powerUp(stateDir);
       await using after = await open();
       const { cipState, ethernetIpState } = await readStates(after);
       expect(["2/2", "3/2"]).toContain(`${cipState}/${ethernetIpState}`);
