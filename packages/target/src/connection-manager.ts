@@ -265,6 +265,8 @@ export class ConnectionManager {
     const path = this.io?.isAllowed(context.channel) === true ? nullPath(routed.application) : undefined;
     if (path === undefined || this.io === undefined) return [Extended.nullNotSupported];
     if (typeof path === "number") return [path];
+    const wrong = this.io.nullRefusal(path);
+    if (wrong !== undefined) return wrong;
     const running = this.findTriad(open);
     if (running !== undefined && running.owner !== ownerOf(context)) return [Extended.ownershipConflict];
     if (running !== undefined && !("configuration" in running)) return [Extended.nullNotSupported];

@@ -42,6 +42,9 @@ export interface Discovery extends AsyncDisposable {
   readonly dtls?: DtlsListener;
 }
 
+/** The port of discovery by the standard, where other devices answer whatever ours is. */
+const standardPort = 44_818;
+
 /** Replies to broadcasts that may wait at a time; a flood of requests beyond them is dropped. */
 const maxDelayed = 16;
 
@@ -81,7 +84,12 @@ export async function answerDiscovery(options: DiscoveryOptions): Promise<Discov
   function receive(bytes: Uint8Array, remote: Endpoint, isBroadcast: boolean): void {
     const request = parse(bytes);
     if (request === undefined) return;
-    if (request.command === Command.startDtls && !isBroadcast && startsDtls()) return started(request, remote);
+    if (request.command === Command.startDtls && !isBroadcast && startsDtls()) {
+      // Request and answer look the same: what comes from where devices answer is taken for an answer, or two devices that are
+      // shown a forged request of the other would answer each other for ever.
+      const isAnswer = remote.port === standardPort || remote.port === unicast.local.port;
+      return isAnswer ? undefined : started(request, remote);
+    }
     if (!answersPlain()) return;
     const wait =
       isBroadcast && request.command === Command.listIdentity ? randomInt(0, maxResponseDelayMs(request) + 1) : 0;

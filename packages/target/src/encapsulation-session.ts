@@ -16,6 +16,7 @@ import {
   protocolVersion,
   type CpfItem,
   type Frame,
+  type Reply,
   type StreamEvent,
 } from "@cipsec/wire";
 import { proceed, type Awaitable } from "./awaitable.ts";
@@ -146,7 +147,7 @@ export class EncapsulationSession {
       items: sockaddrs,
       addItem: (item) => more.push(item),
     });
-    return proceed(reply, (reply) => {
+    return proceed(this.#kept(reply), (reply) => {
       const message = { type: ItemType.unconnectedData, data: encode(MessageRouterReply, reply) };
       return { send: this.#reply(request, [address, message, ...more]), after };
     });
@@ -181,10 +182,21 @@ export class EncapsulationSession {
     if (sequence === connection.lastSequence && connection.lastReply !== undefined)
       return answered(connection.lastReply);
     const room = Math.min(connection.tToO.size - 6, this.#services.maxReply);
-    return proceed(this.#services.router.handleOctets(message, this.#context(room, after)), (reply) => {
+    const answer = this.#services.router.handleOctets(message, this.#context(room, after));
+    return proceed(this.#kept(answer), (reply) => {
       connection.lastSequence = sequence;
       connection.lastReply = withSequence(sequence, encode(MessageRouterReply, reply));
       return answered(connection.lastReply);
+    });
+  }
+
+  /** An answer that took its time may have opened a connection on a session that ended meanwhile: nobody else would close it. */
+  #kept(answer: Awaitable<Reply>): Awaitable<Reply> {
+    const session = this.handle;
+    if (!(answer instanceof Promise)) return answer;
+    return answer.then((reply) => {
+      if (this.handle !== session) this.#services.connections.table.closeSession(session);
+      return reply;
     });
   }
 

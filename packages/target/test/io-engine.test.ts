@@ -1,9 +1,9 @@
-import { ForwardOpen, Status, encode } from "@cipsec/wire";
+import { ForwardOpen, IoWriter, Status, encode } from "@cipsec/wire";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { identityStatus, ioStatus } from "../src/objects/identity.ts";
 import { request, requestContext } from "./support/device.ts";
-import { hex, toHex, plainFacts } from "./support/fakes.ts";
+import { concat, hex, toHex, plainFacts } from "./support/fakes.ts";
 import {
   configuration,
   heartbeatOpen,
@@ -142,6 +142,33 @@ describe("consuming", () => {
     expect(device.engine.dropped.stale).toBe(3);
     send();
     expect(device.engine.dropped.stale).toBe(4);
+  });
+
+  test("class 1 comes with a sequence number: an old packet without one is not taken, nor what it says of the next", async () => {
+    const { device, writer, send } = await owned();
+    const old = writer.next().slice();
+    send("01020304");
+    const bare = concat(hex("0200a1000400"), old.subarray(6, 10), old.subarray(14));
+    device.engine.receive(bare, udpFrom());
+    device.engine.receive(old, udpFrom());
+    expect(device.engine.dropped).toMatchObject({ malformed: 1, stale: 1 });
+    expect(device.told).toEqual([["run", "01020304"]]);
+  });
+
+  test("class 0 may leave it out, and then the next one has still to be newer than the last", async () => {
+    const device = ioDevice();
+    const { oToT, tToO } = ownerOpen();
+    const bare = { oToT: { ...oToT, size: oToT.size - 2 }, tToO: { ...tToO, size: tToO.size - 2 } };
+    const { grant } = await device.open(ownerOpen({ transport: 0x00, ...bare }));
+    const connectionId = grant?.oToTConnectionId ?? 0;
+    const writer = new IoWriter({ connectionId, transportClass: 0, format: "run-idle-32", size: 4 });
+    const old = writer.next().slice();
+    writer.setData(hex("01020304"));
+    device.engine.receive(writer.next(), udpFrom());
+    device.engine.receive(concat(hex("0200a1000400"), old.subarray(6, 10), old.subarray(14)), udpFrom());
+    device.engine.receive(old, udpFrom());
+    expect(device.engine.dropped).toMatchObject({ malformed: 0, stale: 1 });
+    expect(device.engine.connections[0]?.consumed.packets).toBe(2);
   });
 
   test("a first count of 0 is data", async () => {

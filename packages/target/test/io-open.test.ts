@@ -381,6 +381,13 @@ describe("Forward_Open with both directions null", () => {
   const nothing = { oToT: o({ type: 0, size: 0 }), tToO: t({ type: 0, size: 0 }) };
   const withData = (text: string) => ownerOpen({ ...nothing, path: [...points(configuration), data(text)] });
 
+  const ask = (...instances: readonly number[]) => ownerOpen({ ...nothing, path: points(...instances) });
+
+  test.each([[outputs, inputs], [configuration, outputs, inputs], [outputs], [inputs]])(
+    "asks for what is there: %j %j %j",
+    async (...instances) => expect((await ioDevice().open(ask(...instances))).status).toBe(0),
+  );
+
   test("no match: asks, or configures what nobody uses", async () => {
     const device = ioDevice();
     expect((await device.open(ownerOpen({ ...nothing, path: points(configuration) }))).status).toBe(0);
@@ -410,6 +417,10 @@ describe("Forward_Open with both directions null", () => {
       extended: [0x0129],
     },
     { name: "another class", open: ownerOpen({ ...nothing, path: objectPath(2, 1) }), extended: [0x0132] },
+    { name: "points that the device does not have", open: ask(configuration, 7, 8), extended: [0x0117] },
+    { name: "an output with another's input", open: ask(outputs, 8), extended: [0x012b] },
+    { name: "their configuration with another number", open: ask(9, outputs, inputs), extended: [0x0129] },
+    { name: "one point that nobody has", open: ask(9), extended: [0x0117] },
   ])("refuses $name", async ({ open, extended }) => {
     expect(await ioDevice().open(open)).toMatchObject({ status: 1, extended });
   });

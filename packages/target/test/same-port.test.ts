@@ -180,6 +180,23 @@ test("a device without StartDTLS says so, and one with it answers a request with
   await expect.poll(() => statuses).toEqual([EncapsulationStatus.invalidLength, 0]);
 });
 
+test("StartDTLS from where devices answer is not answered: two of them would not come to an end", async () => {
+  await using device = await rig(`${net}.6`);
+  const port = device.target.ports.eipUdp ?? 0;
+  for (const from of [44_818, port]) {
+    const came: number[] = [];
+    await using other = await openUdp({
+      address: `${net}.98`,
+      port: from,
+      receive: (bytes) => came.push(decode(Encapsulation, bytes).command),
+    });
+    const remote = { address: device.host, port };
+    other.send(frame(Command.startDtls, { session: 0 }), remote);
+    other.send(frame(Command.listServices), remote);
+    await expect.poll(() => came).toEqual([Command.listServices]);
+  }
+});
+
 test("nobody there: the time is over and the error says what was asked", async () => {
   await using silent = await openUdp({ address: `${net}.5`, port: 0, receive: () => undefined });
   const { port } = silent.local;

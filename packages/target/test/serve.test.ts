@@ -1,7 +1,8 @@
 import { dial, listen, systemClock, type Channel } from "@cipsec/transport";
-import { Command, MessageRouterRequest, encode, frame } from "@cipsec/wire";
+import { Command, ForwardOpen, MessageRouterRequest, MultipleServiceRequest, encode, frame } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
 import { serve } from "../src/serve.ts";
+import { forwardOpen } from "./support/connection.ts";
 import {
   Peer,
   device,
@@ -141,6 +142,26 @@ describe("frames in a stream", () => {
     expect(client.received()).toEqual([]);
     expect(boiler.done).toEqual([]);
   });
+});
+
+test("a connection that is opened behind an answer that took its time goes with its session, if that has ended meanwhile", async () => {
+  const { peer, router, connections } = device();
+  let answer: () => void = () => undefined;
+  router.hostSpecial(0x64, 0x60, async (asked) => {
+    await new Promise<void>((resolve) => (answer = resolve));
+    return { service: asked.service, status: 0, extended: [], data: asked.data };
+  });
+  const open = encode(ForwardOpen, forwardOpen());
+  const packet = encode(MultipleServiceRequest, [request(0x60, [0x64, 1]), request(0x54, [6, 1], open)]);
+  const client = peer();
+  await client.register();
+  await client.send(sendRRData(client.handle, encode(MessageRouterRequest, request(0x0a, [2, 1], packet))));
+  client.channel.hangUp();
+  await settle();
+  answer();
+  await settle();
+  expect(connections.counters.openRequests).toBe(1);
+  expect(connections.table.size).toBe(0);
 });
 
 describe("time that a frame may take", () => {

@@ -22,7 +22,7 @@ import type { AssemblyData } from "../objects/assembly.ts";
 import { timeoutMicros, type IoConnection, type IoEnd } from "./connection.ts";
 import type { ConnectionDescription } from "./description.ts";
 import { defaultMulticast, groupOf, subnetOf, type MulticastSettings } from "./multicast.ts";
-import { checkIoOpen, isRefused, type OpenPlan } from "./open-checks.ts";
+import { checkIoOpen, checkNullPath, isRefused, type OpenPlan } from "./open-checks.ts";
 import { Production, Trigger } from "./production.ts";
 
 /** Bounds on class 0 and 1 connections, each with its reason. */
@@ -195,11 +195,15 @@ export class IoEngine {
     if (this.#byId.has(connection.oToTConnectionId)) connection.production.start();
   }
 
-  /** Sets the configuration that a null Forward_Open carries; the words that refuse it otherwise. */
+  /** The words that refuse the path of a null Forward_Open, which opens nothing. */
+  nullRefusal(path: IoPath): Refused | undefined {
+    return checkNullPath(path, this.#options.connections);
+  }
+
+  /** Sets the configuration that a path carries, where it does; the words that refuse its size otherwise. */
   configure({ configuration, data }: IoPath): Refused | undefined {
     if (configuration === undefined || data === undefined) return undefined;
-    const { connections, assemblies } = this.#options;
-    if (!connections.some((point) => point.configuration === configuration)) return [Extended.configurationPath];
+    const { assemblies } = this.#options;
     const size = assemblies.get(configuration).length;
     if (data.length !== size + (size % 2)) return [Extended.configurationSize, size];
     assemblies.set(configuration, data.subarray(0, size));
@@ -258,11 +262,15 @@ export class IoEngine {
     }
     const { consumed } = connection;
     const { sequence } = frame;
-    if (sequence !== undefined) {
-      if (consumed.lastSequence !== undefined && !isNewer32(sequence, consumed.lastSequence)) {
-        this.dropped.stale += 1;
+    if (sequence === undefined) {
+      // Only class 0 may leave it out: a copy of an old packet could do so too.
+      if (connection.transportClass === 1) {
+        this.dropped.malformed += 1;
         return;
       }
+    } else if (consumed.lastSequence !== undefined && !isNewer32(sequence, consumed.lastSequence)) {
+      this.dropped.stale += 1;
+      return;
     }
     const data = fits(connection, frame.data.length)
       ? readIoData(frame.data, connection.transportClass, connection.point.oToTFormat)
@@ -271,7 +279,7 @@ export class IoEngine {
       this.dropped.wrongSize += 1;
       return;
     }
-    consumed.lastSequence = sequence;
+    if (sequence !== undefined) consumed.lastSequence = sequence;
     consumed.packets += 1;
     this.#heard(connection);
     this.#consume(connection, data);

@@ -70,6 +70,24 @@ export function checkIoOpen(open: ForwardOpen, path: IoPath, situation: OpenSitu
   return joins === undefined ? plan : { ...plan, joins };
 }
 
+/**
+ * Checks what a null Forward_Open asks about: points that the device has, with their configuration, or a configuration alone.
+ *
+ * @see reference ethernet-ip.md 6.8
+ */
+export function checkNullPath(path: IoPath, points: readonly ConnectionDescription[]): Refused | undefined {
+  const { configuration, consume, produce, data } = path;
+  const isAlone = configuration === consume && configuration === produce;
+  if (!isAlone) {
+    const point = findPoint(path, points);
+    return typeof point === "number" ? [point] : configurationPathRefusal(path, point);
+  }
+  if (points.some((point) => point.configuration === configuration)) return undefined;
+  if (data !== undefined) return [Extended.configurationPath];
+  const isPoint = points.some((point) => point.consume === consume || point.produce === produce);
+  return isPoint ? undefined : [Extended.invalidPath];
+}
+
 /** Tells a plan from the words that refuse it. */
 export function isRefused(result: OpenPlan | Refused): result is Refused {
   return Array.isArray(result);
