@@ -80,6 +80,12 @@ export function publicKeyOf(certificate: Uint8Array): KeyObject | undefined {
   }
 }
 
+/** The key of an identity, as server. An empty key proves nothing, so it counts as none. */
+export function pskOf({ findPsk }: Credentials, identity: Uint8Array): Uint8Array | undefined {
+  const key = findPsk?.(identity);
+  return key?.length === 0 ? undefined : key;
+}
+
 /** Those for this name first; without a name, or where none fits, all in the caller's order. */
 export function orderByName(
   certificates: readonly CertificateCredential[],

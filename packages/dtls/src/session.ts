@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { concat, Reader, u16, u32, vector8 } from "./presentation.ts";
+import { cipherSuite } from "./suites.ts";
 
 /** What both ends keep of a handshake to skip most of the next one. Secret: it holds the master secret. */
 export interface SessionState {
@@ -9,6 +10,8 @@ export interface SessionState {
   readonly pskIdentity: Uint8Array | undefined;
   /** The peer's certificates; none where it showed none. */
   readonly peerChain: readonly Uint8Array[];
+  /** The name that the client asked for: a session is taken up under the same one only. @see RFC 6066 3 */
+  readonly serverName: string | undefined;
 }
 
 /** A session that a client may take up again. Opaque: it prints nothing of what it holds. */
@@ -34,6 +37,8 @@ const sessionLifeMs = 3_600_000;
 
 /** Sessions with client certificates kept at once; the oldest goes first. */
 const maxSessions = 1024;
+
+const none = new Uint8Array(0);
 
 interface Kept {
   readonly state: SessionState;
@@ -78,12 +83,13 @@ export class ServerSessions {
     return kept === undefined || kept.until <= now ? undefined : kept.state;
   }
 
-  ticketFor({ suite, master, pskIdentity }: SessionState, now: number): Uint8Array {
+  ticketFor({ suite, master, pskIdentity, serverName }: SessionState, now: number): Uint8Array {
     this.#rotate(now);
     const iv = randomBytes(12);
     const cipher = createCipheriv("aes-256-gcm", this.#key, iv);
     const until = Math.ceil((now + sessionLifeMs) / 1000);
-    const plain = concat(u32(until), u16(suite), master, vector8(pskIdentity ?? new Uint8Array(0)));
+    const names = concat(vector8(pskIdentity ?? none), vector8(new TextEncoder().encode(serverName)));
+    const plain = concat(u32(until), u16(suite), master, names);
     return concat(iv, cipher.update(plain), cipher.final(), cipher.getAuthTag());
   }
 
@@ -97,8 +103,11 @@ export class ServerSessions {
     const suite = reader.u16("suite");
     const master = reader.octets(48, "master").slice();
     const identity = reader.vector(1, "identity").slice();
+    const name = new TextDecoder().decode(reader.vector(1, "server name"));
     if (until * 1000 <= now) return undefined;
-    return { suite, master, pskIdentity: identity.length > 0 ? identity : undefined, peerChain: [] };
+    // An identity may be empty, and is one all the same; a name may not.
+    const pskIdentity = cipherSuite(suite)?.authentication === "psk" ? identity : undefined;
+    return { suite, master, pskIdentity, peerChain: [], serverName: name === "" ? undefined : name };
   }
 
   #rotate(now: number): void {

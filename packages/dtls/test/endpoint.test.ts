@@ -43,7 +43,8 @@ test("a client and a server with certificates talk, and say goodbye", async () =
     },
   });
   const dialling = await endpoint({ credentials: { certificates: [client.credential] }, verify: accept });
-  const association = await dialling.connect({ ...listening.local, serverName: "server.example" });
+  const target = { ...listening.local, serverName: "server.example" };
+  const association = await dialling.connect(target);
   const answer = next(association);
   association.send(Buffer.from("hello"));
   expect(await answer).toBe("hello");
@@ -58,11 +59,11 @@ test("a client and a server with certificates talk, and say goodbye", async () =
   expect(Math.min(admitted, cookiesSent)).toBeGreaterThanOrEqual(1);
 
   const { session } = association;
-  const again = await dialling.connect({ ...listening.local, ...(session && { session }) });
+  const again = await dialling.connect({ ...target, ...(session && { session }) });
   expect(again.facts.resumed).toBe(true);
   listening.setCredentials({ certificates: [server.credential] });
   await again.close();
-  const afresh = await dialling.connect({ ...listening.local, ...(again.session && { session: again.session }) });
+  const afresh = await dialling.connect({ ...target, ...(again.session && { session: again.session }) });
   expect(afresh.facts.resumed).toBe(false);
 });
 

@@ -5,7 +5,7 @@ import type { EngineInput } from "../src/engine-contract.ts";
 import { createClientEngine, createServerEngine } from "../src/engine.ts";
 import { readFragments } from "../src/handshake/message.ts";
 import { contentTypes, readRecords } from "../src/record/header.ts";
-import { ServerSessions } from "../src/session.ts";
+import { ClientSession, ServerSessions } from "../src/session.ts";
 import type { ClientOptions, ServerOptions } from "../src/settings.ts";
 import { kinds, makeIdentity, makePem } from "./identities.ts";
 import { eventOf, Link } from "./link.ts";
@@ -417,9 +417,86 @@ test("a session with a client certificate is judged anew, and can be refused", (
   expect(eventOf(again.client, "closed").error?.facts).toEqual({ alert: "certificate_revoked" });
 });
 
+test.each([
+  { name: "under another name", server: {}, client: { serverName: "other.example" } },
+  { name: "without its name", server: {}, client: {} },
+  {
+    name: "where its suite is not allowed any more",
+    server: { suites: [0xc02b] },
+    client: { serverName: "a.example" },
+  },
+])("a session is not taken up $name, even where the client asks for it", ({ client, server }) => {
+  for (const clientAuth of ["none", "require"] as const) {
+    const sessions = new ServerSessions();
+    const options = { credentials, sessions, clientAuth } as const;
+    const suites = [0xc02b, 0xc02c];
+    const first = new Link({ credentials, serverName: "a.example", suites: [0xc02c] }, options).connect();
+    const { session } = eventOf(first.client, "open");
+    // A client of ours would not even ask: this one is told that its session is of the name that it asks for now.
+    const opened = ClientSession.open(session!);
+    const state = { ...opened.state, serverName: "serverName" in client ? client.serverName : undefined };
+    const lying = new ClientSession(state, opened.sessionId, opened.ticket);
+    for (const offered of [session!, lying]) {
+      const link = new Link({ credentials, suites, ...client, session: offered }, { ...options, ...server }).connect();
+      expect(eventOf(link.client, "open").facts.resumed).toBe(false);
+      expect(eventOf(link.server, "open").facts.serverName).toBe(state.serverName);
+    }
+  }
+});
+
+test("a session that its client cannot use any more makes room for a full handshake with another suite", () => {
+  const key = { identity: Buffer.from("line 3"), key: Buffer.alloc(16, 1) };
+  const sessions = new ServerSessions();
+  const server = { sessions, credentials: { ...credentials, findPsk: () => key.key } };
+  const first = new Link({ suites: [0xc02b] }, { ...server, groups: [23, 24] }).connect();
+  const { session } = eventOf(first.client, "open");
+  const other = { suites: [0xc02b, 0xd001], credentials: { psk: key }, groups: [24], session: session! };
+  const again = new Link(other, { ...server, groups: [23, 24] }).connect();
+  expect(eventOf(again.server, "open").facts).toMatchObject({ suite: 0xd001, resumed: false });
+});
+
+test("a session with the extended master secret is not taken up without it, but ends the handshake", () => {
+  const sessions = new ServerSessions();
+  const first = new Link({}, { credentials, sessions }).connect();
+  const { session } = eventOf(first.client, "open");
+  const again = new Link({ session: session! }, { credentials, sessions });
+  again.meddle = (bytes, to) => [to === "server" ? rewrite(bytes, only(1, hideExtendedMaster)) : bytes];
+  again.connect();
+  expect(eventOf(again.server, "closed").error).toMatchObject({
+    alert: alerts.handshake_failure,
+    message: expect.stringContaining("extended master secret"),
+  });
+});
+
+test("an empty key is none, an empty identity is one; a session goes on as the identity that it was made with", () => {
+  const [key, none] = [Buffer.alloc(16, 1), new Uint8Array(0)];
+  const sessions = new ServerSessions();
+  /** What is empty is refused as an option, so it is changed behind the client's back. */
+  const open = (identity: Uint8Array, own: Uint8Array, found: Uint8Array | undefined, session?: ClientSession) => {
+    const credential = { identity: Buffer.alloc(1), key };
+    const client = { suites: [0xd001], credentials: { psk: credential }, ...(session && { session }) };
+    const link = new Link(client, { suites: [0xd001], sessions, credentials: { findPsk: () => found } });
+    Object.assign(credential, { identity, key: own });
+    return link.connect();
+  };
+  const first = open(none, key, key);
+  const { session } = eventOf(first.client, "open");
+  expect(eventOf(first.server, "open").facts.peer).toEqual({ kind: "psk", identity: none });
+  const again = open(none, key, key, session);
+  expect(eventOf(again.server, "open").facts).toMatchObject({ resumed: true, peer: { kind: "psk", identity: none } });
+  expect(eventOf(open(none, key, undefined, session).client, "closed").error?.code).toBe("dtls/timeout");
+  expect(eventOf(open(none, none, none).server, "closed").error?.code).toBe("dtls/timeout");
+  const asOther = open(Buffer.from("b"), key, key, session);
+  expect(eventOf(asOther.server, "open").facts).toMatchObject({
+    resumed: false,
+    peer: { identity: Uint8Array.of(98) },
+  });
+});
+
 test("a ticket and a session id end with their time; a changed ticket is nobody's", () => {
   const sessions = new ServerSessions();
-  const state = { suite: 0xc02b, master: new Uint8Array(48).fill(3), pskIdentity: undefined, peerChain: [] };
+  const named = { pskIdentity: undefined, peerChain: [], serverName: "plc.example" };
+  const state = { suite: 0xc02b, master: new Uint8Array(48).fill(3), ...named };
   const ticket = sessions.ticketFor(state, 0);
   expect(sessions.openTicket(ticket, 1000)).toEqual(state);
   expect(sessions.openTicket(ticket, 3_601_000)).toBeUndefined();
@@ -513,6 +590,11 @@ function rewrite(bytes: Uint8Array, change: (body: Buffer, type: number) => void
     }
   }
   return copy;
+}
+
+/** Renames the extension in a hello, so that nobody knows it. */
+function hideExtendedMaster(body: Buffer): void {
+  replace(body, Buffer.from([0, 23, 0, 0]), Buffer.from([0xfa, 0xfa, 0, 0]));
 }
 
 function rewriteTypes(bytes: Uint8Array, from: number, to: number): Uint8Array {

@@ -97,6 +97,7 @@ function keepSession(x: Exchange, { sessionId, chain }: ServerFlight, ticket: Ui
     master: x.master.slice(),
     pskIdentity: x.proof.kind === "psk" ? x.proof.identity : undefined,
     peerChain: chain,
+    serverName: x.serverName,
   };
   x.session = new ClientSession(state, sessionId, resumable);
 }

@@ -19,6 +19,7 @@ import type { Extensions } from "../handshake/extensions.ts";
 import { readHelloVerifyRequest } from "../handshake/hello-verify-request.ts";
 import { handshakeTypes } from "../handshake/message.ts";
 import type { HandshakeMessage } from "../handshake/message.ts";
+import { sameOctets } from "../presentation.ts";
 import { readServerHello } from "../handshake/server-hello.ts";
 import { dtls12 } from "../record/header.ts";
 import { ClientSession } from "../session.ts";
@@ -72,7 +73,11 @@ function makeOffer({ settings, serverName }: Exchange, session: ClientSession | 
     throw fail("handshake_failure", "every suite needs a pre-shared key, and none was given");
   }
   const earlier = session && ClientSession.open(session);
-  const usable = earlier !== undefined && suites.includes(earlier.state.suite) ? earlier : undefined;
+  const isUsable =
+    earlier !== undefined &&
+    suites.includes(earlier.state.suite) &&
+    isOfNames(earlier.state, serverName, credentials.psk?.identity);
+  const usable = isUsable ? earlier : undefined;
   const sessionId = usable === undefined ? new Uint8Array(0) : usable.ticket ? randomBytes(32) : usable.sessionId;
   const extensions = new Map<number, Uint8Array>();
   if (serverName !== undefined) extensions.set(extensionTypes.serverName, writeServerName(serverName));
@@ -87,6 +92,12 @@ function makeOffer({ settings, serverName }: Exchange, session: ClientSession | 
     extensions.set(extensionTypes.connectionId, writeConnectionId(settings.connectionId));
   }
   return { sessionId, extensions, suites, session: usable?.state };
+}
+
+/** Under another name, or as somebody else, a session would prove what is not asked for now. @see RFC 6066 3 */
+function isOfNames(state: SessionState, serverName: string | undefined, identity: Uint8Array | undefined): boolean {
+  if (state.serverName !== serverName) return false;
+  return state.pskIdentity === undefined || (identity !== undefined && sameOctets(state.pskIdentity, identity));
 }
 
 function say(x: Exchange, { sessionId, suites, extensions }: Offer, cookie: Uint8Array): void {

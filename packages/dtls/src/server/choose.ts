@@ -54,6 +54,12 @@ export function chooseSuite(settings: Settings, offer: ClientOffer): Choice {
   throw fail("handshake_failure", `no suite can be used: ${why}`, { suites: offer.suites.map(hex).join(" ") });
 }
 
+/** Tells whether both sides have the means for this suite under today's settings: a session is taken up with its own only. */
+export function isUsable(id: number, settings: Settings, offer: ClientOffer): boolean {
+  const suite = settings.suites.includes(id) && offer.suites.includes(id) ? cipherSuite(id) : undefined;
+  return suite !== undefined && typeof tryOut(suite, settings, offer) !== "string";
+}
+
 /** The choice with this suite, or why it cannot be. */
 function tryOut(suite: CipherSuite, settings: Settings, offer: ClientOffer): Choice | string {
   if (suite.bulk.kind === "cbc" && !offer.encryptThenMac && !settings.allowsMacThenEncrypt) {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { alerts } from "../alert.ts";
-import { publicKeyOf } from "../credentials.ts";
+import { pskOf, publicKeyOf } from "../credentials.ts";
 import { DtlsError } from "../errors.ts";
 import { fail, pskPremaster } from "../exchange.ts";
 import type { Exchange, Next, Step } from "../exchange.ts";
@@ -94,7 +94,7 @@ function readPremaster({ x, secrets }: Context, body: Uint8Array): Uint8Array {
   const agreed = secrets.ephemeral.agree(point);
   if (identity === undefined) return agreed;
   // An unknown identity goes on like a wrong key, so that nobody learns which identities there are (RFC 4279 2).
-  const key = x.settings.credentials.findPsk?.(identity) ?? randomBytes(32);
+  const key = pskOf(x.settings.credentials, identity) ?? randomBytes(32);
   x.proof = { kind: "psk", identity };
   return pskPremaster(agreed, key);
 }
@@ -143,6 +143,7 @@ function keepSession(x: Exchange, { sessions }: ServerOptions, { ticketDue, sess
     master: x.master.slice(),
     pskIdentity: x.proof.kind === "psk" ? x.proof.identity : undefined,
     peerChain: x.proof.kind === "certificate" ? x.proof.chain : [],
+    serverName: x.serverName,
   };
   if (!ticketDue) {
     sessions.keep(sessionId, state, now());

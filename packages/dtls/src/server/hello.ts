@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { pskOf } from "../credentials.ts";
 import { fail } from "../exchange.ts";
 import type { Exchange, Next, Step } from "../exchange.ts";
 import { readClientHello } from "../handshake/client-hello.ts";
@@ -22,7 +23,8 @@ import { writeServerHello } from "../handshake/server-hello.ts";
 import { dtls12 } from "../record/header.ts";
 import type { SessionState } from "../session.ts";
 import type { ServerOptions } from "../settings.ts";
-import { chooseSuite } from "./choose.ts";
+import { cipherSuite } from "../suites.ts";
+import { chooseSuite, isUsable } from "./choose.ts";
 import type { ClientOffer } from "./choose.ts";
 import { sendResumedFlight } from "./resumed-flight.ts";
 import { sendServerFlight } from "./server-flight.ts";
@@ -79,14 +81,19 @@ function readOffer(hello: ClientHello): ClientOffer {
   };
 }
 
-/** The session that the client shows, where it may be taken up under today's settings. @see RFC 7627 5.3 */
+/**
+ * The session that the client shows, where it may be taken up under today's settings.
+ *
+ * @throws {DtlsError} alert `handshake_failure` where the client leaves out the extended master secret that the session was made with.
+ * @see RFC 7627 5.3; RFC 6066 3
+ */
 function findSession(
   { settings }: Exchange,
   { sessions, clientAuth }: ServerOptions,
   offer: ClientOffer,
   now: number,
 ): SessionState | undefined {
-  if (sessions === undefined || !offer.extendedMaster) return undefined;
+  if (sessions === undefined) return undefined;
   const { ticket, sessionId } = offer;
   const state =
     ticket !== undefined && ticket.length > 0
@@ -94,13 +101,13 @@ function findSession(
       : sessionId.length > 0
         ? sessions.find(sessionId, now)
         : undefined;
-  if (state === undefined || !offer.suites.includes(state.suite) || !settings.suites.includes(state.suite)) {
-    return undefined;
+  if (state === undefined) return undefined;
+  if (!offer.extendedMaster) {
+    throw fail("handshake_failure", "the client takes up a session without the extended master secret that it has");
   }
+  if (state.serverName !== offer.serverName || !isUsable(state.suite, settings, offer)) return undefined;
   const { pskIdentity, peerChain } = state;
-  if (pskIdentity !== undefined) {
-    return settings.credentials.findPsk?.(pskIdentity) === undefined ? undefined : state;
-  }
+  if (pskIdentity !== undefined) return pskOf(settings.credentials, pskIdentity) === undefined ? undefined : state;
   return clientAuth === "require" && peerChain.length === 0 ? undefined : state;
 }
 
@@ -118,8 +125,7 @@ function full(x: Exchange, options: ServerOptions, offer: ClientOffer, now: () =
 }
 
 function resume(x: Exchange, offer: ClientOffer, session: SessionState): Next {
-  const { suite } = chooseSuite({ ...x.settings, suites: [session.suite] }, offer);
-  x.suite = suite;
+  x.suite = cipherSuite(session.suite);
   settleProtection(x, offer);
   sayHello(x, offer, offer.sessionId, false);
   return sendResumedFlight(x, session);
