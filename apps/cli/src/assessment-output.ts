@@ -14,9 +14,9 @@ import {
   type VerdictWord,
 } from "@cipsec/assess";
 import { assessFolder, type Options } from "./assessment.ts";
-import { durationText } from "./assessment-run.ts";
 import { textOption, type Context } from "./command.ts";
 import { ExitCode } from "./exit-codes.ts";
+import { durationText } from "./heartbeat.ts";
 import type { Output } from "./output.ts";
 
 /** Longest reason in a table; the report has it whole. */

@@ -15,11 +15,13 @@ import {
   type RunFolder,
   type RunPlan,
   type Subject,
+  type Turns,
 } from "@cipsec/assess";
 import { isStackError, UsageError } from "@cipsec/wire";
 import { assessFolder, attestationsOf, levelOf, operatorOf, toolFacts, typeOf, type Options } from "./assessment.ts";
 import { textOption, type Context } from "./command.ts";
 import { pause } from "./data-folder.ts";
+import { durationText, makeHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import type { Output } from "./output.ts";
 
 /** A subject of an assessment, as its package opens it. */
@@ -50,8 +52,11 @@ export interface AssessExtras {
   readonly begun?: (run: string) => Promise<void>;
   /** Goes on with this run. */
   readonly resume?: string;
-  /** Stands before each line of progress. */
-  readonly prefix?: string;
+  /** Who is assessed, where there are several: stands before each line of progress. */
+  readonly subject?: string;
+  /** Where several are assessed at once, what keeps them apart, and what tells of them all. */
+  readonly turns?: Turns;
+  readonly heartbeat?: Heartbeat;
 }
 
 /** How long putting things back may take after Ctrl-C. A second Ctrl-C ends it at once. */
@@ -68,12 +73,16 @@ export async function assessSubject<S extends Assessed>(
   kind: Kind<S>,
   extras: AssessExtras = {},
 ): Promise<Assessment> {
-  const { output } = context;
   const { folder } = assessFolder(context);
+  const { turns, heartbeat = makeHeartbeat(context.output) } = extras;
+  const output = extras.subject === undefined ? context.output : namedOutput(context.output, extras.subject);
   const earlier = extras.resume === undefined ? undefined : await resumable(context, extras.resume, kind.kind);
   const disruptive = earlier?.plan.disruptive ?? options["disruptive"] === true;
   const checks = earlier === undefined ? wantedChecks(options, kind) : kind.checks;
-  const subject = await openRestored(context, kind, disruptive, earlier);
+  // It is as much as a check: nothing for a time when another needs quiet.
+  const giveBack = await turns?.take(false, context.signal);
+  const subject = await openRestored({ ...context, output }, kind, disruptive, earlier).finally(giveBack);
+  using watch = heartbeat.watch(extras.subject ?? "");
   try {
     const run = earlier ?? (await newRun(context, options, kind, checks, subject.facts, disruptive, extras));
     const { id, subject: begunAt } = run.plan;
@@ -83,15 +92,18 @@ export async function assessSubject<S extends Assessed>(
       });
     await extras.begun?.(id);
     output.notice(
-      `${extras.prefix ?? ""}run ${id}: ${run.plan.checks.length} checks of ${begunAt.component}; --resume ${id} goes on with it if it is cut off`,
+      `run ${id}: ${run.plan.checks.length} checks of ${begunAt.component}; --resume ${id} goes on with it if it is cut off`,
     );
     try {
       await runChecks(run, kind.checks, subject, {
         redactor: kind.redactor,
-        progress: ({ check, title, number, of, remainingMs }) =>
-          output.progress(
-            `${extras.prefix ?? ""}${number}/${of} ${check} ${title} (about ${durationText(remainingMs)} left)`,
-          ),
+        ...(turns === undefined ? {} : { turns }),
+        progress: (now) => {
+          const { check, title, number, of, remainingMs } = now;
+          output.progress(`${number}/${of} ${check} ${title} (about ${durationText(remainingMs)} left)`);
+          watch.begins(now);
+        },
+        doing: (what) => watch.doing(what),
       });
     } catch (error) {
       if (!context.signal.aborted) throw error;
@@ -101,6 +113,15 @@ export async function assessSubject<S extends Assessed>(
   } finally {
     await subject[Symbol.asyncDispose]?.();
   }
+}
+
+/** Output whose notices and progress say whom they are about. */
+function namedOutput(output: Output, subject: string): Output {
+  return {
+    ...output,
+    notice: (text) => output.notice(`${subject}: ${text}`),
+    progress: (text) => output.progress(`${subject}: ${text}`),
+  };
 }
 
 /** How often, and for how long in all, putting back is tried: a device closes the session of who died by a timer of its own. */
@@ -236,10 +257,4 @@ async function newRun<S extends Assessed>(
 export function optionsOfRun({ options, level, type, disruptive }: RunPlan, given: Options): Options {
   const flag = (name: string): Options => (options[name] === "true" ? { [name]: true } : {});
   return { ...options, ...flag("insecureAcceptAny"), level: String(level), type, disruptive, ...given };
-}
-
-/** A duration for people: `40 s`, `3 min`. */
-export function durationText(ms: number): string {
-  const seconds = Math.max(1, Math.ceil(ms / 1000));
-  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

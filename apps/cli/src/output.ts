@@ -14,6 +14,8 @@ export interface Output {
   table(head: readonly string[], rows: readonly (readonly string[])[]): void;
   /** Progress and notices, on standard error. On a terminal a progress line replaces the one before it. */
   progress(text: string): void;
+  /** How far something is that goes on: on a terminal only, in place of the progress line. */
+  status(text: string): void;
   notice(text: string): void;
   /** Resolves when the reader has taken what was written: a long stream waits for it now and then. */
   drained(): Promise<void>;
@@ -22,7 +24,7 @@ export interface Output {
 /** The streams a command writes to. */
 export interface Streams {
   readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly writableNeedDrain?: boolean };
-  readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 }
 
 const clearLine = "\r\u001b[2K";
@@ -33,6 +35,11 @@ export function makeOutput(streams: Streams, json: boolean): Output {
   const settle = (): void => {
     if (hasProgress) streams.err.write(clearLine);
     hasProgress = false;
+  };
+  // A line that is longer than the terminal would not be taken back whole.
+  const replace = (text: string): void => {
+    streams.err.write(`${clearLine}${printable(text).slice(0, Math.max(1, (streams.err.columns ?? 1000) - 1))}`);
+    hasProgress = true;
   };
   const person = (text: string): void => {
     settle();
@@ -49,10 +56,11 @@ export function makeOutput(streams: Streams, json: boolean): Output {
     line: machine,
     table: (head, rows) => person(formatTable(head, rows, streams.out.isTTY === true)),
     progress(text) {
-      if (streams.err.isTTY === true) {
-        streams.err.write(`${clearLine}${printable(text)}`);
-        hasProgress = true;
-      } else streams.err.write(`${printable(text)}\n`);
+      if (streams.err.isTTY === true) replace(text);
+      else streams.err.write(`${printable(text)}\n`);
+    },
+    status(text) {
+      if (streams.err.isTTY === true) replace(text);
     },
     notice(text) {
       settle();

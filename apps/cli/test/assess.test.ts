@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { edsOf, readDescription, type Target } from "@cipsec/target";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Process } from "./processes.ts";
-import { cipsec, descriptionOf, document, startDevice, temporaryFolder, type Ran } from "./support.ts";
+import { cipsec, descriptionOf, document, startDevice, startServer, temporaryFolder, type Ran } from "./support.ts";
 
 const folder = temporaryFolder();
 const data = join(folder.path, "data");
@@ -275,6 +275,73 @@ describe("all subjects of a plan", () => {
     const whole = await cipsec(["assess", "all", "--resume", series, "--json"], { data });
     expect([whole.code, runsOf(whole)]).toEqual([1, begun]);
     expect((document(whole) as { runs: { level: number }[] }).runs.map(({ level }) => level)).toEqual([1, 2]);
+  });
+
+  test("several at once: who does not answer holds nobody up, and the order is that of the plan", async () => {
+    const third = "127.38.12.3";
+    writeFileSync(plan, JSON.stringify({ endpoints: [address, late, third] }));
+    await using _third = await startDevice(folder.path, "third", third, "legacy");
+    const silent = await startServer(late, 44_818, () => undefined);
+    // One after the other, the third would wait for the second, which ends with the third's second check.
+    let isLet = false;
+    const words = ["--only", "E-7.8,B-1.14", "--at-once", "3", "--json"];
+    const first = await cipsec(["assess", "all", plan, ...words, "--timeout", "600000"], {
+      data,
+      onProgress: (text) => {
+        if (!text.startsWith(`3/3 ${third}: 2/2`)) return;
+        isLet = true;
+        void silent[Symbol.asyncDispose]();
+      },
+    });
+    expect([isLet, first.code, document(first)]).toEqual([
+      true,
+      3,
+      expect.objectContaining({ failures: [expect.objectContaining({ target: late })] }),
+    ]);
+    const { series } = document(first) as { series: string };
+    await using _late = await startDevice(folder.path, "late", late, "legacy");
+    const again = await cipsec(["assess", "all", "--resume", series, "--at-once", "3", "--json"], { data });
+    expect([again.code, document(again)]).toEqual([1, expect.objectContaining({ failures: [] })]);
+    const { runs } = document(again) as { runs: { subject: { address: string } }[] };
+    expect(runs.map(({ subject }) => subject.address)).toEqual([address, late, third]);
+    // What was done stays done.
+    expect(runsOf(first)).toEqual([runsOf(again)[0], runsOf(again)[2]]);
+
+    const anew = ["assess", "all", plan, "--only", "E-7.8,B-7.7,B-1.14", "--at-once", "3"];
+    const stop = new AbortController();
+    const seen = new Set<string>();
+    const cut = await cipsec(anew, {
+      data,
+      signal: stop.signal,
+      onProgress: (text) => {
+        const [, subject] = /^(\d)\/3 \S+: 1\/3/.exec(text) ?? [];
+        if (subject !== undefined && seen.add(subject).size === 3) stop.abort(new Error("Ctrl-C"));
+      },
+    });
+    expect(cut).toMatchObject({ code: 130, err: expect.stringContaining("nothing is left changed") });
+    const [, other = ""] = /fix: +Go on with: cipsec assess all --resume (\S+)/.exec(cut.err) ?? [];
+    const begun = new Map(Array.from(cut.err.matchAll(/^(\d)\/3 \S+: run (\S+):/gm), ([, at, run]) => [at, run]));
+    expect(begun.size).toBe(3);
+    await using killed = new Process(["assess", "all", "--resume", other, "--at-once", "3"], data);
+    await killed.says(/: 2\/3/, "err");
+    killed.child.kill("SIGKILL");
+    await killed.end();
+    const whole = await cipsec(["assess", "all", "--resume", other, "--at-once", "3", "--json"], { data });
+    expect([whole.code, runsOf(whole)]).toEqual([1, ["1", "2", "3"].map((at) => begun.get(at))]);
+  });
+
+  test("one address is never assessed twice at once, by whatever name", async () => {
+    writeFileSync(
+      plan,
+      JSON.stringify({ endpoints: [address, `eips://${address}:2221`, { target: address, level: 1 }] }),
+    );
+    const ran = await cipsec(["assess", "all", plan, "--only", "E-7.8,B-1.14", "--at-once", "3"], { data });
+    const order = Array.from(ran.err.matchAll(/^(\d)\/3 \S+: \d\/2/gm), ([, at]) => at);
+    expect(order).toEqual(["1", "1", "2", "2", "3", "3"]);
+    expect(await cipsec(["assess", "all", plan, "--at-once", "0"], { data })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("--at-once"),
+    });
   });
 
   test.each([

@@ -51,6 +51,8 @@ export interface Check<S extends Subject = Subject> {
   readonly needs: readonly Need[];
   /** Rough time it takes, milliseconds. */
   readonly estimateMs: number;
+  /** It judges by times or by load, ours among them: of other subjects nothing may run beside it. */
+  readonly needsQuiet?: true;
   run(subject: S, recorder: Recorder): Promise<Findings>;
   /**
    * Puts back what `run` had announced to the recorder (`willChange`) before an earlier attempt was cut off. Must be harmless

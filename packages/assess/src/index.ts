@@ -50,8 +50,12 @@ export { createRun, listRuns, newRunId, openRun, runPath } from "./run/run-folde
 export type { RunFolder } from "./run/run-folder.ts";
 export { putBackChanges, runChecks } from "./run/run.ts";
 export type { RunOptions, RunProgress } from "./run/run.ts";
-export { parseSeriesFile, readSeries, thisMachine, writeSeries } from "./run/series.ts";
-export type { Series, SeriesEntry } from "./run/series.ts";
+export { eachApart } from "./run/apart.ts";
+export type { ApartOptions } from "./run/apart.ts";
+export { keepSeries, parseSeriesFile, readSeries, thisMachine, writeSeries } from "./run/series.ts";
+export type { Series, SeriesEntry, SeriesKeeper } from "./run/series.ts";
+export { makeTurns } from "./run/turns.ts";
+export type { Turns } from "./run/turns.ts";
 export { endpointChecks } from "./endpoint/checks.ts";
 export { openEndpoint } from "./endpoint/subject.ts";
 export type { EndpointOptions, EndpointSubject } from "./endpoint/subject.ts";

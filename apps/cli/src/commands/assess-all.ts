@@ -1,9 +1,12 @@
 import type { Command } from "commander";
 import {
   compare,
+  eachApart,
   endpointChecks,
   hostChecks,
   jsonReport,
+  keepSeries,
+  makeTurns,
   newRunId,
   openRun,
   parseSeriesFile,
@@ -21,10 +24,12 @@ import { UsageError } from "@cipsec/wire";
 import { assessFolder, type Options } from "../assessment.ts";
 import { countText, isAllMet, showComparison } from "../assessment-output.ts";
 import type { AssessExtras } from "../assessment-run.ts";
-import { addCommand, addNotes, argument, textOption, type Context, type Shell } from "../command.ts";
+import { addCommand, addNotes, argument, textOption, wholeNumber, type Context, type Shell } from "../command.ts";
 import { addCredentials } from "../credentials.ts";
 import { readInput } from "../data-folder.ts";
 import { ExitCode, exitCodeOf, told } from "../exit-codes.ts";
+import { makeHeartbeat } from "../heartbeat.ts";
+import { placesOf } from "../subject-places.ts";
 import { addScopeOptions, assessEndpoint } from "./assess-endpoint.ts";
 import { assessHost } from "./assess-host.ts";
 
@@ -36,7 +41,10 @@ interface Outcome {
   readonly code?: number;
 }
 
-/** `assess all`: the devices and hosts of a plan file, one after the other. */
+/** More would take each other's time: one process does the work of them all. */
+const mostAtOnce = 32;
+
+/** `assess all`: the devices and hosts of a plan file, one after the other or some at once. */
 export function addAssessAll(assess: Command, shell: Shell): void {
   const command = addCommand(
     assess,
@@ -51,7 +59,7 @@ export function addAssessAll(assess: Command, shell: Shell): void {
           : await readSeries(seriesFolder(context), resume);
       const other = textOption(options, "compare");
       const before = other === undefined ? undefined : await readSeries(seriesFolder(context), other);
-      const outcomes = await assessAll(context, series);
+      const outcomes = await assessAll(context, series, Number(options["atOnce"]));
       const comparisons = before === undefined ? undefined : await compareAll(context, before, outcomes);
       context.output.document({
         series: series.id,
@@ -76,7 +84,13 @@ export function addAssessAll(assess: Command, shell: Shell): void {
   );
   addScopeOptions(command, "embedded; hosts: host")
     .option("--resume <series>", "go on with a series that was cut off: what is done stays, what failed is tried again")
-    .option("--compare <series>", "tell what differs from an earlier series, subject by subject, and what got worse");
+    .option("--compare <series>", "tell what differs from an earlier series, subject by subject, and what got worse")
+    .option(
+      "--at-once <n>",
+      "subjects that are assessed at once; never two at one address, and nothing beside a check that needs quiet",
+      (text: string) => wholeNumber(text, 1, mostAtOnce),
+      1,
+    );
   addCredentials(command, true);
   addNotes(command, {
     json: "{series, runs: [as for assess endpoint], failures: [{kind, target, code, message}], comparisons?: [as for assess replay]}",
@@ -86,6 +100,7 @@ export function addAssessAll(assess: Command, shell: Shell): void {
         "cipsec assess all --resume 20261121-101502-3f9a2c",
         "the rest, after Ctrl-C, a crash, or a device that was off",
       ],
+      ["cipsec assess all plant.json --at-once 8", "a large plant, eight devices at a time"],
       ["cipsec assess all plant.json --compare 20261121-101502-3f9a2c", "after an update: what got worse, and where?"],
     ],
   });
@@ -135,42 +150,50 @@ async function newSeries(context: Context, options: Options, file: string): Prom
 }
 
 /** Assesses every subject of a series that is not done yet, and keeps on disk how far it came. */
-async function assessAll(context: Context, series: Series): Promise<readonly Outcome[]> {
-  const { output } = context;
-  const entries = [...series.entries];
-  output.notice(
-    `series ${series.id}: ${entries.length} subjects; --resume ${series.id} goes on with it if it is cut off`,
-  );
-  const keep = async (at: number, entry: SeriesEntry): Promise<void> => {
-    entries[at] = entry;
-    await writeSeries(seriesFolder(context), { ...series, entries });
-  };
-  const outcomes: Outcome[] = [];
-  for (const [at, entry] of series.entries.entries()) {
+async function assessAll(context: Context, series: Series, atOnce: number): Promise<readonly Outcome[]> {
+  const { output, signal } = context;
+  const { length } = series.entries;
+  output.notice(`series ${series.id}: ${length} subjects; --resume ${series.id} goes on with it if it is cut off`);
+  const keeper = keepSeries(seriesFolder(context), series);
+  const shared = { turns: makeTurns(), heartbeat: makeHeartbeat(output) };
+  const outcomes = new Map<number, Outcome>();
+  const cut: Cut[] = [];
+  const assess = async (entry: SeriesEntry, at: number): Promise<void> => {
     const { failure: _failure, ...pending } = entry;
-    const done = await finishedAssessment(context, entry.run);
-    if (done !== undefined) {
-      outcomes.push({ entry: pending, assessment: done });
-      continue;
-    }
-    const extras: AssessExtras = {
-      begun: async (run) => await keep(at, { ...pending, run }),
-      prefix: `${at + 1}/${entries.length} ${entry.target}: `,
-      ...(entry.run === undefined ? {} : { resume: entry.run }),
-    };
+    const subject = `${at + 1}/${length} ${entry.target}`;
+    // Each has a signal of its own: many listen to one meanwhile.
+    const own = { ...context, signal: AbortSignal.any([signal]) };
     try {
-      const assessment = await assessEntry(context, series, entry, extras);
-      outcomes.push({ entry: entries[at] ?? entry, assessment });
+      const done = await finishedAssessment(context, entry.run);
+      if (done !== undefined) return void outcomes.set(at, { entry: pending, assessment: done });
+      const assessment = await assessEntry(own, series, entry, {
+        ...shared,
+        subject,
+        begun: async (run) => await keeper.keep(at, { ...pending, run }),
+        ...(entry.run === undefined ? {} : { resume: entry.run }),
+      });
+      outcomes.set(at, { entry: keeper.entry(at) ?? entry, assessment });
     } catch (error) {
-      if (context.signal.aborted) throw interruption(series.id, error);
+      if (signal.aborted) return void cut.push({ subject, error });
       const { code, message } = told(error);
-      const failed = { ...(entries[at] ?? entry), failure: { code, message } };
-      await keep(at, failed);
-      output.notice(`${extras.prefix ?? ""}${message}`);
-      outcomes.push({ entry: failed, code: exitCodeOf(error) });
+      const failed = { ...(keeper.entry(at) ?? entry), failure: { code, message } };
+      await keeper.keep(at, failed);
+      output.notice(`${subject}: ${message}`);
+      outcomes.set(at, { entry: failed, code: exitCodeOf(error) });
     }
-  }
-  return outcomes;
+  };
+  const places = new Map<SeriesEntry, readonly string[]>();
+  if (atOnce > 1) await Promise.all(series.entries.map(async (entry) => void places.set(entry, await placesOf(entry))));
+  const apart = { width: atOnce, placesOf: (entry: SeriesEntry) => places.get(entry) ?? [], signal };
+  await eachApart(series.entries, apart, assess);
+  if (outcomes.size < length) throw interruption(series.id, cut);
+  return series.entries.flatMap((_entry, at) => outcomes.get(at) ?? []);
+}
+
+/** A subject that was being assessed when all was interrupted. */
+interface Cut {
+  readonly subject: string;
+  readonly error: unknown;
 }
 
 async function assessEntry(
@@ -221,11 +244,16 @@ async function finishedAssessment(context: Context, id: string | undefined): Pro
   return (await run.isFinished()) ? await readAssessment(run) : undefined;
 }
 
-function interruption(id: string, cause: unknown): UsageError {
-  return new UsageError("usage/interrupted", told(cause).message, {
+/** Names the subjects where they were not all left in the same state. */
+function interruption(id: string, cut: readonly Cut[]): UsageError {
+  const states = cut.map(({ subject, error }) => ({ subject, state: told(error).message }));
+  const different = [...new Set(states.map(({ state }) => state))];
+  const [one = "interrupted; nothing is left changed"] = different;
+  const words = different.length > 1 ? states.map(({ subject, state }) => `${subject}: ${state}`).join("; ") : one;
+  return new UsageError("usage/interrupted", words, {
     fix: `Go on with: cipsec assess all --resume ${id}`,
     facts: { series: id },
-    cause,
+    cause: cut[0]?.error,
   });
 }
 

@@ -30,6 +30,8 @@ export interface Recorder {
    */
   willChange(saved: unknown): Promise<void>;
   restored(): Promise<void>;
+  /** Says in a few words what is done now, for people who wait; no evidence, and never a secret. */
+  doing(what: string): void;
 }
 
 /** What a recorder works with. */
@@ -41,6 +43,8 @@ export interface RecorderOptions {
   readonly redactor?: Redactor;
   /** Keeps what `willChange` is told; nothing when it is back. */
   readonly journal?: (saved: { readonly value: unknown } | undefined) => Promise<void>;
+  /** Told what is done now, and of each piece of evidence by its name. */
+  readonly doing?: (what: string) => void;
 }
 
 /** A recorder of one check, and what it has recorded. */
@@ -55,6 +59,7 @@ const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 /** A recorder that puts evidence into a store. */
 export function makeRecorder(options: RecorderOptions): RecordingRecorder {
   const { store, check, clock = systemClock, redactor = makeRedactor(), journal = async () => undefined } = options;
+  const { doing = () => undefined } = options;
   const recorded: EvidenceRef[] = [];
   const names = new Set<string>();
 
@@ -71,6 +76,7 @@ export function makeRecorder(options: RecorderOptions): RecordingRecorder {
       redacted: clean.redacted,
     };
     recorded.push(ref);
+    doing(`${name.replace(/\.(json|pcapng)$/, "")} recorded`);
     return ref;
   };
   const document = async (name: string, kind: EvidenceKind, value: object): Promise<EvidenceRef> => {
@@ -92,6 +98,7 @@ export function makeRecorder(options: RecorderOptions): RecordingRecorder {
     file: async (name, content) => await keep(name, "file", content),
     willChange: async (saved) => await journal({ value: saved }),
     restored: async () => await journal(undefined),
+    doing,
   };
 }
 

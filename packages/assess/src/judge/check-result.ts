@@ -5,7 +5,7 @@ import type { EvidenceRef } from "../evidence/evidence.ts";
 import type { Observation } from "../observation.ts";
 
 /** What is known of a check that was run, or could not be: what a run keeps on disk, and all that a verdict rests on. */
-export interface CheckRecord extends Omit<Check, "run" | "restore" | "needs" | "estimateMs"> {
+export interface CheckRecord extends Omit<Check, "run" | "restore" | "needs" | "needsQuiet" | "estimateMs"> {
   /** Why it was not run or not finished; then there are no findings. */
   readonly notRun?: string;
   readonly findings?: Findings;

@@ -62,6 +62,8 @@ const isManifest = shape<Manifest>({
 export async function signingKey(folder: string): Promise<KeyObject> {
   await makePrivateFolder(folder);
   const path = join(folder, "signing-key.pem");
+  // Only who makes it needs the lock, which another process may hold just now.
+  if ((await stat(path).catch(() => undefined)) !== undefined) return await readKeyFile(path);
   return await withLock(folder, undefined, async () => {
     if ((await stat(path).catch(() => undefined)) === undefined)
       await writeKeyFile(path, (await makeKeyPair("ecdsa-p256")).privateKey);

@@ -6,6 +6,7 @@ import { makeRedactor, type Redactor } from "../evidence/redaction.ts";
 import type { CheckRecord } from "../judge/check-result.ts";
 import { needs } from "../need.ts";
 import type { RunFolder } from "./run-folder.ts";
+import { makeTurns, type Turns } from "./turns.ts";
 
 /** What a run tells while it works. */
 export interface RunProgress {
@@ -24,7 +25,14 @@ export interface RunOptions {
   /** Knows the secrets of the caller, so that they are in no evidence. */
   readonly redactor?: Redactor;
   readonly progress?: (progress: RunProgress) => void;
+  /** Told what the check does now, in a few words, as often as it says. */
+  readonly doing?: (what: string) => void;
+  /** What other runs of this process are kept apart from checks that need quiet by. */
+  readonly turns?: Turns;
 }
+
+/** What is shared by the checks of a run. */
+type Means = Required<Pick<RunOptions, "clock" | "redactor" | "doing" | "turns">>;
 
 /**
  * Runs every check of the plan that is not done yet, one after the other: they share a subject, and one must not disturb another.
@@ -40,7 +48,7 @@ export async function runChecks<S extends Subject>(
   subject: S,
   options: RunOptions = {},
 ): Promise<readonly CheckRecord[]> {
-  const { clock = systemClock, redactor = makeRedactor() } = options;
+  const { clock = systemClock, redactor = makeRedactor(), doing = () => undefined, turns = makeTurns() } = options;
   const planned = folder.plan.checks.map((wanted) => {
     const check = checks.find(({ id, version }) => id === wanted.id && version === wanted.version);
     if (check !== undefined) return check;
@@ -61,7 +69,7 @@ export async function runChecks<S extends Subject>(
     const rest = planned.slice(at).filter(({ id }) => !done.has(id));
     const remainingMs = estimate(rest, subject) * paceOf(pace);
     options.progress?.({ check: check.id, title: check.title, number: at + 1, of: planned.length, remainingMs });
-    const record = await runOne(folder, check, subject, clock, redactor);
+    const record = await runOne(folder, check, subject, { clock, redactor, doing, turns });
     subject.signal.throwIfAborted();
     // The words of an answer may quote what was sent.
     await folder.writeRecord(check.id, redactor.text(`${JSON.stringify(record, undefined, 1)}\n`).text);
@@ -117,10 +125,15 @@ async function runOne<S extends Subject>(
   folder: RunFolder,
   check: Check<S>,
   subject: S,
-  clock: Clock,
-  redactor: Redactor,
+  { clock, redactor, doing, turns }: Means,
 ): Promise<CheckRecord> {
-  const { id, version, title, requirements, part, method, crossReferences } = check;
+  const { id, version, title, requirements, part, method, crossReferences, needsQuiet = false } = check;
+  const lack = lackOf(check, subject);
+  // Who is not run needs no quiet either.
+  const isAlone = needsQuiet && lack === undefined;
+  if (isAlone) doing("waits until nothing else runs");
+  const giveBack = await turns.take(isAlone, subject.signal);
+  if (isAlone) doing("begins");
   const startedAt = isoNow(clock);
   const start = clock.now();
   const recorder = makeRecorder({
@@ -128,9 +141,11 @@ async function runOne<S extends Subject>(
     check: id,
     clock,
     redactor,
+    doing,
     journal: async (saved) => await folder.writePending(id, saved),
   });
-  const outcome = await attempt(check, subject, async () => await check.run(subject, recorder));
+  const outcome = lack === undefined ? await attempt(async () => await check.run(subject, recorder)) : { notRun: lack };
+  giveBack();
   return {
     id,
     version,
@@ -147,16 +162,19 @@ async function runOne<S extends Subject>(
   };
 }
 
-/** What came of a check: findings, or why there are none. An error ends the check and not the run. */
-async function attempt<S extends Subject>(
-  check: Check<S>,
-  subject: S,
-  run: () => Promise<Findings>,
-): Promise<{ readonly findings: Findings } | { readonly notRun: string }> {
+/** Why a check is not run; nothing where it is. */
+function lackOf<S extends Subject>(check: Check<S>, subject: S): string | undefined {
   for (const need of check.needs) {
     const lack = subject.lacks(need);
-    if (lack !== undefined) return { notRun: `${needs[need]}${lack === "" ? "" : ` (${lack})`}` };
+    if (lack !== undefined) return `${needs[need]}${lack === "" ? "" : ` (${lack})`}`;
   }
+  return undefined;
+}
+
+/** What came of a check: findings, or why there are none. An error ends the check and not the run. */
+async function attempt(
+  run: () => Promise<Findings>,
+): Promise<{ readonly findings: Findings } | { readonly notRun: string }> {
   try {
     return { findings: await run() };
   } catch (error) {

@@ -18,7 +18,7 @@ export interface SeriesEntry {
   readonly failure?: { readonly code: string; readonly message: string };
 }
 
-/** Several subjects that are assessed one after the other, each in a run of its own. */
+/** Several subjects that are assessed, each in a run of its own. */
 export interface Series {
   /** Named like a run. */
   readonly id: string;
@@ -113,6 +113,29 @@ function refused(what: string): UsageError {
 export async function writeSeries(folder: string, series: Series): Promise<void> {
   await makePrivateFolder(folder);
   await writeFileAtomic(fileOf(folder, series.id), `${JSON.stringify(series, undefined, 1)}\n`);
+}
+
+/** A series at work, which several runs write at once. */
+export interface SeriesKeeper {
+  /** An entry as it stands now. */
+  entry(at: number): SeriesEntry | undefined;
+  /** Changes one entry; it is on disk when this returns. */
+  keep(at: number, entry: SeriesEntry): Promise<void>;
+}
+
+/** Keeps on disk how far a series came: one write after the other, each of all that is known by then. */
+export function keepSeries(folder: string, series: Series): SeriesKeeper {
+  const entries = [...series.entries];
+  let last: Promise<void> = Promise.resolve();
+  return {
+    entry: (at) => entries[at],
+    async keep(at, entry) {
+      entries[at] = entry;
+      // A write that failed is told to who asked for it, and stops nobody else's.
+      last = last.catch(() => undefined).then(async () => await writeSeries(folder, { ...series, entries }));
+      await last;
+    },
+  };
 }
 
 /**

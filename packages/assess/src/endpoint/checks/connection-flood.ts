@@ -31,6 +31,7 @@ export const connectionFlood: Check<EndpointSubject> = {
   crossReferences: ["TC_CR7.1_1"],
   needs: ["credentials", "disruptive"],
   estimateMs: 10_000,
+  needsQuiet: true,
   async run(subject, recorder) {
     const { clock, host, eip, eips, signal } = subject;
     const port = openPlainOrSecure(subject) === "tls" ? eips : eip;
@@ -52,6 +53,7 @@ export const connectionFlood: Check<EndpointSubject> = {
     let refused = 0;
     for (let at = 0; at < flood; at++) {
       signal.throwIfAborted();
+      recorder.doing(`opens silent connection ${at + 1} of ${flood}`);
       try {
         held.push(await dial({ protocol: "tcp", host, port, timeoutMs: 2000, signal }));
       } catch (error) {

@@ -37,6 +37,7 @@ export const faultState: Check<EndpointSubject> = {
   method: "test",
   needs: ["credentials", "io-connection", "disruptive"],
   estimateMs: 8000,
+  needsQuiet: true,
   async run(subject, recorder) {
     const { io } = subject;
     const instance = outputInstance(io);

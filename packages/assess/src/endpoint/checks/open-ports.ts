@@ -34,6 +34,7 @@ export const openPorts: Check<EndpointSubject> = {
     const open: number[] = [];
     for (let at = 0; at < ports.length; at += width) {
       signal.throwIfAborted();
+      recorder.doing(`TCP port ${at + 1} of ${ports.length}`);
       const some = ports.slice(at, at + width);
       const states = await Promise.all(
         some.map(async (port) => await isPortOpen(host, port, Math.min(subject.timeoutMs, 1000), signal)),

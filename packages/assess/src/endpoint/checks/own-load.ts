@@ -152,6 +152,7 @@ async function vanishes(
   await using relay = await openRelay(subject, "dtls");
   if (relay === undefined) return { observed: "not tried", holds: undefined, evidence: [] };
   let seen = 0;
+  recorder.doing(`watches the device for ${vanishedMs / 1000} s after its peer has vanished`);
   relay.alter((way, octets) => {
     if (way === "toTool") return [octets];
     // The first hello, and the second with the cookie; then the cable is cut.

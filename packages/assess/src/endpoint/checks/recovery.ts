@@ -93,6 +93,7 @@ async function restart(
     }
     await session.object(Identity, 1).call("reset", ResetType.cycle);
   }
+  recorder.doing(`waits for the device to come back, ${bootMs / 1000} s at most`);
   const after = await comeBack(subject);
   await recorder.restored();
   if (after === undefined) {

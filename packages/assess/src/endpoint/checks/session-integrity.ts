@@ -157,8 +157,10 @@ async function handles(subject: EndpointSubject, recorder: Recorder): Promise<re
     const answer = await raw.ask(registerSession, patienceMs);
     if (answer.kind === "frame" && answer.frame.status === 0) found.push(answer.frame.session);
   };
-  for (let at = 0; at < wanted; at += width)
+  for (let at = 0; at < wanted; at += width) {
+    recorder.doing(`session ${at + 1} of ${wanted}`);
     await Promise.all(Array.from({ length: Math.min(width, wanted - at) }, async () => await one()));
+  }
   const evidence = [await recorder.settings("handles", found)];
   const { unique, isStepped, looksRandom, words } = judgeRandomness(found.map(octetsOf));
   const isEnough = found.length * 2 >= wanted;

@@ -27,6 +27,7 @@ export const loginFeedback: Check<HostSubject> = {
   crossReferences: ["TC_CR1.10"],
   needs: ["root"],
   estimateMs: 300_000,
+  needsQuiet: true,
   async run(subject, recorder) {
     await using bench = await openAccounts(subject, recorder);
     const pam = await readPam(bench);
@@ -139,13 +140,15 @@ async function timed(
   };
   const samples = new Map<string, number[]>(Object.keys(kinds).map((kind) => [kind, []]));
   const warmUp = Math.min(20, loginSamples);
-  for (let round = -warmUp; round < loginSamples; round++)
+  for (let round = -warmUp; round < loginSamples; round++) {
+    recorder.doing(round < 0 ? "warms logins up" : `times logins, round ${round + 1} of ${loginSamples}`);
     for (const [kind, { user, secret }] of shuffled(Object.entries(kinds))) {
       // Too many for the evidence: their times are kept together.
       const ms = await measure(bench, path, user, secret);
       if (round >= 0 && ms !== undefined) samples.get(kind)?.push(ms);
       if (round < 0) break;
     }
+  }
   const evidence = [
     await recorder.timing("logins", {
       what: "from the secret to the first answer",

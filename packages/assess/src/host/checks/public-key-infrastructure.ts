@@ -19,6 +19,7 @@ export const publicKeyInfrastructure: Check<HostSubject> = {
   crossReferences: ["TC_CR1.8_1"],
   needs: ["root"],
   estimateMs: 15_000,
+  needsQuiet: true,
   async run(subject, recorder) {
     await using bench = await openAccounts(subject, recorder);
     const observations: Observation[] = [];
