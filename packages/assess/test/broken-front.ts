@@ -3,7 +3,7 @@ import { connect, createServer as createPlainServer, type Server, type Socket } 
 import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { originatorTrust } from "@cipsec/originator";
 import { makeKeyPair, parseCertificate, privateKeyToPem, verifyChain } from "@cipsec/pki";
-import { dial, openUdp, systemClock, type Channel, type UdpSocket } from "@cipsec/transport";
+import { dial, openUdp, type Channel, type UdpSocket } from "@cipsec/transport";
 import {
   Command,
   decode,
@@ -46,8 +46,8 @@ export interface FrontWish {
   readonly most?: number;
   /** Goes on with TLS sessions that it has seen before. */
   readonly resumes?: boolean;
-  /** Ends each connection so many milliseconds after it began, whatever is said on it. */
-  readonly lastsMs?: number;
+  /** Ends a connection at its next read of the serial number after so many, as often as it may talk. */
+  readonly mostReads?: number;
   /** Serves DTLS too, and does this wrong with it. */
   readonly datagrams?: Omit<DatagramFrontWish, "address" | "device">;
 }
@@ -72,7 +72,7 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
     near.on("error", () => undefined);
     if (!admits(plant, wish, near)) return void near.destroy();
     open.add(near);
-    if (wish.lastsMs !== undefined) systemClock.after(wish.lastsMs, () => near.destroy());
+    let reads = 0;
     const waiting: Buffer[] = [];
     near.on("data", (octets: Buffer) => void waiting.push(octets));
     let far: Channel;
@@ -87,6 +87,7 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
       try {
         for (const event of frames.push(Uint8Array.from(octets))) {
           if (event.type !== "frame") continue;
+          if (isSerialRead(event.frame) && ++reads > (wish.mostReads ?? Number.POSITIVE_INFINITY)) near.destroy();
           const reply = answer(event.frame, wish);
           if (reply === undefined) far.send(frame(event.frame.command, event.frame));
           else near.write(reply);
@@ -196,6 +197,13 @@ function answer({ command, session, context, data }: Frame, { lie }: FrontWish):
     { type: ItemType.unconnectedData, data: message },
   ];
   return frame(command, { session, context, data: encode(SendData, { interfaceHandle: 0, timeoutS: 0, items: told }) });
+}
+
+function isSerialRead({ command, data }: Frame): boolean {
+  const request = command === Command.sendRRData ? requestIn(data) : undefined;
+  if (request === undefined) return false;
+  const { service, classId, attribute } = numbersOf(request);
+  return service === 0x0e && classId === 1 && attribute === 6;
 }
 
 /** The request in a message, where it is one: the assessor also sends what is none. */

@@ -138,6 +138,9 @@ export const goodPlan: CommissionPlan = {
   closePlaintext: true,
 };
 
+/** A busy machine, with forty devices in one process. */
+const patient = { connectTimeoutMs: 30_000, requestTimeoutMs: 30_000 } as const;
+
 /** Commissions a device into the plant, with something of the plan changed. */
 export async function commissionInto(
   plant: Plant,
@@ -150,6 +153,7 @@ export async function commissionInto(
     .toString("base64")
     .replaceAll(/(.{64})/g, "$1\n")}\n-----END X509 CRL-----\n`;
   await commission(parseTarget(address), {
+    connect: patient,
     plan: { ...goodPlan, ...(hasCrl ? { crlPem } : {}), ...change },
     security: plant.security,
     acceptAny: true,
@@ -169,7 +173,8 @@ export async function subjectAt(plant: Plant, address: string, wish: SubjectWish
     security: plant.security,
     authority: join(plant.folder, "ca"),
     disruptive: false,
-    timeoutMs: 10_000,
+    // A busy machine, with forty devices in one process.
+    timeoutMs: 20_000,
     signal: new AbortController().signal,
     ...wish,
   });

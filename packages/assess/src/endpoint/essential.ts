@@ -25,7 +25,7 @@ export async function openEssential(subject: EndpointSubject): Promise<Essential
   let session: Session | undefined;
   try {
     session = await connectForIo(subject);
-    const connection = await openIo(session, { ...io, timeoutMultiplier: patient(io) }, { run: true });
+    const connection = await openIo(session, patient(io), { run: true });
     const opened = session;
     return {
       session,
@@ -43,11 +43,11 @@ export async function openEssential(subject: EndpointSubject): Promise<Essential
   }
 }
 
-/** The multiplier that makes the time long enough, or the greatest. */
-function patient({ oToT, tToO, timeoutMultiplier = 0 }: IoRequest): number {
-  const quicker = Math.min(oToT.rpiMicros, tToO.rpiMicros);
+/** A connection that outlasts a tester who is held up, as far as the greatest multiplier does. */
+export function patient(io: IoRequest): IoRequest {
+  const quicker = Math.min(io.oToT.rpiMicros, io.tToO.rpiMicros);
   const enough = [0, 1, 2, 3, 4, 5, 6].find((one) => quicker * (timeoutFactor(one) ?? 0) >= leastTimeoutMicros) ?? 7;
-  return Math.max(timeoutMultiplier, enough);
+  return { ...io, timeoutMultiplier: Math.max(io.timeoutMultiplier ?? 0, enough) };
 }
 
 /** Whether a connection is open, and packets of the device still come. */

@@ -60,13 +60,22 @@ export function rawStream(channel: Channel, clock: Clock): RawStream {
       frames.length = 0;
       channel.send(octets);
       const until = clock.now() + waitMs;
-      for (;;) {
+      for (let isLastLook = false; ;) {
         const frame = frames.shift();
         if (frame !== undefined) return { kind: "frame", frame };
         if (isGarbage) return { kind: "garbage" };
         if (isClosed) return { kind: "closed" };
         const left = until - clock.now();
-        if (left <= 0) return { kind: "silence" };
+        if (left <= 0) {
+          if (isLastLook) return { kind: "silence" };
+          isLastLook = true;
+          // A process that was held up finds its time over before it reads what came meanwhile.
+          await new Promise<void>((resolve) => {
+            if (clock.afterReading === undefined) resolve();
+            else clock.afterReading(resolve);
+          });
+          continue;
+        }
         await new Promise<void>((resolve) => {
           const cancel = clock.after(left, resolve, true);
           wake = () => {

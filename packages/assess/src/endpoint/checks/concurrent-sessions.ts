@@ -18,15 +18,13 @@ const most = 256;
 /** Class 3 connections that are tried: each is two requests. */
 const mostConnections = 128;
 
-const patienceMs = 2000;
-
 /** Time that a slot may take to come back. */
 const freeMs = 10_000;
 
 /** B-2.7: there is a limit to what one user can hold; at the limit the refusal is clean and nobody loses what he has. */
 export const concurrentSessions: Check<EndpointSubject> = {
   id: "B-2.7",
-  version: "1.1",
+  version: "1.2",
   title: "Sessions are limited, and those that are open go on",
   requirements: ["CR 2.7", "CR 7.2"],
   part: "whole",
@@ -34,6 +32,7 @@ export const concurrentSessions: Check<EndpointSubject> = {
   crossReferences: ["TC_CR2.7_1"],
   needs: ["credentials", "disruptive"],
   estimateMs: 8000,
+  needsQuiet: true,
   async run(subject, recorder) {
     await using kept = await subject.open();
     const opened = await openEssential(subject);
@@ -41,7 +40,7 @@ export const concurrentSessions: Check<EndpointSubject> = {
     const held: Held[] = [];
     const observations: Observation[] = [];
     try {
-      const refusal = await fill(subject, held);
+      const refusal = await fill(subject, held, recorder);
       const evidence = [
         await recorder.settings("sessions", { held: held.length, most, refusal: refusal ?? null, asSameCaller: true }),
       ];
@@ -111,9 +110,10 @@ interface Held {
 }
 
 /** Opens sessions until one is refused. @returns How it was refused; nothing where none was. */
-async function fill(subject: EndpointSubject, held: Held[]): Promise<string | undefined> {
+async function fill(subject: EndpointSubject, held: Held[], recorder: Recorder): Promise<string | undefined> {
   while (held.length < most) {
     subject.signal.throwIfAborted();
+    recorder.doing(`opens session ${held.length + 1}`);
     const one = await openOne(subject);
     if (typeof one === "string") return one;
     held.push(one);
@@ -129,7 +129,8 @@ async function openOne(subject: EndpointSubject): Promise<Held | string> {
     if (!isStackError(error)) throw error;
     return `connection refused: ${error.code}`;
   }
-  const answer = await raw.ask(registerSession, patienceMs);
+  // A slow answer is no refusal: only who stays silent for the whole time has none.
+  const answer = await raw.ask(registerSession, subject.timeoutMs);
   if (answer.kind === "frame" && answer.frame.status === 0) return { raw, handle: answer.frame.session };
   await raw[Symbol.asyncDispose]();
   return wordsOfRefusal(answer);
@@ -170,7 +171,7 @@ async function goesOn(
     ["the last", held.at(-1)],
   ] as const) {
     if (one === undefined) continue;
-    const answer = await one.raw.ask(readSerial(one.handle), patienceMs);
+    const answer = await one.raw.ask(readSerial(one.handle), subject.timeoutMs);
     if (answer.kind !== "frame" || answer.frame.status !== 0) lost.push(`${which} (${answerWords(answer)})`);
   }
   if (essential !== undefined && !(await ioGoesOn(subject, essential))) lost.push("the I/O connection");

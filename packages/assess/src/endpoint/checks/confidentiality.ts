@@ -9,6 +9,7 @@ import { mustAccept, mustRefuse, tryIn } from "../attempt.ts";
 import { allowedSuites, knownSuites, servesDtls, whoKnowsSuites } from "../allowed.ts";
 import { sayHello } from "../client-hello.ts";
 import { sayDtlsHello } from "../dtls-hello.ts";
+import { patient } from "../essential.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { connectThrough, openRelay } from "../way.ts";
 import { withoutSecurity } from "../without-security.ts";
@@ -21,7 +22,7 @@ const nullSuites = cipherSuites.filter(({ encrypts }) => !encrypts).map(({ id })
 /** B-4.1: what the device says over its secure port cannot be read on the line, and nothing unencrypted is negotiated. */
 export const confidentiality: Check<EndpointSubject> = {
   id: "B-4.1",
-  version: "1.1",
+  version: "1.2",
   title: "What is exchanged cannot be read on the line",
   requirements: ["CR 4.1"],
   part: "protocol",
@@ -159,7 +160,7 @@ async function overDtls(subject: EndpointSubject, recorder: Recorder): Promise<r
   if (io === undefined || !disruptive || relay === undefined || io.oToT.size < 8) return observations;
   await using session = await connectThrough(subject, relay, { over: "dtls" });
   const text = randomBytes(io.oToT.size);
-  await using connection = await openIo(session, io, { output: text, run: true });
+  await using connection = await openIo(session, patient(io), { output: text, run: true });
   const until = clock.now() + subject.timeoutMs;
   while (connection.statistics().sent < packets && clock.now() < until)
     await new Promise<void>((resolve) => void clock.after(20, resolve, true));

@@ -6,6 +6,7 @@ import type { Recorder } from "../../evidence/recorder.ts";
 import { capability, control, negative, repeated, repetitions, type Observation, type Try } from "../../observation.ts";
 import { servesDtls } from "../allowed.ts";
 import type { EndpointSubject } from "../subject.ts";
+import { isLate, talkWords, type Talk } from "../talk.ts";
 import { openUdpRelay } from "../udp-relay.ts";
 import { pause, waitFor } from "../waiting.ts";
 import { connectThrough } from "../way.ts";
@@ -14,7 +15,7 @@ import { staleConnection } from "./stale-connection.ts";
 /** Content type of an alert, which stands in the clear: with it a device says that an association is over. */
 const alertRecord = 21;
 
-/** A device that has not answered by then, to a request that is sent three times, does not answer. */
+/** A device that has not answered by then, to a request that is sent again meanwhile, does not answer. */
 const askMs = 2500;
 
 const talkMs = 1000;
@@ -52,21 +53,21 @@ export async function silentAssociations(
     return [control({ ...opened, observed: `not opened: ${error.code}: ${error.message}`, holds: false })];
   }
   await using talker = session;
-  const first = await ask(talker);
+  const first = await ask(talker, subject.timeoutMs);
   let isOver = false;
   const silent = Promise.all(
     Array.from({ length: repetitions }, async (_, at) => await keepSilent(subject, recorder, limits, at + 1)),
   ).finally(() => {
     isOver = true;
   });
-  const talking = keepTalking(subject, talker, () => isOver);
+  const talking = keepTalking(subject, talker, limits, () => isOver);
   const stale = io === undefined ? Promise.resolve([]) : staleConnection(subject, recorder, io, limits);
   await Promise.allSettled([silent, talking, stale]);
-  const [silences, { reads, isKept }] = [await silent, await talking];
-  const goes = isKept ? "it does" : "it was ended too";
+  const [silences, { reads, talk: kept }] = [await silent, await talking];
+  const goes = talkWords(kept);
   const talk = [
     await recorder.capture("dtls-talking", relay.capture()),
-    await recorder.exchange("dtls-talking", { sent: `a read a second, ${reads} times`, answer: goes }),
+    await recorder.exchange("dtls-talking", { sent: `a read a second, ${reads} times`, answer: goes.observed }),
   ];
   await recorder.timing("dtls-silence", {
     what: "until the device ended a silent association",
@@ -84,8 +85,7 @@ export async function silentAssociations(
     capability({
       name: "an association over DTLS that talks",
       expected: "goes on",
-      observed: goes,
-      holds: isKept,
+      ...goes,
       evidence: talk,
     }),
     ...(await stale),
@@ -108,7 +108,7 @@ async function keepSilent(
   await using session = await connectThrough(subject, relay, { over: "dtls" });
   // Before anything is sent: the device cannot have heard it earlier.
   const start = clock.now();
-  const isOpened = (await ask(session)) === "answered";
+  const isOpened = (await ask(session, subject.timeoutMs)) === "answered";
   const goodbyes: Uint8Array[] = [];
   let endedMs: number | undefined;
   relay.alter((way, octets) => {
@@ -118,7 +118,7 @@ async function keepSilent(
     return [];
   });
   await waitFor(subject, (timeoutS + slackS) * 1000, () => endedMs !== undefined);
-  const answer = await ask(session);
+  const answer = await ask(session, askMs);
   relay.alter(undefined);
   for (const octets of goodbyes) relay.inject("toTool", octets);
   const isInTime = endedMs === undefined || endedMs >= timeoutS * 1000 - earlyMs;
@@ -139,25 +139,30 @@ async function keepSilent(
 async function keepTalking(
   subject: EndpointSubject,
   session: Session,
+  limits: SilenceLimits,
   isOver: () => boolean,
-): Promise<{ readonly reads: number; readonly isKept: boolean }> {
+): Promise<{ readonly reads: number; readonly talk: Talk }> {
+  const { clock } = subject;
   let reads = 0;
-  let isKept = true;
-  while (isKept && !isOver()) {
+  let last = clock.now();
+  while (!isOver()) {
     subject.signal.throwIfAborted();
     await pause(subject, talkMs);
-    isKept = (await ask(session)) === "answered";
+    const sent = clock.now();
+    const answer = await ask(session, subject.timeoutMs);
     reads += 1;
+    if (answer === "not answered") return { reads, talk: isLate(sent - last, limits) ? "late" : "ended" };
+    last = sent;
   }
-  return { reads, isKept };
+  return { reads, talk: "kept" };
 }
 
 /** A read of the serial number, for which an answer is waited no longer than needed. */
-async function ask(session: Session): Promise<"answered" | "not answered"> {
+async function ask(session: Session, timeoutMs: number): Promise<"answered" | "not answered"> {
   const { classId, attributes } = Identity;
   const path = [...objectPath(classId, 1), { kind: "attribute", value: attributes.serialNumber.id }] as const;
   try {
-    await session.request({ service: Service.getAttributeSingle, path, data: noOctets }, { timeoutMs: askMs });
+    await session.request({ service: Service.getAttributeSingle, path, data: noOctets }, { timeoutMs });
     return "answered";
   } catch (error) {
     if (!isStackError(error)) throw error;
