@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
 import * as fc from "fast-check";
 import { trafficKeys } from "../src/key-schedule.ts";
+import { cbcMteCipher } from "../src/record/cbc-mte.ts";
 import { recordCipher } from "../src/record/cipher.ts";
 import { contentTypes, dtls12, headerLength } from "../src/record/header.ts";
 import { lastSequence, RecordLayer } from "../src/record/layer.ts";
+import { nodePrimitives } from "../src/record/node-primitives.ts";
+import type { Primitives } from "../src/record/primitives.ts";
 import { randomOctets } from "../src/record/random-octets.ts";
 import { ReplayWindow } from "../src/record/replay.ts";
 import { cipherSuite, cipherSuites } from "../src/suites.ts";
@@ -74,6 +77,45 @@ describe.each(["off", "required"] as const)("acceleration %s", (acceleration) =>
     expect(cipher.open(head, record.subarray(0, 48))).toBeUndefined();
   });
 });
+
+test.each([0xc023, 0xc024].flatMap((id) => [0, 1, 9, 32].map((octets) => ({ id, octets }))))(
+  "CBC without Encrypt-then-MAC, suite $id, a connection id of $octets octets: as many hash blocks whatever the padding says",
+  ({ id, cid }) => {
+    const bulk = cipherSuite(id)!.bulk;
+    if (bulk.kind !== "cbc") throw new Error("not CBC");
+    const block = bulk.mac === "sha384" ? 128 : 64;
+    let hashed = 0;
+    const count = (length: number): void => void (hashed += Math.ceil((length + 1 + block / 8) / block));
+    const counting: Primitives = {
+      ...nodePrimitives,
+      hmac: (hash, key) => {
+        const mac = nodePrimitives.hmac(hash, key);
+        return {
+          ...mac,
+          sign: (data, content) => {
+            count(data.length + content.length);
+            return mac.sign(data, content);
+          },
+        };
+      },
+    };
+    const keys = trafficKeys(cipherSuite(id)!, master, ...randoms).client;
+    const cipher = cbcMteCipher(bulk, keys, counting);
+    const iv = new Uint8Array(16);
+    for (const length of [128, 400]) {
+      const counts = new Set<number>();
+      for (let padding = 0; padding < 256; padding++) {
+        const body = new Uint8Array(16 + length);
+        const blocks = new Uint8Array(length).fill(padding, Math.max(0, length - padding - 1));
+        nodePrimitives.cbc(bulk.cipher, keys.key).encrypt(iv, blocks, body, 16);
+        hashed = 0;
+        expect(cipher.open(header(1, cid), body)).toBeUndefined();
+        counts.add(hashed);
+      }
+      expect(counts.size).toBe(1);
+    }
+  },
+);
 
 test("a replay window takes each number once, in any order, and nothing older than it remembers", () => {
   fc.assert(

@@ -10,6 +10,8 @@ import type { RecordHeader } from "./header.ts";
 import type { Primitives } from "./primitives.ts";
 import { randomOctets } from "./random-octets.ts";
 
+const none = new Uint8Array(0);
+
 type MacOf = (header: RecordHeader, content: Uint8Array) => Uint8Array;
 type Cbc = Extract<Bulk, { kind: "cbc" }>;
 
@@ -50,7 +52,8 @@ export function cbcMteCipher(bulk: Cbc, keys: DirectionKeys, primitives: Primiti
       const length = blocks.length - tagLength - 1 - padding;
       const content = blocks.subarray(0, length);
       const tag = macOf(header, content);
-      equalise(bulk, macOf, header, content.length, blocks.length - tagLength - 1);
+      const front = additionalData(header, 0).length;
+      mac.sign(fill(bulk, front, content.length, blocks.length - tagLength - 1), none);
       const same = timingSafeEqual(tag, blocks.subarray(length, length + tagLength));
       return (Number(same) & good) === 1 ? content : undefined;
     },
@@ -75,10 +78,13 @@ function judgePadding(blocks: Buffer, tagLength: number): { good: number; paddin
   return { good: 1 - bad, padding: last * (1 - bad) };
 }
 
-/** Hashes as many blocks more as the longest content of this record would have taken. */
-function equalise(bulk: Cbc, macOf: MacOf, header: RecordHeader, length: number, most: number): void {
+/**
+ * Octets that take as many hash blocks more as the longest content of this record would have taken.
+ *
+ * @param front Octets that the MAC covers before the content: a connection id makes them more.
+ */
+function fill(bulk: Cbc, front: number, length: number, most: number): Uint8Array {
   const block = bulk.mac === "sha384" ? 128 : 64;
-  const blocks = (octets: number): number => Math.ceil((13 + octets + 1 + block / 8) / block);
-  const missing = blocks(most) - blocks(length);
-  macOf(header, new Uint8Array(missing * block));
+  const blocks = (octets: number): number => Math.ceil((front + octets + 1 + block / 8) / block);
+  return new Uint8Array((blocks(most) - blocks(length)) * block);
 }
