@@ -158,11 +158,19 @@ test("a process that was held up longer than the idle time-out hears what came m
     },
   });
   const dialling = await endpoint({ verify: accept });
-  const association = await dialling.connect({ ...listening.local, idleTimeoutMs: 0 });
-  association.send(Buffer.from("first"));
-  await expect.poll(() => heard, patient).toEqual(["first"]);
-  // Of a turn of the event loop, what comes next are timers.
-  await new Promise<void>((resolve) => void setImmediate(resolve));
+  const opened = async (): Promise<Association> => {
+    const made = await dialling.connect({ ...listening.local, idleTimeoutMs: 0 });
+    heard.length = 0;
+    made.send(Buffer.from("first"));
+    await expect.poll(() => heard, patient).toEqual(["first"]);
+    // Of a turn of the event loop, what comes next are timers.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    if (listening.statistics.open === 1) return made;
+    // The machine held us up so long meanwhile: the association ended, and rightly.
+    await made.closed;
+    return await opened();
+  };
+  const association = await opened();
   for (let i = 0; i < 100; i++) association.send(Buffer.from("late"));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, idleTimeoutMs + 100);
   await expect.poll(() => heard.length, patient).toBe(101);
