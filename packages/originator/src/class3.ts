@@ -29,6 +29,7 @@ import {
   type Value,
 } from "@cipsec/wire";
 import { Deadline } from "./deadline.ts";
+import { forwardClose } from "./io/forward-close.ts";
 import { openRefusal } from "./open-refusal.ts";
 import { matchReply, requestText, statusError, type Requester, type RequestOptions } from "./replies.ts";
 import { classAccess, objectAccess, type ClassAccess, type ObjectAccess } from "./typed.ts";
@@ -150,11 +151,9 @@ async function forwardOpen(session: Class3Carrier, options: Class3Options): Prom
     const asked = question(options, size, triad);
     const codec = large ? LargeForwardOpen : ForwardOpen;
     const service = large ? ConnectionService.largeForwardOpen : ConnectionService.forwardOpen;
-    const reply = await session.request(
-      { service, path: connectionManager, data: encode(codec, asked) },
-      options.signal === undefined ? {} : { signal: options.signal },
-    );
-    if (reply.status === Status.success) return { grant: granted(reply, asked, size, large), triad };
+    const request = { service, path: connectionManager, data: encode(codec, asked) };
+    const reply = await opening(session, request, { triad, path: asked.path }, options);
+    if (reply.status === Status.success) return { grant: granted(session, reply, asked, size, large), triad };
     if (large && reply.status === Status.serviceNotSupported) {
       large = false;
       continue;
@@ -164,6 +163,22 @@ async function forwardOpen(session: Class3Carrier, options: Class3Options): Prom
       throw openRefusal(reply, "Forward_Open of a class 3 connection", options.route);
     }
     size = smaller;
+  }
+}
+
+/** Without an answer the target may have opened it all the same, and would keep it until its watchdog ends it. */
+async function opening(
+  session: Class3Carrier,
+  request: Request,
+  { triad, path }: { readonly triad: Triad; readonly path: readonly Segment[] },
+  { signal }: Class3Options,
+): Promise<Reply> {
+  try {
+    return await session.request(request, signal === undefined ? {} : { signal });
+  } catch (error) {
+    const mayBeOpen = error instanceof TransportError || signal?.aborted === true;
+    if (mayBeOpen && session.isConnected) forwardClose(session, triad, path).catch(() => undefined);
+    throw error;
   }
 }
 
@@ -191,7 +206,23 @@ function pathTo({ route = [] }: Class3Options): readonly Segment[] {
   return [...route, ...messageRouter];
 }
 
-function granted(reply: Reply, asked: Value<typeof ForwardOpen>, size: number, large: boolean): Class3Grant {
+/** What an answer grants. One that cannot be understood, or is another's, leaves a connection that nobody uses: it is closed. */
+function granted(
+  session: Class3Carrier,
+  reply: Reply,
+  asked: Value<typeof ForwardOpen>,
+  size: number,
+  large: boolean,
+): Class3Grant {
+  try {
+    return grantOf(reply, asked, size, large);
+  } catch (error) {
+    forwardClose(session, asked, asked.path).catch(() => undefined);
+    throw error;
+  }
+}
+
+function grantOf(reply: Reply, asked: Value<typeof ForwardOpen>, size: number, large: boolean): Class3Grant {
   const opened = decode(ForwardOpenReply, reply.data);
   if (opened.connectionSerial !== asked.connectionSerial || opened.tToOConnectionId !== asked.tToOConnectionId)
     throw new WireError("wire/value", "Forward_Open: the reply is for another connection", {

@@ -186,6 +186,46 @@ test("a device that does not answer Forward_Close is no error, and no long wait"
   expect(session.isConnected).toBe(true);
 });
 
+describe("a connection that may be open, and that nobody uses, is closed again", () => {
+  const closes = (seen: readonly number[]): number =>
+    seen.filter((service) => service === ConnectionService.forwardClose).length;
+
+  test.each([
+    { name: "no answer in time", answer: () => [], code: "transport/timeout" },
+    {
+      name: "an answer that is cut short",
+      answer: (f: Frame) => [answered(f, { data: new Uint8Array(9) })],
+      code: "wire/truncated",
+    },
+    {
+      name: "an answer for another",
+      answer: (f: Frame) => [answered(f, { data: new Uint8Array(26) })],
+      code: "wire/value",
+    },
+  ])("$name", async ({ answer, code }) => {
+    const seen: number[] = [];
+    await using fake = await fakeDevice(at, (f) => {
+      if (f.command === Command.registerSession) return [registered(f)];
+      if (f.command !== Command.sendRRData) return undefined;
+      const { service } = requestIn(f);
+      seen.push(service);
+      return service === ConnectionService.forwardClose ? [answered(f, { status: 1, extended: [0x0107] })] : answer(f);
+    });
+    await using session = await connect({ scheme: "eip", host: at, port: fake.port }, { requestTimeoutMs: 500 });
+    await expect(session.connectClass3()).rejects.toMatchObject({ code });
+    await expect.poll(() => closes(seen)).toBe(1);
+  });
+
+  test("the caller gives up", async () => {
+    const seen: number[] = [];
+    const stop = new AbortController();
+    await using fake = await class3Device(() => (stop.abort(new RangeError("enough")), undefined), undefined, seen);
+    await using session = await connect({ scheme: "eip", host: at, port: fake.port });
+    await expect(session.connectClass3({ signal: stop.signal })).rejects.toThrow("enough");
+    await expect.poll(() => closes(seen)).toBe(1);
+  });
+});
+
 describe("connected replies", () => {
   test("with another sequence count or connection id are not taken", async () => {
     await using fake = await class3Device(

@@ -1,7 +1,6 @@
 import { ConnectionService, ForwardClose, Status, encode, objectPath, type Segment, type Triad } from "@cipsec/wire";
-import { statusError } from "../replies.ts";
+import { statusError, type Requester } from "../replies.ts";
 import { requestTicks } from "../route.ts";
-import type { Session } from "../session.ts";
 
 /** Milliseconds for closing: the device may be gone. */
 const closeTimeoutMs = 1000;
@@ -16,7 +15,7 @@ const connectionManager = objectPath(0x06, 1);
  * @throws {PeerError} `cip/status` for any other refusal.
  * @see CIP Vol 1, 3-5.5.3
  */
-export async function forwardClose(session: Session, triad: Triad, path: readonly Segment[]): Promise<boolean> {
+export async function forwardClose(session: Requester, triad: Triad, path: readonly Segment[]): Promise<boolean> {
   const data = encode(ForwardClose, { ...requestTicks(closeTimeoutMs), ...triad, path });
   const reply = await session.request(
     { service: ConnectionService.forwardClose, path: connectionManager, data },

@@ -62,8 +62,8 @@ export interface SentForwardOpen {
 /** Largest size that the small Forward_Open can say. @see CIP Vol 1, 3-5.5.1 */
 const maxSmallSize = 0x1ff;
 
-/** Octets that a connection size can say. */
-const maxLargeSize = 0xffff;
+/** What a datagram over IPv4 carries, without the item count, address item and item header in front: more could never be sent. */
+const maxLargeSize = 65_507 - 18;
 
 const connectionManager = objectPath(0x06, 1);
 
@@ -205,19 +205,19 @@ function granted(
   gate: IoGate,
 ): IoGrant {
   const { remote } = session.facts;
-  const opened = decode(ForwardOpenReply, reply.data);
   const isMulticast = open.tToO.type === ConnectionType.multicast;
-  const isOurs =
-    opened.connectionSerial === open.connectionSerial &&
-    opened.originatorVendor === open.originatorVendor &&
-    opened.originatorSerial === open.originatorSerial &&
-    (isMulticast || open.tToO.type === ConnectionType.null || opened.tToOConnectionId === open.tToOConnectionId);
   const triad: Triad = {
     connectionSerial: open.connectionSerial,
     originatorVendor: open.originatorVendor,
     originatorSerial: open.originatorSerial,
   };
   try {
+    const opened = decode(ForwardOpenReply, reply.data);
+    const isOurs =
+      opened.connectionSerial === open.connectionSerial &&
+      opened.originatorVendor === open.originatorVendor &&
+      opened.originatorSerial === open.originatorSerial &&
+      (isMulticast || open.tToO.type === ConnectionType.null || opened.tToOConnectionId === open.tToOConnectionId);
     if (!isOurs)
       throw new PeerError("cip/mismatch", "Forward_Open: the reply is for another connection", {
         facts: { asked: open.connectionSerial, received: opened.connectionSerial },
@@ -250,7 +250,7 @@ function granted(
 
 /** An interval of an answer; 0 is no interval, and far below what was asked would be a flood. */
 function believed(apiMicros: number, rpiMicros: number): number {
-  return Math.max(apiMicros === 0 ? rpiMicros : apiMicros, Math.min(rpiMicros, minApiMicros));
+  return Math.max(apiMicros === 0 ? rpiMicros : apiMicros, Math.min(rpiMicros || minApiMicros, minApiMicros));
 }
 
 function portOf(item: CpfItem | undefined): number {

@@ -69,8 +69,12 @@ export async function listTags(
   const tags = await describe(symbols, undefined, structures, system);
   if (!programs) return tags;
   const all = [...tags];
-  for (const { name = "" } of symbols.filter((symbol) => isProgram(symbol)))
-    all.push(...(await describe(await readSymbols(requester, name), name, structures, system)));
+  let left = maxSymbols - symbols.length;
+  for (const { name = "" } of symbols.filter((symbol) => isProgram(symbol))) {
+    const own = await readSymbols(requester, name, left);
+    left -= own.length;
+    for (const tag of await describe(own, name, structures, system)) all.push(tag);
+  }
   return all;
 }
 
@@ -84,7 +88,11 @@ export async function findSymbol(
   return symbols.find((symbol) => symbol.name?.toLowerCase() === name.toLowerCase());
 }
 
-async function readSymbols(requester: Requester, program: string | undefined): Promise<readonly SymbolEntry[]> {
+async function readSymbols(
+  requester: Requester,
+  program: string | undefined,
+  most = maxSymbols,
+): Promise<readonly SymbolEntry[]> {
   const found: SymbolEntry[] = [];
   let attributes: readonly number[] = listed;
   let next = 0;
@@ -106,9 +114,10 @@ async function readSymbols(requester: Requester, program: string | undefined): P
     }
     const entries = decode(symbolList(attributes), reply.data);
     found.push(...entries);
-    if (isDone) return found;
+    const isTooMuch = found.length > most;
+    if (isDone && !isTooMuch) return found;
     const last = entries.at(-1)?.instance ?? -1;
-    if (last < next || found.length > maxSymbols)
+    if (last < next || isTooMuch)
       throw new PeerError("cip/mismatch", `${what}: the list does not go on behind instance ${last}`, {
         facts: { next, last, symbols: found.length },
       });

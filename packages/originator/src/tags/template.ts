@@ -51,6 +51,9 @@ export function templates(requester: Requester): Templates {
   const byInstance = new Map<number, Promise<Structure>>();
   const byHandle = new Map<number, Structure>();
 
+  /** One after another: two structures that hold each other, asked for at once, would wait for each other for ever. */
+  let last: Promise<unknown> = Promise.resolve();
+
   async function fetchOne(instance: number, above: readonly number[]): Promise<Structure> {
     const where = `structure ${instance}`;
     if (above.includes(instance) || above.length >= maxDepth)
@@ -74,7 +77,7 @@ export function templates(requester: Requester): Templates {
     return structure;
   }
 
-  function load(instance: number, above: readonly number[] = []): Promise<Structure> {
+  function load(instance: number, above: readonly number[]): Promise<Structure> {
     const known = byInstance.get(instance);
     // One that waits for itself would wait for ever: those above are fetched anew, and refused.
     if (known !== undefined && !above.includes(instance)) return known;
@@ -89,13 +92,19 @@ export function templates(requester: Requester): Templates {
     return type.structured ? load(type.code, above) : Promise.resolve(atoms.get(type.code));
   }
 
+  function loadInTurn(instance: number): Promise<Structure> {
+    const loaded = last.then(() => load(instance, []));
+    last = loaded.catch(() => undefined);
+    return loaded;
+  }
+
   return {
-    load: (instance) => load(instance),
+    load: loadInTurn,
     byHandle: (handle) => byHandle.get(handle),
     assume(handle) {
       if (handle === logixString.handle && !byHandle.has(handle)) byHandle.set(handle, logixString);
     },
-    typeOf: (type) => memberType(type, []),
+    typeOf: (type) => (type.structured ? loadInTurn(type.code) : Promise.resolve(atoms.get(type.code))),
   };
 }
 

@@ -282,6 +282,25 @@ describe("Forward_Open", () => {
   });
 });
 
+test("an answer that cannot be read leaves no connection behind", async () => {
+  await using p = await pair({ refuse: () => ({ data: new Uint8Array(20) }) });
+  await expect(openIo(p.session, request())).rejects.toMatchObject({ code: "wire/truncated" });
+  await until(() => p.adapter.closes === 1);
+});
+
+test("more than a datagram carries is not asked for", async () => {
+  await using p = await pair();
+  const big = request({ oToT: { rpiMicros: 10_000, size: 65_490 } });
+  await expect(openIo(p.session, big)).rejects.toMatchObject({ code: "usage/argument" });
+  expect(p.adapter.opens).toHaveLength(0);
+});
+
+test("an interval of nothing, asked for and granted, is none to send at", async () => {
+  await using p = await pair();
+  await using io = await openIo(p.session, request({ oToT: { rpiMicros: 0, size: 4 } }));
+  expect(io.granted.oToTApiMicros).toBe(1000);
+});
+
 describe("multicast", () => {
   const multicast = request({ tToO: { rpiMicros: 10_000, size: 8, type: "multicast" } });
 

@@ -1,6 +1,16 @@
-import { Service, TagService, type Request } from "@cipsec/wire";
+import {
+  Service,
+  SymbolListRequest,
+  TagService,
+  decode,
+  encode,
+  symbolList,
+  type Request,
+  type SymbolEntry,
+} from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
-import { tags, type TagValue } from "../../src/index.ts";
+import { tags, type Requester, type TagValue } from "../../src/index.ts";
+import { templates } from "../../src/tags/template.ts";
 import { FakeController, type FakeTag, type FakeTemplate } from "./fake-controller.ts";
 
 const dint = { structured: false, dimensions: 0, system: false, code: 0xc4, bit: 0 };
@@ -219,12 +229,54 @@ describe("a hostile controller is refused, not followed", () => {
       })),
       message: "cannot be read",
     },
-  ])("$name", async ({ templates, message }) => {
-    const device = new FakeController(plant(), templates);
+  ])("$name", async ({ templates: hostile, message }) => {
+    const device = new FakeController(plant(), hostile);
     await expect(tags(device).list()).rejects.toMatchObject({
       code: "cip/mismatch",
       message: expect.stringContaining(message),
     });
+  });
+
+  test("two structures that hold each other, asked for at once", async () => {
+    const [a, b] = [0x100, 0x101].map((instance, i) => ({
+      ...motor,
+      instance,
+      handle: instance,
+      definition: { ...good, members: [{ name: "A", info: 0, type: nested(0x101 - i), offset: 0 }] },
+    }));
+    const structures = templates(new FakeController([], [a!, b!]));
+    const both = await Promise.allSettled([0x100, 0x101].map((instance) => structures.load(instance)));
+    expect(both).toMatchObject(Array.from({ length: 2 }, () => ({ reason: { code: "cip/mismatch" } })));
+  });
+
+  test("programs that have as many tags together as a controller may have, and one more", async () => {
+    const page = 16_000;
+    const entry = (instance: number, name: string): SymbolEntry => ({
+      instance,
+      name,
+      symbolType: dint,
+      dimensions: [0, 0, 0],
+      externalAccess: 0,
+    });
+    const programs = ["A", "B"].map((name, i) => entry(i + 1, `Program:${name}`));
+    let asked = 0;
+    const endless: Requester = {
+      request: ({ service, path, data }) => {
+        const list = symbolList(decode(SymbolListRequest, data));
+        const [first, , last] = path;
+        const ok = { service, status: 0, extended: [] };
+        if (first?.kind !== "symbol") return Promise.resolve({ ...ok, data: encode(list, programs) });
+        asked += 1;
+        const from = last?.kind === "instance" ? last.value : 0;
+        const some = Array.from({ length: page }, (_, i) => entry(from + i, "T"));
+        return Promise.resolve({ ...ok, status: from === 8 * page ? 0 : 6, data: encode(list, some) });
+      },
+    };
+    await expect(tags(endless).list()).rejects.toMatchObject({
+      code: "cip/mismatch",
+      message: expect.stringContaining("Program:B"),
+    });
+    expect(asked).toBe(9 + 4);
   });
 
   test("fragments that never end", async () => {
