@@ -15,7 +15,10 @@ export interface Limits {
   readonly handshakes: number;
   /** Associations and handshakes of one host at once; 64. */
   readonly perHost: number;
-  /** Handshakes begun in a second, as server; 500. Each costs about two milliseconds of work. */
+  /**
+   * Handshakes begun in a second, as server; 500. Each costs about two milliseconds of work. Half of them are kept from a host that had
+   * a quarter in the same second.
+   */
   readonly handshakesPerSecond: number;
 }
 

@@ -10,6 +10,7 @@ import { createClientEngine, createServerEngine } from "./engine.ts";
 import type { Engine, EngineInput, EngineOutput } from "./engine-contract.ts";
 import { DtlsError } from "./errors.ts";
 import { judgeHello } from "./gate.ts";
+import { HandshakeRate } from "./handshake-rate.ts";
 import { handshakeTypes } from "./handshake/message.ts";
 import { MoveGuard } from "./move-guard.ts";
 import { Peers, placeName } from "./peers.ts";
@@ -89,7 +90,7 @@ export class Switchboard {
   readonly #wheel = new Wheel<Peer>();
   readonly #cookies = new CookieJar();
   readonly #sessions: ServerSessions | undefined;
-  readonly #bucket: TokenBucket;
+  readonly #rate: HandshakeRate;
   readonly #told = new TokenBucket(toldPerSecond);
   readonly #moves: MoveGuard;
   readonly #past = new Statistics();
@@ -109,7 +110,7 @@ export class Switchboard {
       throw new DtlsError("usage/argument", `connectionIdLength is ${this.#cidLength}, allowed are 0 to 32`);
     }
     this.#sessions = options.resumption === false ? undefined : new ServerSessions();
-    this.#bucket = new TokenBucket(this.#limits.handshakesPerSecond);
+    this.#rate = new HandshakeRate(this.#limits.handshakesPerSecond);
     this.#moves = new MoveGuard(options.addressChange ?? "authenticated", this.#peers);
   }
 
@@ -276,7 +277,7 @@ export class Switchboard {
       if (this.#peers.open + this.#peers.pending >= associations) return "associations";
       if (this.#peers.ofHost(address).size >= perHost) return "perHost";
     }
-    if (!this.#bucket.take(this.#host.now())) return "handshakesPerSecond";
+    if (!this.#rate.take(address, this.#host.now())) return "handshakesPerSecond";
     return replaces || this.#peers.pending < handshakes || this.#makeRoom() ? undefined : "handshakes";
   }
 

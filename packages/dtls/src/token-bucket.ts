@@ -9,11 +9,16 @@ export class TokenBucket {
     this.#tokens = perSecond;
   }
 
-  take(now: number): boolean {
+  /** How many it would let through now. */
+  left(now: number): number {
     const passed = (now - (this.#at ?? now)) / 1000;
     this.#at = now;
     this.#tokens = Math.min(this.#perSecond, this.#tokens + passed * this.#perSecond);
-    if (this.#tokens < 1) return false;
+    return this.#tokens;
+  }
+
+  take(now: number): boolean {
+    if (this.left(now) < 1) return false;
     this.#tokens--;
     return true;
   }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Association } from "../src/association.ts";
-import type { ConnectOptions, EndpointOptions } from "../src/endpoint-options.ts";
+import type { ConnectOptions, EndpointOptions, Limits } from "../src/endpoint-options.ts";
 import { createClientEngine } from "../src/engine.ts";
 import type { DtlsError } from "../src/errors.ts";
 import { handshakeTypes, readFragments, writeFragment } from "../src/handshake/message.ts";
@@ -79,6 +79,25 @@ test("limits turn clients away: in all, per host and per second", async () => {
   await expect(full.client(1).connect({ ...server, port: 9 })).rejects.toMatchObject({ code: "dtls/limit" });
   expect(() => boards({ limits: { perHost: 0 } })).toThrow(/limits.perHost is 0/);
   expect(() => boards({ connectionIdLength: 40 })).toThrow(/connectionIdLength is 40/);
+});
+
+test("one host that begins handshakes without end leaves places for others", () => {
+  const { board, hellos, clock } = helloTo({ handshakesPerSecond: 40 });
+  const other = { address: "127.33.6.3", port: 7 };
+  for (let second = 0; second < 3; second++) {
+    for (let i = 0; i < 60; i++) board.receive(hellos()[0] ?? none, from);
+    const { admitted } = board.admission;
+    for (let i = 0; i < 10; i++) board.receive(hellos(other)[0] ?? none, other);
+    expect(board.admission.admitted).toBe(admitted + 10);
+    clock.now += 1000;
+  }
+  // Alone, it gets all that there is after the first half.
+  const { admitted } = board.admission;
+  for (let i = 0; i < 100; i++) {
+    board.receive(hellos()[0] ?? none, from);
+    clock.now += 10;
+  }
+  expect(board.admission.admitted - admitted).toBeGreaterThanOrEqual(40);
 });
 
 test.each([
@@ -198,7 +217,6 @@ test("a client that starts again is told nothing of its earlier handshake, which
   const { hellos, board, answers } = helloTo();
   const [first = none] = hellos();
   board.receive(first, from);
-  answers.length = 0;
   const [second = none] = hellos();
   board.receive(second, from);
   expect(board.admission.admitted).toBe(2);
@@ -208,7 +226,7 @@ test("a client that starts again is told nothing of its earlier handshake, which
 
 test("a hello in fragments that come twice and late is one hello, and none of them is lost", () => {
   const { hellos, board, answers } = helloTo();
-  const [front = none, back = none] = hellos(100);
+  const [front = none, back = none] = hellos(from, 100);
   board.receive(front, from);
   board.receive(front, from);
   expect(board).toMatchObject({ handshakes: 1 });
@@ -221,15 +239,17 @@ test("a hello in fragments that come twice and late is one hello, and none of th
 });
 
 /** A server's board, what it answers, and hellos of new clients at one address that have their cookie, cut where told. */
-function helloTo() {
+function helloTo(limits: Partial<Limits> = {}) {
+  const clock = { now: 0 };
   const answers: Uint8Array[] = [];
   const board = new Switchboard(
-    { credentials, onAssociation: () => undefined },
-    { send: (bytes) => void answers.push(bytes), now: () => 0, rearm: () => undefined },
+    { credentials, limits, onAssociation: () => undefined },
+    { send: (bytes) => void answers.push(bytes), now: () => clock.now, rearm: () => undefined },
   );
-  const hellos = (cut = Infinity): readonly Uint8Array[] => {
+  const hellos = (remote = from, cut = Infinity): readonly Uint8Array[] => {
     const client = createClientEngine({});
-    board.receive(client.handle({ type: "start" }, 0).send[0] ?? none, from);
+    answers.length = 0;
+    board.receive(client.handle({ type: "start" }, 0).send[0] ?? none, remote);
     const [hello = none] = client.handle({ type: "datagram", bytes: answers.splice(0)[0] ?? none }, 0).send;
     const [record] = readRecords(hello, 0);
     const [whole] = readFragments(record!.body);
@@ -241,7 +261,7 @@ function helloTo() {
       return datagram;
     });
   };
-  return { board, answers, hellos };
+  return { board, answers, hellos, clock };
 }
 
 test("a repeated hello and a late fragment reach the handshake that stands there", async () => {
