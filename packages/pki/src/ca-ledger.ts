@@ -11,7 +11,7 @@ import {
   type LiveIndex,
 } from "./ca-index.ts";
 import { StateError, systemCode, UsageError } from "./errors.ts";
-import { appendJournal, journalStart, readJournal, type JournalPlace } from "./journal.ts";
+import { appendJournal, journalStart, readJournal, type JournalPlace, type JournalTail } from "./journal.ts";
 
 /**
  * The index of an authority on disk: a snapshot, `index`, with the one before it, and a journal, `journal.<n>`, of what
@@ -102,6 +102,14 @@ function ledgerOf(folder: string, first: Loaded): Ledger {
     };
   };
 
+  /** What others have added to the journal since; nothing where all has to be read again. */
+  const tailOf = async ({ damaged, file, generation, end }: Loaded): Promise<JournalTail | undefined> => {
+    if (damaged || (await fileOf(folder)) !== file) return undefined;
+    const tail = (await readJournal(journalPath(folder, generation), end)) ?? { values: [], end, damaged: false };
+    // A snapshot that was written meanwhile took the journal's place.
+    return tail.damaged || (await fileOf(folder)) !== file ? undefined : tail;
+  };
+
   const append = async (records: readonly CaRecord[]): Promise<void> => {
     const end = await appendJournal(journalPath(folder, now.generation), now.end, records);
     for (const record of records) applyRecord(now.index, record);
@@ -116,21 +124,22 @@ function ledgerOf(folder: string, first: Loaded): Ledger {
       return now.damaged;
     },
     async refresh() {
-      if (!now.damaged && (await fileOf(folder)) === now.file) {
-        const tail = await readJournal(journalPath(folder, now.generation), now.end);
-        if (tail === undefined || !tail.damaged) {
-          for (const value of tail?.values ?? []) applyRecord(now.index, parseRecord(value));
-          if (tail !== undefined) now = { ...now, end: tail.end, lines: now.lines + tail.values.length };
-          // Unless a snapshot was written meanwhile, which took the journal's place.
-          if ((await fileOf(folder)) === now.file) return;
-        }
+      for (;;) {
+        const before = now;
+        const tail = await tailOf(before);
+        const again = tail === undefined ? await load(folder) : before;
+        // Who wrote or looked in this process meanwhile knows more than what was read here. Taken back, the next writer would cut it off.
+        if (now !== before) continue;
+        if (again === undefined)
+          throw new UsageError("usage/ca-missing", `'${folder}' holds no certificate authority any more`, {
+            facts: { folder },
+          });
+        const values = tail?.values ?? [];
+        for (const value of values) applyRecord(again.index, parseRecord(value));
+        now =
+          values.length === 0 ? again : { ...again, end: tail?.end ?? again.end, lines: again.lines + values.length };
+        return;
       }
-      const again = await load(folder);
-      if (again === undefined)
-        throw new UsageError("usage/ca-missing", `'${folder}' holds no certificate authority any more`, {
-          facts: { folder },
-        });
-      now = again;
     },
     async append(records) {
       if (now.isOld) await compact();

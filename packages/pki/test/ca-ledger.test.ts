@@ -204,6 +204,56 @@ describe("the ledger", () => {
   });
 });
 
+test("a look that was held up does not take back what was written meanwhile", async () => {
+  const path = join(base, "held up");
+  await fs.mkdir(path);
+  await createLedger(path, { name: "x", crlNumber: 0, tiers: firstTiers, change: undefined, issued: [] });
+  const ledger = await ledgerOf(path);
+  await ledger.append([{ op: "issued", row: row("first") }]);
+  for (const what of ["the journal", "everything"] as const) {
+    const reader = what === "the journal" ? ledger : await ledgerOf(path);
+    // One more snapshot by somebody else has all of it read again.
+    if (what === "everything") {
+      const other = await ledgerOf(path);
+      await other.repair([]);
+      await other.append([{ op: "crl", number: 1 }]);
+    }
+    const { arrived, letGo } = holdUp();
+    const look = reader.refresh();
+    await arrived;
+    const serial = `during ${what}`;
+    await reader.refresh();
+    await reader.append([{ op: "issued", row: row(serial) }]);
+    await reader.refresh();
+    letGo();
+    await look;
+    await reader.append([{ op: "issued", row: row(`after ${what}`) }]);
+    expect([...(await ledgerOf(path)).index.rows.keys()]).toContain(serial);
+  }
+});
+
+/** Holds up the first file that is opened for reading from now on just before it is closed again. */
+function holdUp(): { readonly arrived: Promise<void>; letGo(): void } {
+  const { open } = fs;
+  const [arrival, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  fs.open = async (...args: Parameters<typeof fs.open>) => {
+    const file = await open(...args);
+    if (args[1] !== "r") return file;
+    fs.open = open;
+    syncBuiltinESMExports();
+    const close = file.close.bind(file);
+    return Object.assign(file, {
+      close: async () => {
+        arrival.resolve();
+        await release.promise;
+        await close();
+      },
+    });
+  };
+  syncBuiltinESMExports();
+  return { arrived: arrival.promise, letGo: release.resolve };
+}
+
 /** Stops this process's work on files for good at its n-th step, as kill -9 would, before or after the step is done. */
 function freezeAt(step: number, when: "before" | "after"): { readonly frozen: Promise<void>; thaw(): Promise<void> } {
   const originals = { ...fs };
