@@ -74,6 +74,20 @@ test("what is written is read, and no octets make the reader fail otherwise", ()
   );
 });
 
+test("octets that are made to be searched for long are refused at once", async () => {
+  const before = process.cpuUsage();
+  expect(() => readBody(octets(`${"=".repeat(maxBodyOctets - 1)}x`))).toThrow(
+    expect.objectContaining({ code: "usage/encoding" }),
+  );
+  const body = "<".repeat(maxBodyOctets);
+  // Also of a server that nothing is known of yet.
+  await expect(bootstrapEst(scripted([{ status: 500, body }]).common, undefined)).rejects.toMatchObject({
+    code: "est/http",
+  });
+  // It was 25 s for each.
+  expect(process.cpuUsage(before).user / 1_000_000).toBeLessThan(8);
+});
+
 const root = await authority("Root");
 const issuing = await authority("Issuing", root, { usage: { pathLength: 0, server: false, client: false } });
 const leaf = await make({

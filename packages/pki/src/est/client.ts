@@ -283,6 +283,9 @@ function challengesOf({ headers }: HttpAnswer): ReturnType<typeof readChallenges
   return readChallenges(typeof given === "string" ? [given] : given);
 }
 
+/** Octets of a refusal that are read: servers say why in a line, or in a page of their web server. */
+const maxSaid = 2048;
+
 function requireGood(answer: HttpAnswer, operation: Operation, where: string): void {
   const { status } = answer;
   if (status === 200 || status === 201 || (status === 202 && operation !== "cacerts") || status === 204) {
@@ -292,7 +295,8 @@ function requireGood(answer: HttpAnswer, operation: Operation, where: string): v
   }
   if (status === 404 && operation === "csrattrs") return;
   const said = printable(
-    Buffer.from(octetsOf(answer))
+    // Cut first: what looks for the end of each bracket takes as long as their number squared.
+    Buffer.from(octetsOf(answer).subarray(0, maxSaid))
       .toString("utf8")
       .replace(/<[^>]*>/g, " ")
       .replace(/\s+/g, " ")

@@ -63,8 +63,11 @@ function unquoted(text: string): string {
 
 /** Base64 whose sender left the padding away, or added zero octets or other blanks around it. */
 function padded(text: string): string {
-  const bare = text.replace(/[\s\0]+/g, "").replace(/=+$/, "");
-  return bare.padEnd(Math.ceil(bare.length / 4) * 4, "=");
+  const bare = text.replace(/[\s\0]+/g, "");
+  // By hand: a pattern that is tied to the end takes as long as the number of signs squared, where they stand elsewhere.
+  let end = bare.length;
+  while (end > 0 && bare[end - 1] === "=") end -= 1;
+  return bare.slice(0, end).padEnd(Math.ceil(end / 4) * 4, "=");
 }
 
 function onlyBlock(blocks: readonly PemBlock[]): PemBlock {
