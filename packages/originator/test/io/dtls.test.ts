@@ -76,8 +76,9 @@ test("several connections on one association, both ways, and no port of their ow
     [first, "01020304"],
     [second, "05060708"],
   ] as const) {
-    const sent = adapter.received.filter(({ frame }) => frame.connectionId === io.granted.oToTConnectionId);
-    expect(sent.length).toBeGreaterThan(4);
+    const sentBy = () => adapter.received.filter(({ frame }) => frame.connectionId === io.granted.oToTConnectionId);
+    await until(() => sentBy().length > 4);
+    const sent = sentBy();
     expect(Buffer.from(sent[0]!.frame.data.subarray(6)).toString("hex")).toBe(expected);
   }
   // Requests go beside them.
