@@ -268,12 +268,16 @@ export class ConnectionManager {
     const wrong = this.io.nullRefusal(path);
     if (wrong !== undefined) return wrong;
     const running = this.findTriad(open);
-    if (running !== undefined && running.owner !== ownerOf(context)) return [Extended.ownershipConflict];
+    const owner = ownerOf(context);
+    if (running !== undefined && running.owner !== owner) return [Extended.ownershipConflict];
     if (running !== undefined && !("configuration" in running)) return [Extended.nullNotSupported];
     const { configuration, data } = path;
     if (running !== undefined && configuration !== running.configuration) return [Extended.configurationPath];
-    const isUsed = configuration !== undefined && data !== undefined && this.io.isOwned(configuration);
-    if (running === undefined && isUsed) return [Extended.ownershipConflict];
+    // Its own connection may be configured anew, but not what somebody else's runs by.
+    const isInWay = (other: IoConnection): boolean =>
+      other.configuration === configuration && (running === undefined || other.owner !== owner);
+    if (configuration !== undefined && data !== undefined && this.io.connections.some(isInWay))
+      return [Extended.ownershipConflict];
     const denied = ingressRefusal(this.#ingress, context.channel);
     if (denied !== undefined) return [denied];
     const refused = this.io.configure(path);

@@ -329,6 +329,23 @@ describe("multicast", () => {
     expect(device.sent).toHaveLength(2);
   });
 
+  test("the id of a group that runs is not given to another one, when the lower half of ids has come round", async () => {
+    const second = 103;
+    const input = [inputs, second].map((instance) => ({ instance, kind: "input", size: 6 }));
+    const device = ioDevice({ assemblies: [{ instance: outputs, kind: "output", size: 4 }, ...input] });
+    const ask = (input: number) => multicast(heartbeatOpen(inputOnly, { path: points(inputOnly, input) }));
+    const first = ask(inputs);
+    const { grant } = await device.open(first);
+    const id = grant?.tToOConnectionId ?? 0;
+    expect((await device.open(ask(inputs))).grant?.tToOConnectionId).toBe(id);
+    await device.close(first);
+    // An open takes two: what the device consumes, then what the group gets.
+    while (device.connections.table.freeId() !== id - 2);
+    const other = await device.open(ask(second));
+    expect(other.status).toBe(0);
+    expect(other.grant?.tToOConnectionId).not.toBe(id);
+  });
+
   const join = (more: Partial<ForwardOpen>) => multicast(heartbeatOpen(inputOnly, more));
   test.each([
     { name: "interval", open: join({ tToORpiMicros: 20_000 }), extended: [0x0112, 0x0400, 34_464, 1, 10_000, 0] },
@@ -406,6 +423,17 @@ describe("Forward_Open with both directions null", () => {
     const { grant } = await device.open(again);
     expect(grant).toMatchObject({ oToTConnectionId: device.engine.connections[0]?.oToTConnectionId });
     expect(toHex(device.assemblies.get(configuration))).toBe("0a0b0c");
+  });
+
+  test("match: not what a connection of another originator runs by", async () => {
+    const device = ioDevice();
+    await device.open(ownerOpen({ path: [...all, data("01020300")] }));
+    const { channel } = originatorAt("127.25.0.3");
+    const listening = heartbeatOpen(inputOnly);
+    expect((await device.open(listening, { channel })).status).toBe(0);
+    const again = { ...listening, ...nothing, path: [...points(configuration, inputOnly, inputs), data("0a0b0c00")] };
+    expect(await device.open(again, { channel })).toMatchObject({ status: 1, extended: [0x0106] });
+    expect(toHex(device.assemblies.get(configuration))).toBe("010203");
   });
 
   test.each([

@@ -143,8 +143,11 @@ export class IoEngine {
     );
   }
 
+  /** Whether a connection has this id: for what it consumes, or for what a group gets, which is ours to choose too. */
   hasId(id: number): boolean {
-    return this.#byId.has(id);
+    const isOurs = ({ tToO, tToOConnectionId }: IoConnection): boolean =>
+      tToO.type === ConnectionType.multicast && tToOConnectionId === id;
+    return this.#byId.has(id) || this.connections.some(isOurs);
   }
 
   /** What a connection of this path is, where the device offers one. */
