@@ -197,6 +197,14 @@ test("who guesses passwords is stopped, and let in again with time", async () =>
   clock.now = new Date(noon.getTime() + 60_000);
   expect((await guess()).status).toBe(401);
   clock.now = noon;
+  // Also by reading, where what the server wishes for depends on who asks.
+  const elsewhere = { address: "127.37.0.10", method: "GET", path: "/.well-known/est/csrattrs" };
+  const read = async (headers: Readonly<Record<string, string>>) =>
+    (await here.service.handle(request({ ...elsewhere, headers }))).status;
+  const wrong = { authorization: `Basic ${Buffer.from("ann:wrong horses").toString("base64")}` };
+  expect([await read({}), await read({}), await read({})]).toEqual([204, 204, 204]);
+  expect([await read(wrong), await read(wrong), await read(wrong)]).toEqual([204, 204, 429]);
+  expect(await read({})).toBe(204);
 });
 
 test("an address that asks too often is told to wait, another is not", async () => {

@@ -140,7 +140,12 @@ export function makeEstService(options: EstServiceOptions): EstService {
           return answer(200, media.caCertificates, body);
         }
         if (operation === "csrattrs") {
-          const who = await chosen.callers.of(request, now());
+          const at = now();
+          // A wish may tell whether a password was right: guesses count here as they do where something is asked for.
+          const isGuess = request.headers["authorization"] !== undefined;
+          if (isGuess && !failures.has(request.address, at)) return tooMany(failures.take(request.address, at));
+          const who = await chosen.callers.of(request, at);
+          if (isGuess && !who.ok) failures.take(request.address, at);
           const rule = who.ok ? ruleFor(options.policy(), { operation, label, caller: who.caller }) : undefined;
           const keyKind = rule?.keyKind;
           const wish = writeCsrAttributes({
