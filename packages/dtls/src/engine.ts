@@ -26,6 +26,9 @@ import { Statistics } from "./statistics.ts";
 /** Protected records that may come before the keys, and payloads before the peer's Finished: reordering, no more. */
 const maxEarly = 16;
 
+/** All early records together: a Finished and some payloads, of which a peer that has proved no more than its address may send any. */
+const maxEarlyOctets = 32_768;
+
 /** Silences after which a flight is cut smaller: perhaps the path carries less than the caller thought. */
 const smallerAfter = 3;
 const smallMtu = 508;
@@ -68,6 +71,7 @@ class Machine implements Engine {
   #then: (() => Next) | undefined;
   #flight: Flight | undefined;
   #early: RawRecord[] = [];
+  #earlyOctets = 0;
   #earlyPayloads: Uint8Array[] = [];
   #hint: number | undefined;
   #deadline = 0;
@@ -103,6 +107,7 @@ class Machine implements Engine {
 
   dispose(): void {
     this.#state = "closed";
+    this.#exchange.settleDown();
     this.#layer.dispose();
   }
 
@@ -181,8 +186,7 @@ class Machine implements Engine {
   #takeRecord(record: RawRecord): void {
     if (this.#state === "closed") return;
     if (this.#state === "handshake" && record.header.epoch === 1 && !this.#layer.reads) {
-      if (this.#early.length < maxEarly) this.#early.push({ header: record.header, body: record.body.slice() });
-      else this.#drop("overflow");
+      this.#keepEarly(record);
       return;
     }
     if (this.#state === "open" && record.header.epoch === 0) {
@@ -286,6 +290,15 @@ class Machine implements Engine {
     }
     this.#follow(then());
     this.#advance();
+  }
+
+  #keepEarly({ header, body }: RawRecord): void {
+    if (this.#early.length === maxEarly || this.#earlyOctets + body.length > maxEarlyOctets) {
+      this.#drop("overflow");
+      return;
+    }
+    this.#earlyOctets += body.length;
+    this.#early.push({ header, body: body.slice() });
   }
 
   /** Records that came before their keys. */

@@ -151,9 +151,10 @@ export class Exchange {
     return this.suite;
   }
 
-  /** Forgets what only the handshake needed. */
+  /** Forgets what only the handshake needed, and wipes the secret. */
   settleDown(): void {
     this.#transcript = [];
+    this.master.fill(0);
     this.master = none;
   }
 
@@ -182,7 +183,7 @@ const verifyAlerts = new Set<AlertName>([
   "unknown_psk_identity",
 ]);
 
-/** Secret of a pre-shared key and a key agreement together. @see RFC 5489 2 */
+/** Secret of a pre-shared key and a key agreement together; what was agreed is wiped. @see RFC 5489 2 */
 export function pskPremaster(agreed: Uint8Array, psk: Uint8Array): Uint8Array {
   const premaster = new Uint8Array(4 + agreed.length + psk.length);
   const view = new DataView(premaster.buffer);
@@ -190,5 +191,6 @@ export function pskPremaster(agreed: Uint8Array, psk: Uint8Array): Uint8Array {
   premaster.set(agreed, 2);
   view.setUint16(2 + agreed.length, psk.length);
   premaster.set(psk, 4 + agreed.length);
+  agreed.fill(0);
   return premaster;
 }

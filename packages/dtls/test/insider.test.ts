@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { alerts } from "../src/alert.ts";
 import { sendClientFlight } from "../src/client/client-flight.ts";
-import { Exchange } from "../src/exchange.ts";
+import { Exchange, pskPremaster } from "../src/exchange.ts";
 import { packFlight } from "../src/flight/pack.ts";
 import { readServerHello } from "../src/handshake/server-hello.ts";
 import { handshakeTypes, readFragments, writeMessage } from "../src/handshake/message.ts";
@@ -79,8 +79,13 @@ test("what comes before its keys is kept for a moment, bounded", () => {
     sealed[10] = seq;
     return sealed;
   };
-  for (let i = 0; i < 20; i++) link.deliver("client", record(i));
-  expect(link.client.engine?.statistics.dropped.overflow).toBe(4);
+  const long = Buffer.concat([record(99), new Uint8Array(20_000)]).subarray(0, 13 + 18_000);
+  long.writeUInt16BE(18_000, 11);
+  for (let i = 0; i < 14; i++) link.deliver("client", record(i));
+  for (let i = 0; i < 3; i++) link.deliver("client", long);
+  expect(link.client.engine?.statistics.dropped.overflow).toBe(2);
+  for (let i = 14; i < 20; i++) link.deliver("client", record(i));
+  expect(link.client.engine?.statistics.dropped.overflow).toBe(7);
   link.connect();
   expect(eventOf(link.client, "open").facts.resumed).toBe(false);
   expect(link.client.engine?.statistics.dropped.unauthentic).toBe(16);
@@ -103,6 +108,16 @@ test("payloads that overtake the peer's Finished wait for it, bounded; none is h
   expect(link.client.engine?.statistics.dropped.overflow).toBe(4);
   link.deliver("client", held[0]!);
   expect(link.client.received.map(([first]) => first)).toEqual(Array.from({ length: 16 }, (_, i) => i));
+});
+
+test("what the handshake held of secrets is overwritten when it is over, given up, or mixed into others", () => {
+  const exchange = new Exchange("client", settle({}), new RecordLayer(99), 0);
+  const master = (exchange.master = new Uint8Array(48).fill(7));
+  exchange.settleDown();
+  expect(master).toEqual(new Uint8Array(48));
+  const agreed = new Uint8Array(32).fill(9);
+  expect(Buffer.from(pskPremaster(agreed, Uint8Array.of(5))).toString("hex")).toBe(`0020${"09".repeat(32)}000105`);
+  expect(agreed).toEqual(new Uint8Array(32));
 });
 
 test("faults of ours are told as such, with the alert for them", () => {

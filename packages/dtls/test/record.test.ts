@@ -170,7 +170,23 @@ test("a protected record in another version, without the agreed id, or all paddi
   expect(open(header(3, cid), new Uint8Array(5))).toEqual({ dropped: "malformed" });
   expect(open(header(4, cid), none)).toEqual({ dropped: "malformed" });
   expect(open(header(5, cid), Uint8Array.of(1, 2, 23, 0, 0))).toMatchObject({ type: 23, newest: true });
+  const longest = new Uint8Array(16_385).fill(23, 16_384);
+  const opened = open(header(6, cid), longest);
+  expect("content" in opened && opened.content.length).toBe(16_384);
+  expect(open(header(7, cid), new Uint8Array(16_386).fill(23))).toEqual({ dropped: "malformed" });
   expect(layer.open({ header: { ...header(1, cid), epoch: 0 }, body: none })).toEqual({ dropped: "malformed" });
+});
+
+test("a record with more content than a record may have is refused", () => {
+  const cipher = cipherOf(0xc02b);
+  const layer = new RecordLayer(9);
+  layer.unprotect(cipher, none);
+  for (const [seq, length] of [16_384, 16_385].entries()) {
+    const body = cipher.seal(header(seq), new Uint8Array(length)).subarray(headerLength);
+    const opened = layer.open({ header: header(seq), body });
+    if (length === 16_384) expect(opened).toMatchObject({ type: 23 });
+    else expect(opened).toEqual({ dropped: "malformed" });
+  }
 });
 
 test("random octets are given out once", () => {

@@ -3,9 +3,12 @@ import { expect, test } from "vitest";
 import { alerts } from "../src/alert.ts";
 import type { EngineInput } from "../src/engine-contract.ts";
 import { createClientEngine, createServerEngine } from "../src/engine.ts";
+import { DtlsError } from "../src/errors.ts";
 import { readFragments } from "../src/handshake/message.ts";
 import { contentTypes, readRecords } from "../src/record/header.ts";
 import { ClientSession, ServerSessions } from "../src/session.ts";
+import { chooseSuite } from "../src/server/choose.ts";
+import { settle } from "../src/settings.ts";
 import type { ClientOptions, ServerOptions } from "../src/settings.ts";
 import { kinds, makeIdentity, makePem } from "./identities.ts";
 import { eventOf, Link } from "./link.ts";
@@ -278,6 +281,24 @@ test.each(cases)("ends with the right alert: $name", ({ client, server, change, 
   expect(error?.alert).toBe(alerts[alert]);
   const peer = by === "client" ? link.server : link.client;
   expect(eventOf(peer, "closed").error).toMatchObject({ code: "dtls/alert", facts: { alert } });
+});
+
+test("an error names some of the suites that a peer lists, and not thousands: each error is logged", () => {
+  const x = { suites: Array.from({ length: 16_000 }, (_, i) => i), groups: [23], schemes: [0x0403] };
+  const offer = {
+    ...x,
+    sessionId: new Uint8Array(0),
+    serverName: undefined,
+    encryptThenMac: true,
+    extendedMaster: true,
+  };
+  const rest = { ticket: undefined, cid: undefined, pointFormats: true, renegotiationInfo: true };
+  try {
+    chooseSuite(settle({ suites: [0xc02b] }), { ...offer, ...rest });
+    expect.unreachable();
+  } catch (error) {
+    expect(error instanceof DtlsError && error.facts["suites"]).toMatch(/^0x0000 0x0001 .* 0x0027 and 15960 more$/);
+  }
 });
 
 test.each([

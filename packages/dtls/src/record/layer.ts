@@ -26,6 +26,9 @@ export type Opened =
   | { readonly type: number; readonly content: Uint8Array; readonly epoch: number; readonly newest: boolean }
   | { readonly dropped: DropReason };
 
+/** Content of a record, octets. @see RFC 5246 6.2.1 */
+const maxContent = 16_384;
+
 const empty = new Uint8Array(0);
 
 /**
@@ -145,10 +148,11 @@ export class RecordLayer {
     if (content === undefined) return { dropped: "unauthentic" };
     const newest = seq > this.#window.newest;
     this.#window.accept(seq);
-    if (type !== contentTypes.connectionId) return { type, content, epoch, newest };
+    if (type !== contentTypes.connectionId)
+      return content.length > maxContent ? { dropped: "malformed" } : { type, content, epoch, newest };
     let end = content.length - 1;
     while (end >= 0 && content[end] === 0) end--;
-    if (end < 0) return { dropped: "malformed" };
+    if (end < 0 || end > maxContent) return { dropped: "malformed" };
     return { type: content[end] ?? 0, content: content.subarray(0, end), epoch, newest };
   }
 }

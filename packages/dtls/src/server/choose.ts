@@ -36,6 +36,9 @@ export interface Choice {
 /** P-256 is what a client without a list is taken to know. @see RFC 8422 4 */
 const impliedGroups: readonly number[] = [23];
 
+/** Suites of a client that an error names: a hello may list thousands, and each error is logged. */
+const namedSuites = 40;
+
 /**
  * The first suite of ours that the client offers and that both sides have the means for.
  *
@@ -51,7 +54,9 @@ export function chooseSuite(settings: Settings, offer: ClientOffer): Choice {
     reasons.push(`${suite.name}: ${choice}`);
   }
   const why = reasons.length === 0 ? "the client offers none of the suites allowed here" : reasons.join("; ");
-  throw fail("handshake_failure", `no suite can be used: ${why}`, { suites: offer.suites.map(hex).join(" ") });
+  const [first, more] = [offer.suites.slice(0, namedSuites), offer.suites.length - namedSuites];
+  const suites = first.map(hex).join(" ") + (more > 0 ? ` and ${more} more` : "");
+  throw fail("handshake_failure", `no suite can be used: ${why}`, { suites });
 }
 
 /** Tells whether both sides have the means for this suite under today's settings: a session is taken up with its own only. */
