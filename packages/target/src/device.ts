@@ -343,7 +343,12 @@ export class Device {
       this.#engine.portClosed(port);
       this.#security?.channelEnded(channel.facts);
     });
-    serveDatagrams(channel, { router: this.#router, io: this.#engine, maxReply: replyRoom(this.#limits) });
+    serveDatagrams(channel, {
+      router: this.#router,
+      io: this.#engine,
+      clock: this.#clock,
+      maxReply: replyRoom(this.#limits),
+    });
     this.#guard.admit(channel);
   }
 

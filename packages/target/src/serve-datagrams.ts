@@ -1,4 +1,4 @@
-import type { Channel } from "@cipsec/transport";
+import type { Channel, Clock } from "@cipsec/transport";
 import {
   Cpf,
   ItemType,
@@ -18,6 +18,7 @@ import type { Router } from "./router.ts";
 export interface ServeDatagramsOptions {
   readonly router: Router;
   readonly io: Pick<IoEngine, "receive" | "dropped">;
+  readonly clock: Pick<Clock, "now">;
   /** Octets of service data that a reply may have, where the datagram does not end before. */
   readonly maxReply: number;
 }
@@ -31,6 +32,16 @@ const responseBit = 0x8000;
 /** Transactions whose responses are kept: a request that comes again was lost on its way back, and must not run twice. */
 const maxKept = 16;
 
+/** A request repeats itself within 8 s, after which a tool has given up: its number may then stand for another. */
+const repeatsWithinMs = 8000;
+
+/** A request that came lately, and its response once there is one. */
+interface Kept {
+  readonly octets: Uint8Array;
+  readonly atMs: number;
+  response?: Uint8Array;
+}
+
 /** Requests that may wait for their answer; what is beyond comes again. Fewer than are kept, so that none that waits is forgotten. */
 const maxWaiting = 8;
 
@@ -39,13 +50,14 @@ const responseOverhead = 2 + 4 + 10 + 4;
 
 /**
  * Serves EtherNet/IP on a DTLS association: class 0 and 1 data go to the I/O engine, unconnected messages to the router, one after
- * another and with session 0. What is neither is counted and dropped: nothing that comes ends an association.
+ * another and with session 0. A request that comes again, octet for octet, gets the response of before and is not carried out
+ * twice. What is neither is counted and dropped: nothing that comes ends an association.
  *
  * @see CIP Vol 8; reference cip-security.md 2.6
  */
-export function serveDatagrams(channel: Channel, { router, io, maxReply }: ServeDatagramsOptions): void {
-  const responses = new Map<number, Uint8Array | undefined>();
-  const waiting: Unconnected[] = [];
+export function serveDatagrams(channel: Channel, { router, io, clock, maxReply }: ServeDatagramsOptions): void {
+  const kept = new Map<number, Kept>();
+  const waiting: { readonly request: Unconnected; readonly entry: Kept }[] = [];
   let isAnswering = false;
   let hasEnded = false;
 
@@ -58,16 +70,17 @@ export function serveDatagrams(channel: Channel, { router, io, maxReply }: Serve
       return;
     }
     const { transactionId } = request;
-    if (responses.has(transactionId)) {
-      const response = responses.get(transactionId);
-      if (response !== undefined) channel.send(response);
+    const before = kept.get(transactionId);
+    if (before !== undefined && clock.now() - before.atMs < repeatsWithinMs && isSame(before.octets, bytes)) {
+      if (before.response !== undefined) channel.send(before.response);
       return;
     }
     if (waiting.length >= maxWaiting) return;
-    responses.set(transactionId, undefined);
-    // What is oldest has been answered: fewer wait than are kept.
-    for (const [oldest] of responses) if (responses.size > maxKept) responses.delete(oldest);
-    waiting.push(request);
+    const entry: Kept = { octets: bytes.slice(), atMs: clock.now() };
+    kept.delete(transactionId);
+    kept.set(transactionId, entry);
+    for (const [oldest] of kept) if (kept.size > maxKept) kept.delete(oldest);
+    waiting.push({ request, entry });
     if (!isAnswering) void answerAll().catch(() => channel.destroy());
   });
   void channel.closed.then(() => {
@@ -77,14 +90,14 @@ export function serveDatagrams(channel: Channel, { router, io, maxReply }: Serve
 
   async function answerAll(): Promise<void> {
     isAnswering = true;
-    for (let request = waiting[0]; request !== undefined; request = waiting[0]) {
-      await answer(request);
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      next.entry.response = await answer(next.request);
       waiting.shift();
     }
     isAnswering = false;
   }
 
-  async function answer({ message, transactionId }: Unconnected): Promise<void> {
+  async function answer({ message, transactionId }: Unconnected): Promise<Uint8Array> {
     const after: (() => void)[] = [];
     const room =
       channel.maxMessage === undefined ? maxReply : Math.min(maxReply, channel.maxMessage - responseOverhead);
@@ -102,10 +115,14 @@ export function serveDatagrams(channel: Channel, { router, io, maxReply }: Serve
       message: encode(MessageRouterReply, reply),
     });
     const response = encode(Cpf, [{ type: ItemType.unconnectedMessage, data }]);
-    responses.set(transactionId, response);
     if (!hasEnded) channel.send(response);
     for (const run of after) run();
+    return response;
   }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((octet, i) => octet === b[i]);
 }
 
 /** Whether a datagram begins with the address item of class 0 and 1 data. */

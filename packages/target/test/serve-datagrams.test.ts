@@ -87,6 +87,21 @@ test("a transaction that comes again gets the same response and does not run aga
   expect(await ask(other, request(0x0e, [4, inputs, 3]), 1015)).toMatchObject({ status: 0 });
 });
 
+test("a number that comes again with another request, or after a tool has given up, is another transaction", async () => {
+  const io = ioDevice();
+  const channel = io.associate("aa");
+  const set = (octet: number) => ask(channel, request(0x10, [4, configuration, 3], new Uint8Array(3).fill(octet)), 7);
+  const get = async () => toHex((await ask(channel, request(0x0e, [4, configuration, 3]), 7)).data);
+  await set(1);
+  expect(await get()).toBe("010101");
+  await set(2);
+  expect(await get()).toBe("020202");
+  io.assemblies.set(configuration, hex("030303"));
+  expect(await get()).toBe("020202");
+  io.clock.advance(8000);
+  expect(await get()).toBe("030303");
+});
+
 test("requests are answered in order; of a burst those beyond the bound have to come again", async () => {
   const io = ioDevice();
   const channel = io.associate("aa");

@@ -114,7 +114,7 @@ export function ioDevice(
         state.associations.delete(channel.facts);
         engine.portClosed(its);
       });
-      serveDatagrams(channel, { router, io: engine, maxReply: 4000 });
+      serveDatagrams(channel, { router, io: engine, clock, maxReply: 4000 });
       return channel;
     },
     closePort: (): void => {
