@@ -48,7 +48,9 @@ export class MoveGuard {
   moved(peer: Peer, { authentic, newest }: EngineOutput, octets: number, remote: Remote, now: number): boolean {
     if (this.#policy === "never" || authentic === 0 || !newest || peer.engine.state !== "open") return false;
     if (!this.#peers.move(peer, remote)) return false;
-    peer.credit = amplification * octets;
+    // Back where it was proved to be: whoever moved it for a moment, by a record held back, shall not slow it down after that.
+    const isBack = peer.home.address === remote.address && peer.home.port === remote.port;
+    peer.credit = isBack ? undefined : amplification * octets;
     peer.seenThere = 1;
     peer.movedAt = now;
     return true;
@@ -59,7 +61,9 @@ export class MoveGuard {
     if (peer.credit === undefined || authentic === 0) return;
     peer.credit += amplification * octets;
     if (newest) peer.seenThere++;
-    if (peer.seenThere >= provedAfter && now >= peer.movedAt + provedAfterMs) peer.credit = undefined;
+    if (peer.seenThere < provedAfter || now < peer.movedAt + provedAfterMs) return;
+    peer.credit = undefined;
+    peer.home = peer.remote;
   }
 
   /** Whether so many octets may go to the peer now; counts them. */

@@ -19,6 +19,8 @@ export interface Peer {
   /** When its handshake began. */
   readonly since: number;
   remote: Remote;
+  /** The address that was proved last: by the handshake, or after a move. */
+  home: Remote;
   /** Octets that may still be sent to an address that the peer moved to; `undefined` for one that is proved. */
   credit: number | undefined;
   /** Newest records from the address moved to. */

@@ -323,6 +323,7 @@ export class Switchboard {
       association,
       since: this.#host.now(),
       remote,
+      home: remote,
       credit: undefined,
       seenThere: 0,
       movedAt: 0,

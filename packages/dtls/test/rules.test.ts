@@ -389,6 +389,40 @@ test("rule 7: without one an authentic record moves it, few tries, and little is
   expect(never.server.admission).toMatchObject({ moves: 0, strangers: 1 });
 });
 
+test("rule 7: a record held back and sent from elsewhere slows the session down for no longer than that", async () => {
+  const table = new Table({ addressChange: "connection-id" });
+  const association = await table.connect();
+  const [accepted] = table.accepted;
+  const sentNow = (): number => {
+    const before = table.wire.length;
+    for (let i = 0; i < 20; i++) accepted?.send(new Uint8Array(500));
+    return table.wire.length - before;
+  };
+  const thief = { address: "127.33.4.66", port: 7000 };
+  table.clientRemote = thief;
+  association.send(Buffer.from("held back"));
+  table.run();
+  expect(accepted?.remote).toEqual(thief);
+  expect(sentNow()).toBe(0);
+  table.clientRemote = clientRemote;
+  association.send(Buffer.from("genuine"));
+  table.run();
+  expect(accepted?.remote).toEqual(clientRemote);
+  expect(sentNow()).toBe(20);
+  // An address that it went to for good is its home from then on.
+  table.clientRemote = { address: "127.33.4.9", port: 6000 };
+  for (let i = 0; i < 40; i++) {
+    association.send(Buffer.from("moved"));
+    table.run();
+    table.now += 50;
+  }
+  table.clientRemote = clientRemote;
+  association.send(Buffer.from("back"));
+  table.run();
+  expect(accepted?.remote).toEqual(clientRemote);
+  expect(sentNow()).toBe(0);
+});
+
 test("rule 8: CBC needs Encrypt-then-MAC unless the caller allows old peers", () => {
   const suites = [0xc023];
   /** Takes the extension out of the hellos, as an old peer would not have it; the transcript is then the changed one. */
