@@ -4,13 +4,14 @@ import { sendClientFlight } from "../src/client/client-flight.ts";
 import { Exchange, pskPremaster } from "../src/exchange.ts";
 import { packFlight } from "../src/flight/pack.ts";
 import { readServerHello } from "../src/handshake/server-hello.ts";
-import { handshakeTypes, readFragments, writeMessage } from "../src/handshake/message.ts";
+import { handshakeName, handshakeTypes, readFragments, writeMessage } from "../src/handshake/message.ts";
 import { trafficKeys } from "../src/key-schedule.ts";
 import { recordCipher } from "../src/record/cipher.ts";
 import { contentTypes, dtls12, readRecords } from "../src/record/header.ts";
 import { RecordLayer } from "../src/record/layer.ts";
 import { awaitClientFlight } from "../src/server/client-flight.ts";
 import { sendServerFlight } from "../src/server/server-flight.ts";
+import { ServerSessions } from "../src/session.ts";
 import { settle } from "../src/settings.ts";
 import { cipherSuite } from "../src/suites.ts";
 import { kinds, makeIdentity } from "./identities.ts";
@@ -60,6 +61,55 @@ test("renegotiation, unknown types and broken messages of the peer itself are dr
   say(contentTypes.handshake, Uint8Array.of(1, 2));
   expect(link.server.engine?.statistics.dropped).toMatchObject({ unexpected: 4, malformed: 1 });
   expect(link.server.engine?.state).toBe("open");
+});
+
+const psk = { identity: Buffer.from("a"), key: Buffer.alloc(16, 3) };
+const everyProof = { ...credentials, psk, findPsk: () => psk.key };
+
+test.each(
+  [0xc02b, 0xd001].flatMap((suite) =>
+    (["client", "server"] as const).flatMap((liar) =>
+      (["left out", "said twice", "said after the next", "of unknown type"] as const).map((how) => ({
+        suite,
+        liar,
+        how,
+      })),
+    ),
+  ),
+)("suite $suite, a $liar whose own transcript agrees: no message may be $how", ({ suite, liar, how }) => {
+  const say = Exchange.prototype.say;
+  const types = new Set<number>();
+  const outcomes = new Map<string, boolean>();
+  /** A handshake in which this message is not said as it should be. */
+  const attempt = (wrong: number | undefined): Link => {
+    let late: (() => void) | undefined;
+    Exchange.prototype.say = function (type, body) {
+      if (this.role === liar) types.add(type);
+      if (this.role !== liar || type !== wrong) {
+        say.call(this, type, body);
+        late?.();
+        late = undefined;
+      } else if (how === "said after the next") late = () => say.call(this, type, body);
+      else if (how === "of unknown type") say.call(this, 99, body);
+      else if (how === "said twice") [1, 2].forEach(() => say.call(this, type, body));
+    };
+    const options = { suites: [suite], credentials: everyProof };
+    return new Link(options, { ...options, clientAuth: "require", sessions: new ServerSessions() }).connect();
+  };
+  try {
+    expect(eventOf(attempt(undefined).server, "open").facts.suite).toBe(suite);
+    for (const type of types) {
+      const link = attempt(type);
+      const honest = liar === "client" ? link.server : link.client;
+      outcomes.set(handshakeName(type), honest.engine?.state === "open");
+    }
+  } finally {
+    Exchange.prototype.say = say;
+  }
+  // A Finished that comes twice is a flight that is said again.
+  const allowed = how === "said twice" ? ["Finished"] : [];
+  expect([...outcomes].filter(([, isOpen]) => isOpen).map(([name]) => name)).toEqual(allowed);
+  expect(outcomes.size).toBeGreaterThanOrEqual(3);
 });
 
 test("what comes before its keys is kept for a moment, bounded", () => {
