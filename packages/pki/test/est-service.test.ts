@@ -1,3 +1,4 @@
+import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readElements } from "../src/der.ts";
@@ -9,7 +10,7 @@ import { PeerError, StateError, TrustError, UsageError } from "../src/errors.ts"
 import { localAuthority, type EstAuthority } from "../src/est/authority.ts";
 import { readBody, writeBody } from "../src/est/encoding.ts";
 import type { HttpAnswer } from "../src/est/http.ts";
-import { approveHeld, denyHeld, heldId, openRegister } from "../src/est/register.ts";
+import { approveHeld, denyHeld, maxHeld, openRegister, type Register } from "../src/est/register.ts";
 import { makeKeyPair, writeKeyFile, type KeyPair } from "../src/keys.ts";
 import { usageIds } from "../src/make-certificate.ts";
 import type { AlternativeNamesInput, Subject } from "../src/names.ts";
@@ -36,6 +37,13 @@ function issued(answer: HttpAnswer) {
   const { certificates } = readPkcs7(readBody(octets(bodyText(answer))).der);
   expect(certificates).toHaveLength(1);
   return parseCertificate(certificates[0] ?? new Uint8Array());
+}
+
+/** The id of the only request that waits, or was decided, as a person sees it. */
+async function onlyId(register: Register): Promise<string> {
+  const held = await register.list();
+  expect(held).toHaveLength(1);
+  return held[0]?.id ?? "";
 }
 
 const enrol = async (to: Pick<Bench, "service">, more: Parameters<typeof request>[0] = {}): Promise<HttpAnswer> =>
@@ -237,7 +245,7 @@ test("a person decides; the word holds for that key, survives a restart, and an 
   expect(waiting).toMatchObject({ state: "waiting", identity: "Acme/00C0FFEE", rule: "ask", days: 30 });
   // Another process, as the command is, and one that was killed and started again.
   const again = await openRegister(join(here.folder, "est"), { now });
-  const id = heldId("Acme/00C0FFEE", undefined);
+  const id = await onlyId(again);
   await approveHeld(again, id, { now: now() });
   await expect(approveHeld(again, id, { now: now() })).rejects.toMatchObject({ code: "usage/est-request" });
   await expect(approveHeld(again, "00", { now: now() })).rejects.toMatchObject({ code: "usage/est-request" });
@@ -247,19 +255,51 @@ test("a person decides; the word holds for that key, survives a restart, and an 
   // A thief with the same birth certificate and another key needs another word.
   const thief = await ask({ body: octets(await csr(pump, {}, await makeKeyPair())) });
   expect(thief.status).toBe(202);
-  await denyHeld(again, id, now(), "not ours");
+  const theirs = await onlyId(again);
+  await denyHeld(again, theirs, now(), "not ours");
   expect(await ask()).toMatchObject({ status: 403, body: "the request was denied: not ours\n" });
-  await denyHeld(again, id, now());
+  await denyHeld(again, theirs, now());
   expect(await ask()).toMatchObject({ body: "the request was denied\n" });
-  await approveHeld(again, id, { now: now() });
+  await approveHeld(again, theirs, { now: now() });
   expect((await ask({ body: octets(await csr(pump, {}, await makeKeyPair())) })).status).toBe(202);
+});
+
+test("a person's word is for the key that was looked at, not for one that was asked for since", async () => {
+  const here = await bench({ policy: { rules: [{ name: "ask", callers: ["birth"], action: "hold" }] } });
+  const { chain } = await birth(here.vendor);
+  const ask = async (pair: KeyPair) => await enrol(here, { chain, body: octets(await csr(pump, {}, pair)) });
+  const thief = await makeKeyPair();
+  await ask(keys);
+  const seen = await onlyId(here.register);
+  await ask(thief);
+  await expect(approveHeld(here.register, seen, { now: now() })).rejects.toMatchObject({ code: "usage/est-request" });
+  expect((await ask(thief)).status).toBe(202);
+  await ask(keys);
+  await approveHeld(here.register, seen, { now: now() });
+  expect(issued(await ask(keys)).publicKey.equals(keys.publicKey)).toBe(true);
+});
+
+test("who comes with the same key when the certificate is over waits for another word", async () => {
+  const rules = [{ name: "ask", callers: ["birth" as const], action: "hold" as const, days: 5 }];
+  const here = await bench({ policy: { rules } });
+  const { chain } = await birth(here.vendor);
+  const ask = async () => await enrol(here, { chain });
+  await ask();
+  await approveHeld(here.register, await onlyId(here.register), { now: now() });
+  const first = issued(await ask());
+  clock.now = new Date(noon.getTime() + 6 * day);
+  expect((await ask()).status).toBe(202);
+  await approveHeld(here.register, await onlyId(here.register), { now: now() });
+  const second = issued(await ask());
+  clock.now = noon;
+  expect(second.facts.notAfter.getTime() - first.facts.notAfter.getTime()).toBe(6 * day);
 });
 
 test("a certificate that was made elsewhere is handed over, if it is for the key", async () => {
   const here = await bench({ policy: { rules: [{ name: "ask", callers: ["birth"], action: "hold" }] } });
   const { chain } = await birth(here.vendor);
   await enrol(here, { chain });
-  const id = heldId("Acme/00C0FFEE", undefined);
+  const id = await onlyId(here.register);
   const corporate = await authority("Corporate");
   const wrong = await make({
     publicKey: (await makeKeyPair()).publicKey,
@@ -412,9 +452,21 @@ test("more requests than may wait are turned away until some are decided or forg
   const [waiting] = await here.register.list();
   if (waiting === undefined) throw new RangeError("nothing waits");
   const old = new Date(noon.getTime() - 31 * day).toISOString();
-  await here.register.hold({ ...waiting, id: "00000000000000aa", askedAt: old });
-  await here.register.hold({ ...waiting, id: "00000000000000ab" });
-  expect((await here.register.list()).map(({ id }) => id)).not.toContain("00000000000000aa");
+  await here.register.hold({ ...waiting, identity: "old", askedAt: old });
+  await here.register.hold({ ...waiting, identity: "new" });
+  expect((await here.register.list()).map(({ identity }) => identity)).toEqual([waiting.identity, "new"]);
+  // Those that were decided do not wait.
+  const folder = join(here.folder, "est", "held");
+  await here.register.hold({ ...waiting, identity: "decided", state: "issued" });
+  const fill = (identity: string): void => {
+    const [name = ""] = readdirSync(folder).filter((one) => readFileSync(join(folder, one), "utf8").includes(identity));
+    for (let n = 0; n < maxHeld; n++) copyFileSync(join(folder, name), join(folder, n.toString(16).padStart(16, "0")));
+  };
+  fill('"decided"');
+  await here.register.hold({ ...waiting, identity: "newer" });
+  fill('"newer"');
+  await expect(here.register.hold({ ...waiting, identity: "one more" })).rejects.toMatchObject({ code: "usage/est" });
+  await here.register.hold({ ...waiting, identity: "new", state: "approved" });
   const full: typeof here.register = {
     ...here.register,
     hold: async () => await Promise.reject(new UsageError("usage/est", "more than 1000 requests wait already")),
@@ -447,7 +499,7 @@ test("a key that waited is made when a person lets it through, and again only af
     ),
   );
   expect((await enrol(here, { chain, path, body })).status).toBe(202);
-  await approveHeld(here.register, heldId("Acme/00C0FFEE", undefined), { now: now() });
+  await approveHeld(here.register, await onlyId(here.register), { now: now() });
   expect(await enrol(here, { chain, path, body })).toMatchObject({
     status: 200,
     headers: { "content-type": expect.stringContaining("multipart/mixed"), "cache-control": "no-store" },

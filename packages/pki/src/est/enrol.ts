@@ -86,11 +86,14 @@ async function settle(
   const isBack = await comesBack(register, authority, asked, identity);
   if (decision.action === "issue" && !isBack)
     return await issue(tools, authority, asked, { identity, wanted, replaced });
-  const id = heldId(identity, asked.label);
-  const held = await register.held(id);
-  // Whom a person let through before the revocation has to be let through again.
+  const id = heldId(identity, asked.label, asked.request.publicKey);
+  const held = await register.held(identity, asked.label);
+  const chain = held?.chainPem === undefined ? [] : parseCertificates(held.chainPem);
+  const isOver = chain.some(({ facts }) => facts.notAfter < tools.now());
+  // Whom a person let through before the revocation has to be let through again; so has who comes when all that was given is over.
   const isSame =
     !(isBack && held?.state === "issued") &&
+    !isOver &&
     held !== undefined &&
     samePublicKey(parseCsr(held.csrPem).publicKey, asked.request.publicKey);
   if (held?.state === "denied") {
@@ -102,13 +105,11 @@ async function settle(
     await register.hold(newHeld(tools.now(), id, identity, { ...wanted, rule }, asked));
     return { status: "pending", retryAfterS: tools.retryAfterS, identity, id };
   }
-  if (held.state === "waiting") return { status: "pending", retryAfterS: tools.retryAfterS, identity, id };
-  const { chainPem } = held;
-  if (chainPem !== undefined && asked.operation !== "serverkeygen") {
-    const chain = parseCertificates(chainPem);
-    const [leaf] = chain;
+  if (held.state === "waiting") return { status: "pending", retryAfterS: tools.retryAfterS, identity, id: held.id };
+  const [leaf] = chain;
+  if (leaf !== undefined && asked.operation !== "serverkeygen") {
     // An answer that was lost on the way is given again; one that was brought from elsewhere is given for the first time.
-    if (leaf !== undefined) await remember(tools, leaf, identity, wanted);
+    await remember(tools, leaf, identity, wanted);
     await register.hold({ ...held, state: "issued" });
     return { status: "issued", chain, identity, rule: held.rule, keys: undefined };
   }
@@ -153,7 +154,12 @@ async function issue(
   const { keys, request } = await requestFor(tools, asked, wanted);
   const issued = await authority.issue({ request, profile, subject, san, days });
   if (issued.status === "pending")
-    return { status: "pending", retryAfterS: issued.retryAfterS, identity, id: heldId(identity, asked.label) };
+    return {
+      status: "pending",
+      retryAfterS: issued.retryAfterS,
+      identity,
+      id: heldId(identity, asked.label, request.publicKey),
+    };
   const [leaf] = issued.chain;
   if (leaf !== undefined) await remember(tools, leaf, identity, wanted);
   if (replaced !== undefined) {

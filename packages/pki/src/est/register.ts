@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type KeyObject } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makePrivateFolder, previousOf, readChecked, writeChecked } from "../atomic-file.ts";
@@ -45,7 +45,8 @@ export interface Enrolled {
 export interface Register {
   /** Work that must not run beside other changes, of this or another process. */
   locked<T>(work: () => Promise<T>): Promise<T>;
-  held(id: string): Promise<HeldRequest | undefined>;
+  /** What waits for this identity and label, or was decided. */
+  held(identity: string, label: string | undefined): Promise<HeldRequest | undefined>;
   list(): Promise<readonly HeldRequest[]>;
   /** Keeps a request, in place of an older one of the same identity and label. */
   hold(request: HeldRequest): Promise<void>;
@@ -63,10 +64,11 @@ const keepMs = 30 * dayMs;
 const heldFormat = { format: "est-held", version: 1 } as const;
 const enrolledFormat = { format: "est-enrolled", version: 1 } as const;
 
-/** The id under which a request of this identity waits. */
-export function heldId(identity: string, label: string | undefined): string {
+/** The id under which a request of this identity for this key waits: who approves it lets in the key that was looked at, and no other. */
+export function heldId(identity: string, label: string | undefined, publicKey: KeyObject): string {
   return createHash("sha256")
-    .update(`${label ?? ""}\0${identity}`)
+    .update(`${placeOf(identity, label)}\0`)
+    .update(publicKey.export({ type: "spki", format: "der" }))
     .digest("hex")
     .slice(0, 16);
 }
@@ -98,15 +100,17 @@ export async function openRegister(
 
   return {
     locked: async (work) => await withLock(folder, pause, work),
-    held: async (id) => (/^[0-9a-f]{16}$/.test(id) ? await readHeld(id) : undefined),
+    held: async (identity, label) => await readHeld(placeOf(identity, label)),
     list,
     async hold(request) {
-      const others = (await list()).filter(({ id }) => id !== request.id);
-      const old = others.filter(({ askedAt }) => now().getTime() - Date.parse(askedAt) > keepMs);
-      for (const { id } of old) await remove(join(places.held, id));
-      if (others.length - old.length >= maxHeld)
+      const place = placeOf(request.identity, request.label);
+      const others = (await list()).filter(({ identity, label }) => placeOf(identity, label) !== place);
+      const isOld = ({ askedAt }: HeldRequest): boolean => now().getTime() - Date.parse(askedAt) > keepMs;
+      for (const { identity, label } of others.filter(isOld)) await remove(join(places.held, placeOf(identity, label)));
+      const waiting = others.filter((one) => one.state === "waiting" && !isOld(one)).length;
+      if (request.state === "waiting" && waiting >= maxHeld)
         throw new UsageError("usage/est", `more than ${maxHeld} requests wait already`);
-      await writeChecked(join(places.held, request.id), heldFormat, request);
+      await writeChecked(join(places.held, place), heldFormat, request);
     },
     enrolled: () => [...known.values()],
     async record(entry) {
@@ -157,16 +161,27 @@ async function decide(
   change: (request: HeldRequest) => HeldRequest,
 ): Promise<HeldRequest> {
   return await register.locked(async () => {
-    const request = await register.held(id);
+    const request = (await register.list()).find((one) => one.id === id);
     // Who was refused by mistake can be let in after all.
     if (request === undefined || request.state === "approved" || request.state === "issued") {
-      const state = request === undefined ? "is not known" : `is ${request.state} already`;
+      const state =
+        request === undefined
+          ? "is not known, or was asked again for another key since"
+          : `is ${request.state} already`;
       throw new UsageError("usage/est-request", `the enrolment request '${id.slice(0, 32)}' ${state}`);
     }
     const decided = change(request);
     await register.hold(decided);
     return decided;
   });
+}
+
+/** The file of an identity's request: there is one at a time. */
+function placeOf(identity: string, label: string | undefined): string {
+  return createHash("sha256")
+    .update(`${label ?? ""}\0${identity}`)
+    .digest("hex")
+    .slice(0, 16);
 }
 
 async function records(folder: string): Promise<readonly string[]> {
