@@ -266,9 +266,12 @@ class Class3 implements Class3Connection {
   readonly #turnEnds: Deadline;
   readonly #keepalive: Deadline;
   #isClosed = false;
+  /** When the target answered last, on the session's clock. */
+  #answeredMs: number;
 
   constructor(session: Class3Carrier, granted: Class3Grant, triad: Triad, options: Class3Options) {
     this.#session = session;
+    this.#answeredMs = session.clock.now();
     this.#generation = session.generation;
     this.granted = granted;
     const address = encode(ConnectedAddress, granted.oToTConnectionId);
@@ -339,6 +342,7 @@ class Class3 implements Class3Connection {
       );
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const answer = await this.#converse(this.#sequence, message, request, options);
+    this.#answeredMs = this.#session.clock.now();
     this.#armKeepalive();
     return matchReply(decode(MessageRouterReply, answer), request);
   }
@@ -395,8 +399,11 @@ class Class3 implements Class3Connection {
   #keepAlive(): void {
     if (!this.isOpen) return;
     const read = { service: Service.getAttributeSingle, path: objectPath(0x01, 1, 1), data: noOctets };
-    // A failed keepalive shows with the next request, which has somebody to tell.
-    this.request(read).catch(() => undefined);
+    // A failed keepalive shows with the next request, which has somebody to tell. A target that was busy may still have the
+    // connection, which another keeps; one that was silent for all its time has dropped it.
+    this.request(read).catch(() => {
+      if (this.#session.clock.now() - this.#answeredMs < this.granted.timeoutMs) this.#armKeepalive();
+    });
   }
 }
 

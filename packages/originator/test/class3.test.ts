@@ -21,8 +21,10 @@ import {
   type Segment,
 } from "@cipsec/wire";
 import { describe, expect, test } from "vitest";
-import { connect, parseRoute } from "../src/index.ts";
+import { connect, openClass3, parseRoute } from "../src/index.ts";
+import type { Class3Carrier } from "../src/class3.ts";
 import { net } from "./addresses.ts";
+import { HandClock } from "./fake-association.ts";
 import { answered, fakeDevice, handle, registered, requestIn, type Answer } from "./fake-device.ts";
 
 const at = `${net}.70`;
@@ -223,6 +225,62 @@ describe("a connection that may be open, and that nobody uses, is closed again",
     await using session = await connect({ scheme: "eip", host: at, port: fake.port });
     await expect(session.connectClass3({ signal: stop.signal })).rejects.toThrow("enough");
     await expect.poll(() => closes(seen)).toBe(1);
+  });
+});
+
+describe("kept alive while nobody asks", () => {
+  /** A connection of 32 s, of which the test is the target: it answers the messages that `answers` says. */
+  async function kept(answers: (count: number) => boolean) {
+    const clock = new HandClock();
+    let receiver: (data: Uint8Array) => void = () => undefined;
+    let count = 0;
+    const carrier: Class3Carrier = {
+      clock,
+      isConnected: true,
+      generation: 1,
+      disconnected: new Promise(() => undefined),
+      request: ({ service, data }) => {
+        const open = decode(ForwardOpen, data);
+        const reply = {
+          ...open,
+          oToTConnectionId: 77,
+          oToTApiMicros: open.oToTRpiMicros,
+          tToOApiMicros: open.tToORpiMicros,
+        };
+        const granted = encode(ForwardOpenReply, { ...reply, applicationReply: new Uint8Array(0) });
+        return Promise.resolve({ service, status: 0, extended: [], data: granted });
+      },
+      sendConnected: (_, [, item]) => {
+        count += 1;
+        if (!answers(count)) return;
+        const reply = encode(MessageRouterReply, { service: 0x0e, status: 0, extended: [], data: Uint8Array.of(5, 0) });
+        const sequence = item?.data.subarray(0, 2) ?? [];
+        queueMicrotask(() => receiver(Uint8Array.of(...sequence, ...reply)));
+      },
+      onConnected: (_, its) => {
+        receiver = its;
+        return () => undefined;
+      },
+    };
+    await openClass3(carrier);
+    return async (seconds: number): Promise<number> => {
+      for (let second = 0; second < seconds; second += 1) {
+        clock.advance(1000);
+        await new Promise(setImmediate);
+      }
+      return count;
+    };
+  }
+
+  test("by a read at a third of its time, also when the target was busy for one of them", async () => {
+    const after = await kept((count) => count !== 2);
+    expect(await after(100)).toBe(8);
+  });
+
+  test("until the target has been silent for all of it", async () => {
+    const after = await kept((count) => count === 1);
+    expect(await after(60)).toBe(3);
+    expect(await after(100)).toBe(3);
   });
 });
 
