@@ -89,6 +89,13 @@ export function crlFreshness({ thisUpdate, nextUpdate }: Crl, time: Date): "fres
   return nextUpdate !== undefined && time > nextUpdate ? "stale" : "fresh";
 }
 
+/** Tells whether one list of an issuer takes the place of another: times are whole seconds, then the number decides (RFC 5280 5.2.3). */
+export function supersedes(crl: Crl, other: Crl): boolean {
+  const laterMs = crl.thisUpdate.getTime() - other.thisUpdate.getTime();
+  const numberOf = ({ number = "0" }: Crl): bigint => BigInt(`0x${number}`);
+  return laterMs === 0 ? numberOf(crl) > numberOf(other) : laterMs > 0;
+}
+
 /** The entry of a certificate; an entry that takes a hold back does not revoke. */
 export function findRevoked(crl: Crl, serialHex: string): CrlEntry | undefined {
   const entry = crl.entries.get(serialHex);
@@ -175,13 +182,16 @@ function reasonOf(code: number | undefined): RevocationReason {
 const known = new Set<string>([extensionIds.crlNumber, extensionIds.crlReason, extensionIds.authorityKeyId]);
 const none: ExtensionMap = new Map();
 
-/** Extensions of a list or an entry. A critical one that is not understood (delta, indirect list) makes the list unusable. */
+/** Delta list, partial list, entry of another issuer: such a list says less than it seems to, also where it is not marked critical. */
+const partial: readonly string[] = ["2.5.29.27", "2.5.29.28", "2.5.29.29"];
+
+/** Extensions of a list or an entry. A critical one that is not understood makes the list unusable. */
 function understood(list: DerElement | undefined): ExtensionMap {
   if (list === undefined) return none;
   const map = readExtensions(list);
   for (const [id, { critical }] of map) {
-    if (critical && !known.has(id)) {
-      throw new UsageError("usage/crl", `the revocation list has critical extension ${id}, which is not understood`, {
+    if ((critical && !known.has(id)) || partial.includes(id)) {
+      throw new UsageError("usage/crl", `the revocation list has extension ${id}, which is not understood`, {
         facts: { extension: id },
       });
     }

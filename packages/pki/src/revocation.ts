@@ -1,5 +1,5 @@
 import { keyUsageFlags, type Certificate } from "./certificate.ts";
-import { crlFreshness, findRevoked, isCrlSignedBy, type Crl } from "./crl.ts";
+import { crlFreshness, findRevoked, isCrlSignedBy, supersedes, type Crl } from "./crl.ts";
 import { refuse, type ChainQuestion, type Refusal } from "./verdict.ts";
 
 /**
@@ -35,9 +35,7 @@ function checkOne(
       `cannot be checked: no revocation list of '${issuer.facts.subject.slice(0, 200)}' is loaded`,
     );
   }
-  const [newest] = named
-    .filter((crl) => isGood(crl, issuer))
-    .sort((a, b) => b.thisUpdate.getTime() - a.thisUpdate.getTime());
+  const [newest] = named.filter((crl) => isGood(crl, issuer)).sort((a, b) => (supersedes(a, b) ? -1 : 1));
   if (newest === undefined) {
     return refuse(
       "trust/crl-signature",

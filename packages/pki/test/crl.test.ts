@@ -209,6 +209,14 @@ test.each([
     ),
   },
   { name: "a delta list", input: gencrl("-crlexts", "delta") },
+  ...["1b", "1c"].map((id) => ({
+    name: `what 2.5.29.${Number.parseInt(id, 16)} says, though it is not critical`,
+    input: handmade("020101", algorithm, issuer, time, extensionsOf(`30090603551d${id}04023000`)),
+  })),
+  {
+    name: "an entry of another issuer, though that is not critical",
+    input: handmade("020101", algorithm, issuer, time, `3021301f020105${time}300b30090603551d1d04023000`),
+  },
   { name: "two lists", input: pem.toString().repeat(2) },
   { name: "no list in PEM", input: toPem(root.certificate) },
   { name: "no list in PKCS#7", input: writePkcs7({ certificates: [root.certificate.der] }) },

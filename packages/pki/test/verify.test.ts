@@ -441,6 +441,15 @@ describe("chain verdicts", () => {
     });
   });
 
+  test("of two lists of the same second the one with the greater number counts", async () => {
+    const [before, after] = [await list(issuing, [], -1, 1, 255), await list(issuing, [good], -1, 1, 256)];
+    for (const crls of [
+      [before, after],
+      [after, before],
+    ])
+      expect(verifyChain(ask({ crls }))).toMatchObject({ ok: false, code: "trust/revoked" });
+  });
+
   test("a list without key identifier is judged by its signature", async () => {
     const file = (name: string): string => join(folder, name);
     const bare = opensslIssue(root, {
