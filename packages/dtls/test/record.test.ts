@@ -118,25 +118,40 @@ test.each([0xc023, 0xc024].flatMap((id) => [0, 1, 9, 32].map((octets) => ({ id, 
   },
 );
 
-test("a replay window takes each number once, in any order, and nothing older than it remembers", () => {
-  fc.assert(
-    fc.property(fc.array(fc.integer({ min: 0, max: 2000 }), { maxLength: 400 }), (numbers) => {
-      const window = new ReplayWindow();
-      const taken = new Set<number>();
-      let newest = -1;
-      for (const seq of numbers) {
-        const expected = window.expects(seq);
-        if (taken.has(seq) || seq <= newest - 256) expect(expected).toBe(false);
-        else if (seq > newest - 225) expect(expected).toBe(true);
-        if (!expected) continue;
-        window.accept(seq);
-        taken.add(seq);
-        newest = Math.max(newest, seq);
-        expect(window.newest).toBe(newest);
-      }
-    }),
-  );
-});
+test.each([
+  { where: "at the first numbers", from: 0, to: 2000 },
+  { where: "where numbers leave 32 bits", from: 2 ** 32 - 1000, to: 2 ** 32 + 1000 },
+  { where: "at the last numbers", from: lastSequence - 2000, to: lastSequence },
+  { where: "with leaps", from: 0, to: lastSequence },
+])(
+  "a replay window takes each number once, in any order, and nothing older than it remembers: $where",
+  ({ from, to }) => {
+    const near = fc.integer({ min: from, max: to });
+    const numbers = fc.array(
+      fc.oneof(near, fc.constantFrom(from, from + 31, from + 32, from + 255, from + 256, to - 1, to)),
+      {
+        maxLength: 400,
+      },
+    );
+    fc.assert(
+      fc.property(numbers, (numbers) => {
+        const window = new ReplayWindow();
+        const taken = new Set<number>();
+        let newest = -1;
+        for (const seq of numbers) {
+          const expected = window.expects(seq);
+          if (taken.has(seq) || seq <= newest - 256) expect(expected).toBe(false);
+          else if (seq > newest - 225) expect(expected).toBe(true);
+          if (!expected) continue;
+          window.accept(seq);
+          taken.add(seq);
+          newest = Math.max(newest, seq);
+          expect(window.newest).toBe(newest);
+        }
+      }),
+    );
+  },
+);
 
 test("a number is never used twice: the epoch ends instead", () => {
   const layer = new RecordLayer(3);
