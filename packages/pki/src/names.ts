@@ -41,6 +41,9 @@ const parts = [
   { key: "emailAddress", id: "1.2.840.113549.1.9.1", max: 255, type: "ia5String" },
 ] as const;
 
+/** Identifiers of the parts that {@link Subject} has. */
+export const subjectPartIds: readonly string[] = parts.map(({ id }) => id);
+
 const allowed = {
   printableString: /^[A-Za-z0-9 '()+,\-./:=?]*$/,
   ia5String: /^[ -~]*$/,

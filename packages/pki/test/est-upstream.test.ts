@@ -8,8 +8,9 @@ import { openCa } from "../src/ca.ts";
 import { rowOf } from "../src/ca-index.ts";
 import { openLedger } from "../src/ca-ledger.ts";
 import { writeIssued } from "../src/ca-store.ts";
-import { crlToPem } from "../src/crl.ts";
-import { createCsr } from "../src/csr.ts";
+import { createCrl, crlToPem } from "../src/crl.ts";
+import { createCsr, parseCsr } from "../src/csr.ts";
+import { unjudgedParts } from "../src/csr-beyond.ts";
 import { PeerError } from "../src/errors.ts";
 import {
   hasUpstream,
@@ -19,10 +20,12 @@ import {
   readUpstream,
   upstreamAuthority,
 } from "../src/est/upstream.ts";
-import { makeKeyPair } from "../src/keys.ts";
+import { makeKeyPair, writeKeyFile } from "../src/keys.ts";
+import { cryptoKeyPair, signingAlgorithm } from "../src/signing.ts";
+import { Attribute, Pkcs10CertificateRequestGenerator, provider } from "../src/x509.ts";
 import { parseCertificates, toPem } from "../src/certificate.ts";
 import { bench, birth, builder, client, now, pump, serve } from "./est-support.ts";
-import { at, authority, make, temporaryFolder } from "./support.ts";
+import { at, authority, make, mustOpenssl, temporaryFolder } from "./support.ts";
 
 const pause = async (ms: number): Promise<void> => await sleep(ms);
 const options = { now, pause, randomBytes: (count: number) => new Uint8Array(randomBytes(count)) };
@@ -81,8 +84,20 @@ test("a folder whose authority is above: what is issued there is kept here, and 
     () => again.setCrlBase("http://pki.example"),
   ])
     await expect(refused()).rejects.toMatchObject({ code: "usage/argument" });
+  const older = crlToPem(await above.ca.crl());
   await importUpstreamCrl(folder, crlToPem(await above.ca.crl()));
-  expect((await again.crl()).number).toBe("01");
+  expect((await again.crl()).number).toBe("02");
+  const stranger = await authority(above.ca.issuing.facts.subject.replace(/^.*CN=/, ""));
+  const forged = {
+    issuer: stranger.certificate,
+    issuerKey: stranger.key,
+    number: 9,
+    thisUpdate: now(),
+    nextUpdate: at(9),
+  };
+  for (const refused of [older, crlToPem(await createCrl({ ...forged, entries: [] }))])
+    await expect(importUpstreamCrl(folder, refused)).rejects.toMatchObject({ code: "usage/crl" });
+  expect((await again.crl()).number).toBe("02");
   expect(await again.crls()).toHaveLength(1);
   expect(again.crlBase).toBeUndefined();
   expect(await again.find(issued.certificate.facts.serialHex.toUpperCase())).toMatchObject({ status: "good" });
@@ -92,6 +107,64 @@ test("a folder whose authority is above: what is issued there is kept here, and 
   });
   await expect(readUpstream(temporaryFolder())).rejects.toMatchObject({ code: "usage/ca-missing" });
 });
+
+test.each([
+  { name: "a part twice", subject: "/CN=pump/CN=admin", id: "2.5.4.3" },
+  { name: "an unknown part", subject: "/CN=pump/DC=corp", id: "0.9.2342.19200300.100.1.25" },
+  { name: "a mail address", add: "subjectAltName=email:ceo@corp.example,DNS:a.example", id: "2.5.29.17" },
+  { name: "another name", add: "subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:admin@corp", id: "2.5.29.17" },
+  { name: "to be an authority", add: "basicConstraints=CA:TRUE", id: "2.5.29.19" },
+  { name: "to sign certificates", add: "keyUsage=keyCertSign", id: "2.5.29.15" },
+  { name: "to sign code", add: "extendedKeyUsage=clientAuth,codeSigning", id: "1.3.6.1.5.5.7.3.3" },
+  { name: "a policy", add: "certificatePolicies=1.2.3.4", id: "2.5.29.32" },
+  { name: "a template of its own", add: "1.3.6.1.4.1.311.20.2=ASN1:UTF8String:Admin", id: "1.3.6.1.4.1.311.20.2" },
+  {
+    name: "nothing more",
+    add: "subjectAltName=DNS:a.example,IP:192.0.2.1,URI:urn:x:y",
+    more: ["basicConstraints=CA:FALSE", "keyUsage=digitalSignature", "extendedKeyUsage=serverAuth,clientAuth"],
+    id: undefined,
+  },
+])("a request that asks for $name", async ({ subject = "/CN=pump", add, more = [], id }) => {
+  const words = [...(add === undefined ? [] : [add]), ...more].flatMap((one) => ["-addext", one]);
+  const key = join(temporaryFolder(), "key");
+  await writeKeyFile(key, (await makeKeyPair()).privateKey);
+  const request = parseCsr(mustOpenssl(["req", "-new", "-key", key, "-subj", subject, "-outform", "DER", ...words]));
+  expect(unjudgedParts(request)).toEqual(id === undefined ? [] : [id]);
+});
+
+test("what nobody judged here is not passed on to the authority above", async () => {
+  const folder = join(temporaryFolder(), "ca");
+  const asked: string[] = [];
+  const dial = (): never => {
+    asked.push("dialled");
+    throw new PeerError("est/http", "not to be asked");
+  };
+  const ca = await initUpstreamCa(folder, { name: "x", url, authorities, registrar }, { ...options, dial });
+  const key = join(folder, "device.key");
+  await writeKeyFile(key, (await makeKeyPair()).privateKey);
+  const words = ["-addext", "subjectAltName=DNS:a.example,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:admin@corp"];
+  const csr = parseCsr(mustOpenssl(["req", "-new", "-key", key, "-subj", "/CN=pump", "-outform", "DER", ...words]));
+  await expect(ca.issue({ profile: "device", csr })).rejects.toMatchObject({ code: "usage/argument" });
+  const twice = await requestWith({
+    attributes: [emptyExtensions(), emptyExtensions(), new Attribute("1.2.3.4", [])],
+  });
+  expect(unjudgedParts(twice)).toEqual(["1.2.840.113549.1.9.14", "1.2.3.4", "1.2.840.113549.1.9.14"]);
+  expect(asked).toEqual([]);
+});
+
+/** A request with attributes that no tool writes. */
+async function requestWith(content: { readonly attributes: Attribute[] }) {
+  const keys = cryptoKeyPair({ privateKey, publicKey });
+  const made = await Pkcs10CertificateRequestGenerator.create(
+    { name: "CN=x", keys, signingAlgorithm: signingAlgorithm(privateKey), ...content },
+    provider,
+  );
+  return parseCsr(new Uint8Array(made.rawData));
+}
+
+function emptyExtensions(): Attribute {
+  return new Attribute("1.2.840.113549.1.9.14", [Uint8Array.of(0x30, 0).buffer]);
+}
 
 test("an authority above that speaks CMP revokes what it issued, once; its program says no more than that it did", async () => {
   const base = temporaryFolder();

@@ -8,9 +8,10 @@ import { createLedger, openLedger } from "../ca-ledger.ts";
 import { makeCaFolders, readIssued, writeIssued } from "../ca-store.ts";
 import { readChecked, writeChecked, writeFileAtomic } from "../atomic-file.ts";
 import { parseCertificates, toPem, type Certificate } from "../certificate.ts";
-import { parseCrls, type Crl } from "../crl.ts";
+import { isCrlSignedBy, parseCrls, supersedes, type Crl } from "../crl.ts";
 import type { RevocationReason } from "../crl-entry.ts";
 import type { CertificateRequest } from "../csr.ts";
+import { unjudgedParts } from "../csr-beyond.ts";
 import { PeerError, UsageError } from "../errors.ts";
 import { objectOf, textOf } from "../json-shape.ts";
 import { readKeyFile, writeKeyFile } from "../keys.ts";
@@ -117,8 +118,7 @@ export function hasUpstream(folder: string): boolean {
   return existsSync(join(folder, "upstream"));
 }
 
-/** Reads how the authority above is reached. */
-export async function readUpstream(folder: string, passphrase?: string): Promise<UpstreamSettings> {
+async function readPlace(folder: string): Promise<Omit<UpstreamSettings, "registrar">> {
   const stored = await readChecked(join(folder, "upstream"), {
     ...format,
     parse(value) {
@@ -132,9 +132,15 @@ export async function readUpstream(folder: string, passphrase?: string): Promise
   });
   if (stored === undefined)
     throw new UsageError("usage/ca-missing", `'${folder}' names no authority above`, { facts: { folder } });
+  return stored.value;
+}
+
+/** Reads how the authority above is reached. */
+export async function readUpstream(folder: string, passphrase?: string): Promise<UpstreamSettings> {
+  const place = await readPlace(folder);
   const key = await readKeyFile(join(folder, "registrar.key.pem"), passphrase === undefined ? {} : { passphrase });
   const chain = parseCertificates(await readFile(join(folder, "registrar.cert.pem")));
-  return { ...stored.value, registrar: { chain, key } };
+  return { ...place, registrar: { chain, key } };
 }
 
 /** A client for the authority above, as its registrar. */
@@ -225,6 +231,7 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
     async issue({ csr, subject, san, profile }) {
       if (csr === undefined)
         throw new UsageError("usage/argument", `the authority above, ${url}, needs a certificate request`);
+      requireJudged(csr);
       requireUnchanged(csr, { subject: subject ?? csr.subject, san: { ...csr.san, ...san } });
       const answer = await client.enroll(() => Promise.resolve(csr));
       if (answer.status === "pending")
@@ -272,11 +279,30 @@ export async function openUpstreamCa(folder: string, options: UpstreamOptions): 
   };
 }
 
-/** Takes in a revocation list of the authority above. */
+/**
+ * Takes in a revocation list of the authority above.
+ *
+ * @throws {UsageError} `usage/crl` for one that none of its certificates signed, or that is older than the one that is there
+ */
 export async function importUpstreamCrl(folder: string, pem: Uint8Array | string): Promise<Crl> {
   const [crl, ...more] = parseCrls(pem);
   if (crl === undefined || more.length > 0)
     throw new UsageError("usage/crl", "the file does not hold one revocation list");
+  const { authorities } = await readPlace(folder);
+  if (!authorities.some((authority) => isCrlSignedBy(crl, authority)))
+    throw new UsageError(
+      "usage/crl",
+      `no authority above that is known here signed the list in the name of '${crl.issuer}'`,
+      {
+        fix: "Take the list from where the certificates say, and name all authorities above when the data folder is made (--ca).",
+      },
+    );
+  const before = await readUpstreamCrl(folder);
+  if (before?.issuerHex === crl.issuerHex && supersedes(before, crl))
+    throw new UsageError(
+      "usage/crl",
+      `the list is older than the one of ${before.thisUpdate.toISOString()} that is there`,
+    );
   await writeFileAtomic(join(folder, "upstream.crl"), crl.der, { mode: 0o644 });
   return crl;
 }
@@ -284,6 +310,20 @@ export async function importUpstreamCrl(folder: string, pem: Uint8Array | string
 async function readUpstreamCrl(folder: string): Promise<Crl | undefined> {
   const der = await readFile(join(folder, "upstream.crl")).catch(() => undefined);
   return der === undefined ? undefined : parseCrls(der)[0];
+}
+
+/** What nobody looked at here would be vouched for all the same: the authority above believes its registrar. */
+function requireJudged(request: CertificateRequest): void {
+  const [part] = unjudgedParts(request);
+  if (part === undefined) return;
+  throw new UsageError(
+    "usage/argument",
+    `the request asks for ${part}, which nobody here decides on: it is not passed on`,
+    {
+      facts: { part },
+      fix: "Ask with a subject of usual parts, each once, and no other names and uses than a device has.",
+    },
+  );
 }
 
 function requireUnchanged(
