@@ -26,6 +26,8 @@ export interface DatagramFrontWish {
   readonly associations?: "endless" | "brief" | "shared";
   /** When there is no room for one more I/O connection: no packets any more for those that are open, or no answer. */
   readonly atLimit?: "mute" | "silent";
+  /** Lets I/O through over the first association alone that sends any. */
+  readonly onlyFirstIo?: boolean;
   /** Answers Forward_Close, and closes nothing. */
   readonly closesNothing?: boolean;
 }
@@ -41,7 +43,8 @@ const [requestType, responseType] = [0x0001, 0x8001];
 
 /** A DTLS endpoint on port 2221 that does one thing wrong. For tests of the assessor only. */
 export async function startDatagramFront(plant: Plant, wish: DatagramFrontWish): Promise<AsyncDisposable> {
-  const { address, device, associations, atLimit, closesNothing = false } = wish;
+  const { address, device, associations, atLimit, closesNothing = false, onlyFirstIo = false } = wish;
+  let sender: Channel | undefined;
   const policy = await policyOf(plant, wish);
   const trust = originatorTrust({ ...plant.security, checkName: false, suites, maxVersion: "TLSv1.2" });
   const open = new Set<Channel>();
@@ -88,6 +91,7 @@ export async function startDatagramFront(plant: Plant, wish: DatagramFrontWish):
     };
     join();
     near.receive((octets) => {
+      if (onlyFirstIo && readIo(octets) !== undefined && (sender ??= near) !== near) return;
       const reply = closesNothing ? closedReply(octets) : undefined;
       const copy = octets.slice();
       if (reply === undefined) void far.then((one) => one?.send(copy));

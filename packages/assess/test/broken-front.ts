@@ -3,7 +3,7 @@ import { connect, createServer as createPlainServer, type Server, type Socket } 
 import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { originatorTrust } from "@cipsec/originator";
 import { makeKeyPair, parseCertificate, privateKeyToPem, verifyChain } from "@cipsec/pki";
-import { dial, openUdp, type Channel, type UdpSocket } from "@cipsec/transport";
+import { dial, openUdp, systemClock, type Channel, type UdpSocket } from "@cipsec/transport";
 import {
   Command,
   decode,
@@ -48,6 +48,13 @@ export interface FrontWish {
   readonly resumes?: boolean;
   /** Ends a connection at its next read of the serial number after so many, as often as it may talk. */
   readonly mostReads?: number;
+  /** Takes suites of TLS 1.3 that do not encrypt, beside one that does. */
+  readonly integrityOnly?: boolean;
+  /** Lets nobody in any more once it has refused somebody. */
+  readonly locksOut?: boolean;
+  /** Milliseconds by which it answers later, and by which it tells a lie later. */
+  readonly slowMs?: number;
+  readonly lieMs?: number;
   /** Serves DTLS too, and does this wrong with it. */
   readonly datagrams?: Omit<DatagramFrontWish, "address" | "device">;
 }
@@ -60,6 +67,17 @@ export interface LiedRequest {
   readonly attribute: number;
 }
 
+const ofThePlan = {
+  maxVersion: "TLSv1.2",
+  ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384",
+} as const;
+
+/** @see RFC 9150 */
+const withIntegrityOnly = {
+  maxVersion: "TLSv1.3",
+  ciphers: `TLS_AES_128_GCM_SHA256:TLS_SHA256_SHA256:${ofThePlan.ciphers}:@SECLEVEL=0`,
+} as const;
+
 /** A TLS endpoint on port 2221 that does one thing wrong. For tests of the assessor only. */
 export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDisposable> {
   const pair = await makeKeyPair();
@@ -68,9 +86,17 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
   const issued = await plant.ca.issue({ profile: "device", publicKey: pair.publicKey, subject, san });
   const open = new Set<{ destroy(): void }>();
   const policy = originatorTrust({ ...plant.security, checkName: false }).policy;
+  let isLocked = false;
   const join = async (near: TLSSocket): Promise<void> => {
     near.on("error", () => undefined);
-    if (!admits(plant, wish, near)) return void near.destroy();
+    if (isLocked || !admits(plant, wish, near)) {
+      isLocked ||= wish.locksOut === true;
+      return void near.destroy();
+    }
+    const tell = (octets: Uint8Array, afterMs = wish.slowMs ?? 0): void => {
+      if (afterMs === 0) near.write(octets);
+      else systemClock.after(afterMs, () => near.write(octets), true);
+    };
     open.add(near);
     let reads = 0;
     const waiting: Buffer[] = [];
@@ -90,14 +116,14 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
           if (isSerialRead(event.frame) && ++reads > (wish.mostReads ?? Number.POSITIVE_INFINITY)) near.destroy();
           const reply = answer(event.frame, wish);
           if (reply === undefined) far.send(frame(event.frame.command, event.frame));
-          else near.write(reply);
+          else tell(reply, wish.lieMs);
         }
       } catch (error) {
         if (!isStackError(error)) throw error;
         near.destroy();
       }
     };
-    far.receive((octets) => void near.write(Buffer.from(octets)));
+    far.receive((octets) => tell(Buffer.from(octets)));
     near.removeAllListeners("data");
     for (const octets of waiting) pass(octets);
     near.on("data", pass);
@@ -111,9 +137,7 @@ export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDi
       requestCert: true,
       rejectUnauthorized: false,
       minVersion: "TLSv1.2",
-      maxVersion: "TLSv1.2",
-      // Those of the plan.
-      ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384",
+      ...(wish.integrityOnly === true ? withIntegrityOnly : ofThePlan),
       secureOptions:
         wish.renegotiates === true
           ? constants.SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION

@@ -49,6 +49,8 @@ interface Mutation {
   readonly changes: Readonly<Record<string, VerdictWord>>;
   /** Of those checks, all observations that do not hold; not looked at where it is left out. */
   readonly fails?: readonly string[];
+  /** Of those that nothing can be told of, the ones that are not for people to answer. */
+  readonly open?: readonly string[];
 }
 
 const classes = { identity: 0x01, file: 0x37, cip: 0x5d, ethernetIp: 0x5e, certificates: 0x5f, tcpIp: 0xf5 } as const;
@@ -156,6 +158,27 @@ const mutations: readonly Mutation[] = [
     changes: { "CR 4.1": "not-met", "CR 4.3": "not-met", "CR 7.6": "not-met" },
   },
   {
+    name: "a suite of TLS 1.3 that does not encrypt is taken",
+    front: () => ({ integrityOnly: true }),
+    checks: ["B-4.1"],
+    changes: { "CR 4.1": "not-met" },
+    fails: ["a bare hello of TLS 1.3 with only integrity-only suites"],
+  },
+  {
+    name: "nobody is let in after a refusal, whoever it is",
+    front: () => ({ locksOut: true }),
+    checks: ["B-1.2"],
+    changes: { "CR 1.2": "inconclusive" },
+    fails: ["trusted caller over tls, afterwards"],
+  },
+  {
+    name: "nobody is let in after a refusal, whatever is wrong",
+    front: () => ({ locksOut: true }),
+    checks: ["B-1.9"],
+    changes: { "CR 1.9": "inconclusive" },
+    fails: ["b chain: with its intermediate", "certificate without a flaw over tls, afterwards"],
+  },
+  {
     name: "hellos are answered as old stacks do",
     beside: async (device, address) => await startOldWire(address, device),
     subject: (device) => ({ security: { checkName: device } }),
@@ -257,6 +280,13 @@ const mutations: readonly Mutation[] = [
     checks: ["B-2.6"],
     changes: { "CR 2.6": "not-met", "CR 7.6": "not-met" },
     fails: ["the id of a connection whose association has ended"],
+  },
+  {
+    name: "I/O goes over one association alone",
+    ...behindBoth({ onlyFirstIo: true }),
+    checks: ["B-2.6"],
+    changes: { "CR 2.6": "inconclusive", "CR 7.6": "inconclusive" },
+    fails: ["packets made in the same way with the id of a live connection"],
   },
   {
     name: "sessions have no limit",
@@ -405,6 +435,15 @@ const mutations: readonly Mutation[] = [
     changes: { "CR 7.4": "not-met" },
   },
   {
+    name: "Reset is answered, and nothing restarts",
+    front: () => ({ lie: (request) => (is(request, classes.identity, services.reset) ? {} : undefined) }),
+    checks: ["E-7.4"],
+    // What only the maker can tell leaves it open as well.
+    changes: {},
+    fails: [],
+    open: ["a restart in the middle of a change", "a restart"],
+  },
+  {
     name: "a closed port is open after a restart",
     front: () => ({ keepsIoPort: true }),
     checks: ["E-7.4"],
@@ -447,6 +486,17 @@ const mutations: readonly Mutation[] = [
       "replies that tell of the inside",
       "errors are reported",
     ],
+  },
+  {
+    name: "nonsense is executed, by one who takes his time",
+    front: () => ({
+      slowMs: 40,
+      lieMs: 180,
+      lie: (request) => (request.service === 0x63 ? { data: new Uint8Array() } : undefined),
+    }),
+    checks: ["B-3.7"],
+    changes: { "CR 3.5": "not-met" },
+    fails: ["malformed requests that are executed", "errors are reported"],
   },
   {
     name: "the serial number is zero",
@@ -604,6 +654,8 @@ describe("one thing wrong changes exactly the verdicts that rest on it", () => {
     const told = observations.filter(({ holds }) => holds !== true).map(({ name, observed }) => `${name}: ${observed}`);
     expect(changed, told.join("\n")).toEqual(row.changes);
     const failed = observations.filter(({ holds }) => holds === false).map(({ name }) => name);
+    const unknown = observations.filter(({ holds, askedOf }) => holds === undefined && askedOf === undefined);
+    if (row.open !== undefined) expect(unknown.map(({ name }) => name)).toEqual(row.open);
     if (row.fails !== undefined) expect(failed.toSorted(), told.join("\n")).toEqual(row.fails.toSorted());
   });
 });

@@ -111,7 +111,8 @@ export async function startDevice(folder: string, address: string, wish: DeviceW
       address,
       ports,
       clock: true,
-      security,
+      // A busy machine: what a check has begun must not end between two of its requests.
+      security: security === null ? null : { configTimerS: 60, ...Object(security) },
       assemblies: [
         { instance: 100, kind: "input", size: 8, name: "inputs" },
         { instance: 150, kind: "output", size: 8, name: "outputs", faultState },

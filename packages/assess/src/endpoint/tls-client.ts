@@ -286,7 +286,7 @@ function helloOf({ psk, renegotiationInfo, session }: HandshakeWish, random: Uin
 }
 
 /** @see RFC 5246 7.4.2 */
-function certificateList(chain: readonly Uint8Array[]): Buffer {
+export function certificateList(chain: readonly Uint8Array[]): Buffer {
   const vector24 = (body: Buffer): Buffer => Buffer.concat([Buffer.from([0]), vector16(body)]);
   return vector24(Buffer.concat(chain.map((der) => vector24(Buffer.from(der)))));
 }
@@ -298,7 +298,7 @@ interface Messages {
 }
 
 /** Handshake messages out of records: several may lie in one, and one in several. */
-function messagesOf(records: TlsRecords, waitMs: number): Messages {
+export function messagesOf(records: TlsRecords, waitMs: number): Messages {
   let waiting = Buffer.alloc(0);
   let change: () => void = () => undefined;
   return {

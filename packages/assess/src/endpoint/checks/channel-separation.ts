@@ -18,7 +18,11 @@ import { control, negative, repeated, type Observation, type Try } from "../../o
 import { mustRefuse, tryIn } from "../attempt.ts";
 import { openRaw, rawStream, type RawAnswer } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
+import { patienceFor } from "../waiting.ts";
 import { withoutSecurity } from "../without-security.ts";
+
+/** What must not be answered is waited for this long at least. */
+const leastMs = 2000;
 
 /** RegisterSession as a plain tool sends it. */
 export const registerSession = frame(Command.registerSession, {
@@ -49,7 +53,7 @@ export function answerWords(answer: RawAnswer): string {
 /** B-3.1R1: what does not come over the authenticated channel is not executed. */
 export const channelSeparation: Check<EndpointSubject> = {
   id: "B-3.1R1",
-  version: "1.0",
+  version: "1.1",
   title: "Messages from outside the secure channel are not executed",
   requirements: ["CR 3.1 RE(1)"],
   part: "whole",
@@ -62,7 +66,9 @@ export const channelSeparation: Check<EndpointSubject> = {
     await using secure = await openRaw(subject, "tls");
     const registered = await secure.ask(registerSession, subject.timeoutMs);
     const session = registered.kind === "frame" ? registered.frame.session : 0;
+    const asked = subject.clock.now();
     const read = await secure.ask(readSerial(session), subject.timeoutMs);
+    const waitMs = patienceFor(subject.clock.now() - asked, leastMs);
     const evidence = [
       await recorder.exchange("control", {
         sent: "RegisterSession and a read over TLS",
@@ -82,20 +88,22 @@ export const channelSeparation: Check<EndpointSubject> = {
         name: "plaintext on the secure port",
         expected: "not answered",
         ...(await repeated(
-          async (run) => await plain(subject, recorder, `plain-on-secure-${run}`, subject.eips, registerSession),
+          async (run) =>
+            await plain(subject, recorder, `plain-on-secure-${run}`, subject.eips, registerSession, waitMs),
         )),
       }),
       negative({
         name: "the session's handle on the plain port",
         expected: "port closed, or refused",
         ...(await repeated(
-          async (run) => await plain(subject, recorder, `handle-on-plain-${run}`, subject.eip, readSerial(session)),
+          async (run) =>
+            await plain(subject, recorder, `handle-on-plain-${run}`, subject.eip, readSerial(session), waitMs),
         )),
       }),
       negative({
         name: "a session on the plain port",
         expected: "port closed, or CIP refused there",
-        ...(await repeated(async (run) => await plainSession(subject, recorder, `session-on-plain-${run}`))),
+        ...(await repeated(async (run) => await plainSession(subject, recorder, `session-on-plain-${run}`, waitMs))),
       }),
     ];
     observations.push(
@@ -126,24 +134,25 @@ async function plain(
   name: string,
   port: number,
   octets: Uint8Array,
+  waitMs: number,
 ): Promise<Try> {
   const channel = await plainChannel(subject, port);
   if (typeof channel === "string") return await noted(recorder, name, octets, channel, true);
   await using stream = rawStream(channel, subject.clock);
-  const answer = await stream.ask(octets, Math.min(subject.timeoutMs, 2000));
+  const answer = await stream.ask(octets, waitMs);
   const isRefused = answer.kind !== "frame" || answer.frame.status !== 0;
   return await noted(recorder, name, octets, answerWords(answer), isRefused);
 }
 
-async function plainSession(subject: EndpointSubject, recorder: Record, name: string): Promise<Try> {
+async function plainSession(subject: EndpointSubject, recorder: Record, name: string, waitMs: number): Promise<Try> {
   const channel = await plainChannel(subject, subject.eip);
   if (typeof channel === "string") return await noted(recorder, name, registerSession, channel, true);
   await using stream = rawStream(channel, subject.clock);
-  const registered = await stream.ask(registerSession, Math.min(subject.timeoutMs, 2000));
+  const registered = await stream.ask(registerSession, waitMs);
   if (registered.kind !== "frame" || registered.frame.status !== 0)
     return await noted(recorder, name, registerSession, answerWords(registered), true);
   const request = readSerial(registered.frame.session);
-  const answer = await stream.ask(request, Math.min(subject.timeoutMs, 2000));
+  const answer = await stream.ask(request, waitMs);
   return await noted(
     recorder,
     name,

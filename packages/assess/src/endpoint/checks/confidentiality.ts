@@ -17,6 +17,9 @@ import { withoutSecurity } from "../without-security.ts";
 /** Packets of I/O that are looked through. */
 const packets = 10;
 
+/** Suites of TLS 1.3 that authenticate and do not encrypt. @see RFC 9150 */
+const integrityOnly = [0xc0b4, 0xc0b5];
+
 const nullSuites = cipherSuites.filter(({ encrypts }) => !encrypts).map(({ id }) => id);
 
 /** B-4.1: what the device says over its secure port cannot be read on the line, and nothing unencrypted is negotiated. */
@@ -63,6 +66,23 @@ export const confidentiality: Check<EndpointSubject> = {
             request: offered.request,
             reply: offered.reply,
             answer: offered.words,
+          }),
+        ],
+      }),
+    );
+    const bare = await sayHello(subject, { version: 0x0304, suites: integrityOnly });
+    observations.push(
+      negative({
+        name: "a bare hello of TLS 1.3 with only integrity-only suites",
+        expected: "an alert",
+        observed: bare.words,
+        holds: bare.kind === "hello" ? false : bare.kind === "alert" || bare.kind === "closed" ? true : undefined,
+        evidence: [
+          await recorder.exchange("null-hello-13", {
+            sent: "a TLS 1.3 ClientHello with the suites of RFC 9150 only",
+            request: bare.request,
+            reply: bare.reply,
+            answer: bare.words,
           }),
         ],
       }),

@@ -30,6 +30,9 @@ const badSuites = [
 /** Suites beyond those of CIP Security that stacks often have; allowed or not, attribute 4 must say so. */
 const further = [0xc02f, 0xc030, 0xc009, 0xc00a, 0xc013, 0xc014, 0x009c, 0x009d, 0xcca8, 0x00a8, 0x00ae];
 
+/** Suites of TLS 1.3, those that only authenticate among them. @see RFC 8446 B.4, RFC 9150 */
+const tls13: readonly number[] = [0x1301, 0x1302, 0x1303, 0x1304, 0x1305, 0xc0b4, 0xc0b5];
+
 /** Stands in a list of suites for an empty `renegotiation_info`. @see RFC 5746 3.3 */
 const renegotiationScsv = 0x00ff;
 
@@ -42,7 +45,7 @@ const furtherEphemeral: readonly number[] = [0xc02f, 0xc030, 0xc009, 0xc00a, 0xc
 /** B-4.3: what the device negotiates, by trying, against what it says and against the policy. */
 export const cryptography: Check<EndpointSubject> = {
   id: "B-4.3",
-  version: "1.2",
+  version: "1.3",
   title: "Versions and suites are those of the policy",
   requirements: ["CR 4.3"],
   part: "protocol",
@@ -111,13 +114,14 @@ export const cryptography: Check<EndpointSubject> = {
     const live: number[] = [];
     const tried = all.filter((id) => cipherSuite(id)?.version !== "1.3");
     const lines: EvidenceRef[] = [];
-    for (const id of tried) {
-      const { answer, evidence } = await probe(`suite-${id.toString(16)}`, 0x0303, [id]);
+    for (const id of [...tried, ...tls13]) {
+      const version = tls13.includes(id) ? 0x0304 : 0x0303;
+      const { answer, evidence } = await probe(`suite-${id.toString(16)}`, version, [id]);
       lines.push(...evidence);
       if (answer.kind === "hello" && answer.suite === id) live.push(id);
     }
     const taken = listed ?? live;
-    const declared = taken.filter((id) => tried.includes(id));
+    const declared = taken.filter((id) => tried.includes(id) || tls13.includes(id));
     const undeclared = live.filter((id) => !allowed.includes(id));
     const dead = declared.filter(
       (id) => !live.includes(id) && cipherSuite(id)?.openssl !== undefined && fits(id, live),
@@ -137,7 +141,7 @@ export const cryptography: Check<EndpointSubject> = {
           listed === undefined
             ? `the device has no list; it takes ${live.map(cipherSuiteText).join(", ")}`
             : undeclared.length === 0
-              ? live.map(cipherSuiteText).join(", ") || "none over TLS 1.2"
+              ? live.map(cipherSuiteText).join(", ") || "none"
               : `also ${undeclared.map(cipherSuiteText).join(", ")}`,
         holds: listed === undefined ? undefined : undeclared.length === 0,
         ...(listed === undefined ? { askedOf: whoKnowsSuites } : {}),

@@ -55,6 +55,8 @@ export const enrolment: Check<EndpointSubject> = {
     await using session = await subject.open();
     // A configuration session stops the pull model: it is looked at before.
     const pull = await pullModel(session, recorder, posture);
+    // Before the configuration session, which a device ends when nothing is said in it.
+    const { publicKey } = await makeKeyPair();
     await recorder.willChange({ made: name });
     try {
       await session.object(CipSecurity, 1).call("beginConfig");
@@ -99,7 +101,7 @@ export const enrolment: Check<EndpointSubject> = {
         }),
       );
       if (signer !== undefined) {
-        const other = await signer.sign((await makeKeyPair()).publicKey, now);
+        const other = await signer.sign(publicKey, now);
         const own = await signer.sign(csr.publicKey, now);
         const altered = await signer.sign(csr.publicKey, now, true);
         await bring(session, instance, "caCertificate", signer.issuing);

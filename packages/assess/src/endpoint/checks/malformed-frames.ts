@@ -1,3 +1,4 @@
+import { TransportError } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { EvidenceRef } from "../../evidence/evidence.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
@@ -9,19 +10,20 @@ import { openRaw, type RawStream } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { presentUncheckedOverDtls, unchecked } from "../unchecked-identity.ts";
 import { strangerIdentity } from "@cipsec/pki";
+import { patienceFor } from "../waiting.ts";
 import { answerWords, readSerial, registerSession } from "./channel-separation.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
 
 /** A reply to something malformed says what is wrong with it, and no more: a header and a few octets. */
 const maxReplyOctets = 600;
 
-/** How long a device may take before it counts as hanging. */
-const patienceMs = 2000;
+/** The answer to something malformed is waited for this long at least. */
+const leastMs = 150;
 
 /** B-3.7 and E-3.5: octets that no sound peer sends; the device says what is wrong, in its few words, and lives. */
 export const malformedMessages: Check<EndpointSubject> = {
   id: "B-3.7",
-  version: "1.1",
+  version: "1.2",
   title: "Malformed messages are refused and do no harm",
   requirements: ["CR 3.5", "CR 3.7"],
   part: "whole",
@@ -36,7 +38,9 @@ export const malformedMessages: Check<EndpointSubject> = {
     const executed: string[] = [];
     const lines: object[] = [];
     let stream = await openRegistered(subject);
-    const first = await stream.raw.ask(readSerial(stream.session), patienceMs);
+    const asked = subject.clock.now();
+    const first = await stream.raw.ask(readSerial(stream.session), subject.timeoutMs);
+    const waitMs = patienceFor(subject.clock.now() - asked, leastMs);
     observations.push(
       control({
         name: "a sound read",
@@ -47,7 +51,7 @@ export const malformedMessages: Check<EndpointSubject> = {
     );
     for (const { name, octets, mustFail } of malformedFrames(stream.session)) {
       subject.signal.throwIfAborted();
-      const answer = await stream.raw.ask(octets, 150);
+      const answer = await stream.raw.ask(octets, waitMs);
       const reply = answer.kind === "frame" ? answer.frame : undefined;
       const text = reply === undefined ? "" : printable(reply.data);
       if (/\/(usr|home|lib|etc|src)|node_modules|stack|Error:|\.(ts|js|c|cpp|py)\b|0x[0-9a-f]{8}/i.test(text))
@@ -72,9 +76,9 @@ export const malformedMessages: Check<EndpointSubject> = {
       }
     }
     if (subject.isSecured === true) lines.push(...(await malformedHandshakes(subject, recorder, dead)));
-    const last = await stream.raw.ask(readSerial(stream.session), patienceMs);
+    const last = await stream.raw.ask(readSerial(stream.session), subject.timeoutMs);
     await stream.raw[Symbol.asyncDispose]();
-    if (last.kind !== "frame") dead.push("after all of them");
+    if (last.kind !== "frame" || last.frame.status !== 0) dead.push("after all of them");
     const evidence: readonly EvidenceRef[] = [await recorder.settings("frames", lines)];
     const list = (names: readonly string[]): string => (names.length === 0 ? "none" : names.slice(0, 8).join(", "));
     observations.push(
@@ -167,10 +171,13 @@ interface Registered {
   readonly session: number;
 }
 
+/** @throws {TransportError} where no session is served: what is sent without one would be refused for that alone. */
 async function openRegistered(subject: EndpointSubject): Promise<Registered> {
   const raw = await openRaw(subject, openPlainOrSecure(subject));
-  const answer = await raw.ask(registerSession, patienceMs);
-  return { raw, session: answer.kind === "frame" ? answer.frame.session : 0 };
+  const answer = await raw.ask(registerSession, subject.timeoutMs);
+  if (answer.kind === "frame" && answer.frame.status === 0) return { raw, session: answer.frame.session };
+  await raw[Symbol.asyncDispose]();
+  throw new TransportError("transport/timeout", `RegisterSession was not served: ${answerWords(answer)}`);
 }
 
 /** Whether the CIP reply behind the common packet format says success. */

@@ -10,7 +10,7 @@ import { withoutSecurity } from "../without-security.ts";
 /** B-1.2: both ends prove who they are before anything is exchanged, over TLS and over DTLS. */
 export const mutualAuthentication: Check<EndpointSubject> = {
   id: "B-1.2",
-  version: "1.0",
+  version: "1.1",
   title: "Device and caller prove themselves to each other",
   requirements: ["CR 1.2"],
   part: "whole",
@@ -53,6 +53,18 @@ export const mutualAuthentication: Check<EndpointSubject> = {
               }),
             ),
           )),
+        }),
+        // A device that lets nobody in any more, whoever it is, has refused none of them for what they are.
+        control({
+          name: `trusted caller over ${over}, afterwards`,
+          expected: "let in",
+          ...mustAccept(
+            await tryIn(subject, recorder, `${over}-trusted-after`, {
+              sent: "the trusted caller's credentials once more",
+              security,
+              over,
+            }),
+          ),
         }),
       );
     }

@@ -37,7 +37,7 @@ const timed: ReadonlySet<Flaw> = new Set(["expired", "future"]);
 /** B-1.9: certificates with one flaw each, against one made in the same way without a flaw. */
 export const publicKeyStrength: Check<EndpointSubject> = {
   id: "B-1.9",
-  version: "1.3",
+  version: "1.4",
   title: "Certificates with one flaw each are refused",
   requirements: ["CR 1.9"],
   part: "protocol",
@@ -112,6 +112,17 @@ async function tryFlaws(subject: EndpointSubject, signer: FlawedSigner, recorder
       })),
     }),
   );
+  // A device that lets nobody in any more has refused none of them for a flaw.
+  for (const over of hasDtls ? (["tls", "dtls"] as const) : (["tls"] as const))
+    observations.push(
+      control({
+        name: `certificate without a flaw over ${over}, afterwards`,
+        expected: "let in",
+        ...mustAccept(
+          await tryIn(subject, recorder, `good-${over}-after`, { sent: flaws.none, security: as(good), over }),
+        ),
+      }),
+    );
   const lists = posture?.crl ?? [];
   observations.push(
     capability({

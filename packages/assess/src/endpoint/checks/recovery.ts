@@ -7,18 +7,25 @@ import { capability, control, negative, repeated, type Observation, type Try } f
 import { abandon } from "../configuration.ts";
 import { isPlainOpen } from "../plain-port.ts";
 import { settingsHash, type EndpointSubject } from "../subject.ts";
+import { openRaw } from "../raw.ts";
 import { isUdpRefused, whyNotTold } from "../udp-refusal.ts";
+import { pause, waitFor } from "../waiting.ts";
 import { withoutSecurity } from "../without-security.ts";
+import { registerSession } from "./channel-separation.ts";
 
 /** Time that a device may take to come back. */
 const bootMs = 60_000;
 
 const betweenMs = 200;
 
+/** A device that says yes to Reset has gone by then; what it does not answer in the other time it will not. */
+const goneMs = 6000;
+const silenceMs = 2000;
+
 /** E-7.4: a restart, also in the middle of a change, leads back to the settings that were in force, and to secure ports only. */
 export const recovery: Check<EndpointSubject> = {
   id: "E-7.4",
-  version: "1.1",
+  version: "1.2",
   title: "A restart leads back to the known secure state",
   requirements: ["CR 7.4"],
   part: "whole",
@@ -62,11 +69,13 @@ export const recovery: Check<EndpointSubject> = {
         "Settings take force as a whole by Apply_Config; after a restart those in force are there, and no others.",
     };
   },
-  async restore(subject) {
-    await using session = await subject.open();
-    await abandon(session);
-  },
+  restore: endChange,
 };
+
+async function endChange(subject: EndpointSubject): Promise<void> {
+  await using session = await subject.open();
+  await abandon(session);
+}
 
 async function posture(subject: EndpointSubject): Promise<Posture> {
   await using session = await subject.open();
@@ -82,6 +91,9 @@ async function restart(
   isHalfMade: boolean,
 ): Promise<Try> {
   await recorder.willChange({ configurationSession: isHalfMade });
+  // Nothing that was open outlives a restart: a device that only says yes to Reset keeps it.
+  await using kept = await openRaw(subject, "tls");
+  await kept.ask(registerSession, subject.timeoutMs);
   {
     await using session = await subject.open();
     if (isHalfMade) {
@@ -92,6 +104,20 @@ async function restart(
       await object.set("checkExpiration", before.checkExpiration !== true);
     }
     await session.object(Identity, 1).call("reset", ResetType.cycle);
+  }
+  const isEnded = await waitFor(subject, goneMs, async () => {
+    await pause(subject, betweenMs);
+    return (await kept.ask(registerSession, silenceMs)).kind !== "frame";
+  });
+  if (!isEnded) {
+    if (isHalfMade) await endChange(subject);
+    await recorder.restored();
+    const observed = "it did not restart: a connection from before is still answered";
+    return {
+      holds: undefined,
+      observed,
+      evidence: [await recorder.exchange(name, { sent: "Reset", answer: observed })],
+    };
   }
   recorder.doing(`waits for the device to come back, ${bootMs / 1000} s at most`);
   const after = await comeBack(subject);
@@ -134,7 +160,7 @@ async function comeBack(subject: EndpointSubject): Promise<Posture | undefined> 
   const { clock, signal } = subject;
   const until = clock.now() + bootMs;
   while (clock.now() < until) {
-    await new Promise<void>((resolve) => void clock.after(betweenMs, resolve, true));
+    await pause(subject, betweenMs);
     signal.throwIfAborted();
     try {
       return await posture(subject);

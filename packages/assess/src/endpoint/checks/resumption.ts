@@ -70,7 +70,8 @@ async function liveAndEnd(
   if ("ended" in done) return { notTried: `by our own handshake the trusted caller does not get in: ${done.words}` };
   const registered = await tls.ask(registerSession);
   if ("ended" in registered) return { notTried: `no session was opened: ${registered.words}` };
-  const { session: handle } = registered;
+  const { session: handle, status } = registered;
+  if (status !== 0 || handle === 0) return { notTried: `no session was opened: status 0x${status.toString(16)}` };
   // UnRegisterSession has no answer; a read behind it has, or the connection ends.
   await tls.ask(Buffer.concat([frame(Command.unRegisterSession, { session: handle }), readSerial(handle)]));
   return { session: done.session, handle };
@@ -89,8 +90,10 @@ async function comeBack(opened: UncheckedTls, subject: EndpointSubject, { sessio
   }
   if (!again.isResumed) return { holds: true, observed: "the TLS session is not resumed: a new one begins" };
   const answer = await tls.ask(readSerial(handle));
-  if ("ended" in answer)
-    return { holds: true, observed: `resumed; a read with the handle is refused: ${answer.words}` };
+  if ("ended" in answer) {
+    const isRefused = answer.ended === "alert" || answer.ended === "closed";
+    return { holds: isRefused ? true : undefined, observed: `resumed; a read with the handle: ${answer.words}` };
+  }
   const status = `status 0x${answer.status.toString(16)}`;
   return { holds: answer.status !== 0, observed: `resumed; a read with the handle: ${status}` };
 }

@@ -24,6 +24,7 @@ import { openRaw, type RawAnswer, type RawStream } from "../raw.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { answerWords, readSerial, registerSession } from "./channel-separation.ts";
 import { openPlainOrSecure } from "./either-channel.ts";
+import { patienceFor } from "../waiting.ts";
 import { resumption } from "./resumption.ts";
 
 /** Handles that are collected unless said otherwise; each is a handshake, and in production a device has other work. */
@@ -35,15 +36,14 @@ const width = 4;
 /** Of what a hello alone brings, and of connection ids, as many are collected at most: each is the device's work. */
 const mostOthers = 200;
 
-const patienceMs = 2000;
-
-/** What must not be answered is waited for this long, beside a control that is. */
-const silenceMs = 500;
+/** What must not be answered is waited for this long at least, beside a control that is. */
+const leastMs = 2000;
+const leastConnectedMs = 500;
 
 /** B-3.8: handles belong to one stream, die with their session, and cannot be foretold; nor can what a handshake rests on. */
 export const sessionIntegrity: Check<EndpointSubject> = {
   id: "B-3.8",
-  version: "1.3",
+  version: "1.4",
   title: "Session handles are unique, bound and dead when closed",
   requirements: ["CR 3.8"],
   part: "whole",
@@ -53,63 +53,66 @@ export const sessionIntegrity: Check<EndpointSubject> = {
   async run(subject, recorder) {
     const over = openPlainOrSecure(subject);
     const observations: Observation[] = [];
-    await using own = await openRaw(subject, over);
-    await using other = await openRaw(subject, over);
-    const first = await own.ask(registerSession, patienceMs);
-    const handle = first.kind === "frame" ? first.frame.session : 0;
-    const sound = await own.ask(readSerial(handle), patienceMs);
+    {
+      await using own = await openLive(subject, over);
+      observations.push(
+        control({
+          name: "a read in its own session",
+          expected: "answered",
+          observed: own === undefined ? "it was not" : "it was",
+          holds: own !== undefined,
+        }),
+      );
+    }
     observations.push(
-      control({
-        name: "a read in its own session",
-        expected: "answered",
-        observed: answerWords(sound),
-        holds: sound.kind === "frame" && sound.frame.status === 0,
-      }),
       ...(await handles(subject, recorder)),
       ...(await others(subject, recorder)),
       negative({
         name: "a handle on another stream",
         expected: "refused",
-        ...(await repeated(
-          async (run) =>
-            await mustRefuseRead(recorder, `foreign-${run}`, "a read with the handle of another stream", async () =>
-              other.ask(readSerial(handle), patienceMs),
-            ),
-        )),
+        ...(await repeated(async (run) => {
+          await using own = await openLive(subject, over);
+          await using other = await openLive(subject, over);
+          return await mustRefuseRead(
+            recorder,
+            `foreign-${run}`,
+            "a read with the handle of another stream",
+            other,
+            own,
+          );
+        })),
       }),
       negative({
         name: "an invented handle",
         expected: "refused",
         ...(await repeated(async (run) => {
-          await using raw = await openRaw(subject, over);
-          return await mustRefuseRead(recorder, `invented-${run}`, "a read with an invented handle", async () =>
-            raw.ask(readSerial((0x1234_5600 + run) >>> 0), patienceMs),
-          );
+          await using own = await openLive(subject, over);
+          const invented = own === undefined ? undefined : { handle: (own.handle ^ (0x1234_5600 + run)) >>> 0 };
+          return await mustRefuseRead(recorder, `invented-${run}`, "a read with an invented handle", own, invented);
         })),
       }),
       negative({
         name: "a handle after UnRegisterSession",
         expected: "refused",
         ...(await repeated(async (run) => {
-          await using raw = await openRaw(subject, over);
-          const old = await end(raw);
-          return await mustRefuseRead(recorder, `ended-${run}`, "a read after UnRegisterSession", async () =>
-            raw.ask(readSerial(old), patienceMs),
-          );
+          await using own = await openLive(subject, over);
+          end(own);
+          return await mustRefuseRead(recorder, `ended-${run}`, "a read after UnRegisterSession", own, own);
         })),
       }),
       negative({
         name: "a handle after UnRegisterSession, over a new stream",
         expected: "refused",
         ...(await repeated(async (run) => {
-          await using raw = await openRaw(subject, over);
-          const old = await end(raw);
-          await using later = await openRaw(subject, over);
+          await using own = await openLive(subject, over);
+          end(own);
+          await using later = await openLive(subject, over);
           return await mustRefuseRead(
             recorder,
             `ended-anew-${run}`,
             "a read with the handle, over a new stream",
-            async () => later.ask(readSerial(old), patienceMs),
+            later,
+            own,
           );
         })),
       }),
@@ -124,20 +127,48 @@ export const sessionIntegrity: Check<EndpointSubject> = {
   },
 };
 
-/** Opens a session on a stream and gives it back. @returns Its handle. */
-async function end(raw: RawStream): Promise<number> {
-  const opened = await raw.ask(registerSession, patienceMs);
-  const session = opened.kind === "frame" ? opened.frame.session : 0;
-  raw.channel.send(frame(Command.unRegisterSession, { session }));
-  return session;
+/** A session that is served, on a stream of its own. */
+interface Live extends AsyncDisposable {
+  readonly raw: RawStream;
+  readonly handle: number;
+  /** What has not been answered by then will not be: much longer than this device took. */
+  readonly waitMs: number;
 }
 
+/** Opens a session and reads in it: what is refused afterwards is refused for another reason. @returns Nothing where that is not served. */
+async function openLive(subject: EndpointSubject, over: "tls" | "tcp"): Promise<Live | undefined> {
+  const { clock, timeoutMs } = subject;
+  const raw = await openRaw(subject, over);
+  const opened = await raw.ask(registerSession, timeoutMs);
+  const handle = opened.kind === "frame" && opened.frame.status === 0 ? opened.frame.session : 0;
+  const asked = clock.now();
+  const sound = handle === 0 ? undefined : await raw.ask(readSerial(handle), timeoutMs);
+  const waitMs = patienceFor(clock.now() - asked, leastMs);
+  if (sound?.kind === "frame" && sound.frame.status === 0)
+    return { raw, handle, waitMs, [Symbol.asyncDispose]: async () => await raw[Symbol.asyncDispose]() };
+  await raw[Symbol.asyncDispose]();
+  return undefined;
+}
+
+/** Gives a session back. */
+function end(live: Live | undefined): void {
+  live?.raw.channel.send(frame(Command.unRegisterSession, { session: live.handle }));
+}
+
+/** Reads over a stream with a handle that is not its own, or not any more. */
 async function mustRefuseRead(
   recorder: Recorder,
   name: string,
   sent: string,
-  ask: () => Promise<RawAnswer>,
+  on: Live | undefined,
+  whose: Pick<Live, "handle"> | undefined,
 ): Promise<Try> {
+  if (on === undefined || whose === undefined)
+    return { holds: undefined, observed: "not tried: a session of our own is not served" };
+  return await mustRefuse(recorder, name, sent, async () => await on.raw.ask(readSerial(whose.handle), on.waitMs));
+}
+
+async function mustRefuse(recorder: Recorder, name: string, sent: string, ask: () => Promise<RawAnswer>): Promise<Try> {
   const answer = await ask();
   const observed = answerWords(answer);
   return {
@@ -154,7 +185,7 @@ async function handles(subject: EndpointSubject, recorder: Recorder): Promise<re
   const one = async (): Promise<void> => {
     subject.signal.throwIfAborted();
     await using raw = await openRaw(subject, openPlainOrSecure(subject));
-    const answer = await raw.ask(registerSession, patienceMs);
+    const answer = await raw.ask(registerSession, subject.timeoutMs);
     if (answer.kind === "frame" && answer.frame.status === 0) found.push(answer.frame.session);
   };
   for (let at = 0; at < wanted; at += width) {
@@ -248,12 +279,13 @@ async function connections(
   await using session = await subject.open();
   await using connection = await openClass3(session);
   const id = connection.granted.oToTConnectionId;
+  const over = openPlainOrSecure(subject);
   const foreign = await repeated(async (run) => {
-    await using raw = await openRaw(subject, openPlainOrSecure(subject));
-    const opened = await raw.ask(registerSession, patienceMs);
-    const handle = opened.kind === "frame" ? opened.frame.session : 0;
-    return await mustRefuseRead(recorder, `connection-${run}`, "a read on the connection of another stream", async () =>
-      raw.ask(readConnected(handle, id, run), silenceMs),
+    await using other = await openLive(subject, over);
+    if (other === undefined) return { holds: undefined, observed: "not tried: a session of our own is not served" };
+    const waitMs = Math.max(leastConnectedMs, other.waitMs - leastMs);
+    return await mustRefuse(recorder, `connection-${run}`, "a read on the connection of another stream", async () =>
+      other.raw.ask(readConnected(other.handle, id, run), waitMs),
     );
   });
   const { looksRandom, words } = judgeRandomness(ids.map(octetsOf));

@@ -2,7 +2,8 @@ import { Assembly } from "@cipsec/objects";
 import { openIo, type IoConnection, type IoRequest, type Session } from "@cipsec/originator";
 import { IoWriter, isStackError, TransportError } from "@cipsec/wire";
 import type { Recorder } from "../../evidence/recorder.ts";
-import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
+import { capability, control, negative, repeated, repetitions, type Observation } from "../../observation.ts";
+import { patient } from "../essential.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { openUdpRelay } from "../udp-relay.ts";
 import { pause, waitFor } from "../waiting.ts";
@@ -22,6 +23,10 @@ const longest = 7;
 /** Packets that are sent beyond as many as the connection had sent, and how many of them at a time: a small buffer takes no more. */
 const beyond = 20;
 const atATime = 16;
+
+/** Packets that a live connection is made to be ahead of itself, and the number of the pattern in them. */
+const ahead = 500;
+const livePattern = repetitions + 1;
 
 const oldId = {
   name: "the id of a connection whose association has ended",
@@ -85,6 +90,8 @@ async function tryOldId(
       observed: isMoved ? "outputs are what was sent with it" : "outputs are not what was sent",
     };
   });
+  // Where the old one is of use, its connection is still there, and leaves no place for another.
+  const live = tried.holds === false ? undefined : await takesLiveOnes(subject, later, io, isTaken, patternOf);
   const { oToTConnectionId } = connection.granted;
   const evidence = [
     await recorder.capture("dtls-connection", relay.capture()),
@@ -102,8 +109,40 @@ async function tryOldId(
       holds: follows,
       evidence,
     }),
+    ...(live === undefined
+      ? []
+      : [
+          control({
+            name: "packets made in the same way with the id of a live connection",
+            expected: "outputs are what is sent with them",
+            ...live,
+            evidence,
+          }),
+        ]),
     negative({ ...oldId, ...tried, evidence }),
   ];
+}
+
+/**
+ * Opens a connection over the new association and sends packets of our own making beside its own, with numbers before which those are
+ * old: without this that nothing moved with the old id would say nothing of the id.
+ */
+async function takesLiveOnes(
+  subject: EndpointSubject,
+  session: Session,
+  io: IoRequest,
+  isTaken: (session: Session, run: number) => Promise<boolean>,
+  patternOf: (run: number) => Uint8Array,
+): Promise<Pick<Observation, "observed" | "holds">> {
+  await using connection = await openIo(session, patient(io), { output: patternOf(0), run: true });
+  const missing = { observed: "they were not", holds: false } as const;
+  if (!(await waitFor(subject, settleMs, async () => await isTaken(session, 0)))) return missing;
+  const send = await senderOf(session, connection, io);
+  if (send === undefined) return missing;
+  // Ahead of what the connection sends by itself for as long as is looked.
+  await send(subject, patternOf(livePattern), connection.statistics().sent + ahead);
+  const isMoved = await waitFor(subject, settleMs, async () => await isTaken(session, livePattern));
+  return isMoved ? { observed: "they were", holds: true } : missing;
 }
 
 type Send = (subject: EndpointSubject, data: Uint8Array, packets: number) => Promise<void>;
