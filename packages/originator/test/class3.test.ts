@@ -213,7 +213,7 @@ describe("a connection that may be open, and that nobody uses, is closed again",
       seen.push(service);
       return service === ConnectionService.forwardClose ? [answered(f, { status: 1, extended: [0x0107] })] : answer(f);
     });
-    await using session = await connect({ scheme: "eip", host: at, port: fake.port }, { requestTimeoutMs: 500 });
+    await using session = await connect({ scheme: "eip", host: at, port: fake.port }, { requestTimeoutMs: 1500 });
     await expect(session.connectClass3()).rejects.toMatchObject({ code });
     await expect.poll(() => closes(seen)).toBe(1);
   });
@@ -302,7 +302,7 @@ describe("connected replies", () => {
       (sequence, echo) => (silent ? undefined : [echo(sequence)]),
     );
     await using session = await connect({ scheme: "eip", host: at, port: fake.port });
-    const connection = await session.connectClass3({ requestTimeoutMs: 500 });
+    const connection = await session.connectClass3({ requestTimeoutMs: 1500 });
     await expect(connection.object(Identity, 1).get("vendorId")).rejects.toMatchObject({ code: "transport/timeout" });
     silent = false;
     expect(await connection.object(Identity, 1).get("vendorId")).toBe(5);

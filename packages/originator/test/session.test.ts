@@ -10,7 +10,7 @@ const at = `${net}.1`;
 const value = Uint8Array.of(7, 0);
 
 function open({ port }: FakeDevice, options: ConnectOptions = {}) {
-  return connect({ scheme: "eip", host: at, port }, { requestTimeoutMs: 1500, reconnect: false, ...options });
+  return connect({ scheme: "eip", host: at, port }, { requestTimeoutMs: 3000, reconnect: false, ...options });
 }
 
 const vendorId = (session: Awaited<ReturnType<typeof open>>) => session.object(Identity, 1).get("vendorId");
@@ -53,7 +53,7 @@ describe("opening", () => {
   ])("tells when the device $name", async ({ code, answer, during }) => {
     await using fake = await fakeDevice(at, answer ?? (() => undefined));
     const port = answer === undefined ? 1 : fake.port;
-    const failed = connect({ scheme: "eip", host: at, port }, { requestTimeoutMs: 300 });
+    const failed = connect({ scheme: "eip", host: at, port }, { requestTimeoutMs: 1500 });
     await expect(failed).rejects.toMatchObject({ code, ...(during === undefined ? {} : { facts: { during } }) });
   });
 });
@@ -172,7 +172,7 @@ describe("replies", () => {
       }
       return [answered(first, { data: Uint8Array.of(9, 9) }), answered(f, { data: value })];
     });
-    await using session = await open(fake, { requestTimeoutMs: 600 });
+    await using session = await open(fake, { requestTimeoutMs: 1500 });
     await expect(vendorId(session)).rejects.toMatchObject({ code: "transport/timeout" });
     expect(await vendorId(session)).toBe(7);
   });
