@@ -2,7 +2,7 @@ import { constants } from "node:crypto";
 import { connect, createServer as createPlainServer, type Server, type Socket } from "node:net";
 import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { originatorTrust } from "@cipsec/originator";
-import { makeKeyPair, parseCertificate, privateKeyToPem, verifyChain } from "@cipsec/pki";
+import { makeKeyPair, parseCertificate, privateKeyToPem, verifyChain, type KeyPair } from "@cipsec/pki";
 import { dial, openUdp, systemClock, type Channel, type UdpSocket } from "@cipsec/transport";
 import {
   Command,
@@ -48,6 +48,8 @@ export interface FrontWish {
   readonly resumes?: boolean;
   /** Ends a connection at its next read of the serial number after so many, as often as it may talk. */
   readonly mostReads?: number;
+  /** Its key, where it is another one's too. */
+  readonly pair?: KeyPair;
   /** Takes suites of TLS 1.3 that do not encrypt, beside one that does. */
   readonly integrityOnly?: boolean;
   /** Lets nobody in any more once it has refused somebody. */
@@ -80,7 +82,7 @@ const withIntegrityOnly = {
 
 /** A TLS endpoint on port 2221 that does one thing wrong. For tests of the assessor only. */
 export async function startFront(plant: Plant, wish: FrontWish): Promise<AsyncDisposable> {
-  const pair = await makeKeyPair();
+  const pair = wish.pair ?? (await makeKeyPair());
   const san = { ip: [wish.address, wish.device] };
   const subject = { commonName: "front" };
   const issued = await plant.ca.issue({ profile: "device", publicKey: pair.publicKey, subject, san });

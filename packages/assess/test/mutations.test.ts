@@ -1,4 +1,5 @@
 import type { CommissionPlan } from "@cipsec/originator";
+import { makeKeyPair } from "@cipsec/pki";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { assess, endpointChecks, type Assessment, type CheckRecord, type VerdictWord } from "../src/index.ts";
 import {
@@ -33,6 +34,10 @@ const prefix = "127.37";
 const sound = `${prefix}.10.1`;
 const second = `${prefix}.10.2`;
 
+/** The unit with the same key as another, and that key. */
+const twin = `${prefix}.10.3`;
+const twins = await makeKeyPair();
+
 /** One thing that is wrong, and the verdicts that rest on it. */
 interface Mutation {
   readonly name: string;
@@ -54,7 +59,15 @@ interface Mutation {
 }
 
 const classes = { identity: 0x01, file: 0x37, cip: 0x5d, ethernetIp: 0x5e, certificates: 0x5f, tcpIp: 0xf5 } as const;
-const services = { get: 0x0e, set: 0x10, reset: 0x05, delete: 0x09, verify: 0x4c, download: 0x50 } as const;
+const services = {
+  get: 0x0e,
+  set: 0x10,
+  reset: 0x05,
+  create: 0x08,
+  delete: 0x09,
+  verify: 0x4c,
+  download: 0x50,
+} as const;
 
 const is = (request: LiedRequest, classId: number, service: number): boolean =>
   request.classId === classId && request.service === service;
@@ -373,6 +386,20 @@ const mutations: readonly Mutation[] = [
     changes: { "EDR 2.4": "not-met", "EDR 2.4 RE(1)": "not-met", "CR 3.4": "not-met", "CR 3.4 RE(1)": "not-met" },
   },
   {
+    name: "there is no room for a second file",
+    front: () => {
+      let made = 0;
+      return {
+        lie: (request) => (is(request, classes.file, services.create) && ++made > 1 ? { status: 0x02 } : undefined),
+      };
+    },
+    checks: ["B-2.4"],
+    // What only the maker can tell leaves it open as well.
+    changes: {},
+    fails: [],
+    open: ["a file that was altered on its way", "a program for Linux", "a program for Windows", "a script"],
+  },
+  {
     name: "the factory's certificate can be deleted",
     front: () => ({
       lie: (request) => (request.instance === 1 && is(request, classes.certificates, services.delete) ? {} : undefined),
@@ -391,6 +418,15 @@ const mutations: readonly Mutation[] = [
     subject: (device) => ({ second: { host: device } }),
     checks: ["B-1.2R1", "B-3.12"],
     changes: { "CR 1.2 RE(1)": "not-met", "EDR 3.12": "not-met" },
+  },
+  {
+    name: "two units have one key under two certificates",
+    front: () => ({ pair: twins }),
+    beside: async () => await startFront(plant, { address: twin, device: second, pair: twins }),
+    subject: () => ({ second: { host: twin } }),
+    checks: ["B-1.2R1"],
+    changes: { "CR 1.2 RE(1)": "not-met" },
+    fails: ["another unit's certificate"],
   },
   {
     name: "any certificate is found good",

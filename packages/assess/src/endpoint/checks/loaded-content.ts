@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { CipSecurity, EtherNetIpSecurity, FileEncoding, FileObject } from "@cipsec/objects";
-import { createFile, isPortOpen, putFile, readFile, writeFile, type Requester, type Session } from "@cipsec/originator";
+import { createFile, isPortOpen, readFile, writeFile, type Requester, type Session } from "@cipsec/originator";
 import { decode, encode, objectPath, PathList, type Value } from "@cipsec/wire";
 import type { Check } from "../../check.ts";
 import type { Recorder } from "../../evidence/recorder.ts";
-import { capability, control, negative, repeated, type Observation } from "../../observation.ts";
+import { capability, control, negative, repeated, type Observation, type Try } from "../../observation.ts";
 import { configure, forbiddenWays, mustRefuseOver, mustRefuseRequest, removeFiles, tryOut } from "../configuration.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { withoutSecurity } from "../without-security.ts";
@@ -25,7 +25,7 @@ const kinds: readonly { readonly name: string; readonly head: readonly number[] 
 /** B-2.4 and E-3.4: what is loaded into the device over its File objects comes from the administrator, whole, and is no program. */
 export const loadedContent: Check<EndpointSubject> = {
   id: "B-2.4",
-  version: "1.0",
+  version: "1.1",
   title: "What is loaded is checked, and nothing else is",
   requirements: [
     "EDR 2.4",
@@ -120,13 +120,20 @@ async function load(session: Session, recorder: Recorder): Promise<readonly Obse
   const instance = await createFile(session, fileName, FileEncoding.pemCrl);
   await writeFile(session, instance, text);
   const back = await readFile(session, instance);
-  const altered = await repeated(
-    async (run) =>
-      await mustRefuseRequest(recorder, `altered-${run}`, "a file with one bit changed on its way", async () => {
+  const altered = await repeated(async (run) => {
+    let isMade = false;
+    const tried = await mustRefuseRequest(
+      recorder,
+      `altered-${run}`,
+      "a file with one bit changed on its way",
+      async () => {
         const other = await createFile(session, `${fileName}-altered-${run}`, FileEncoding.pemCrl);
+        isMade = true;
         await writeFile(altering(session), other, text);
-      }),
-  );
+      },
+    );
+    return where(isMade, tried);
+  });
   await removeFiles(session, (file) => file.startsWith(fileName));
   return [
     control({
@@ -137,6 +144,13 @@ async function load(session: Session, recorder: Recorder): Promise<readonly Obse
     }),
     negative({ name: "a file that was altered on its way", expected: "refused by its checksum", ...altered }),
   ];
+}
+
+/** A file that could not even be made was not refused for what is in it. */
+function where(isMade: boolean, tried: Try): Try {
+  return isMade
+    ? tried
+    : { ...tried, holds: undefined, observed: `not tried: no file could be made: ${tried.observed}` };
 }
 
 /** Somebody who flips a bit of each packet of a file behind the back of its sender. */
@@ -166,21 +180,21 @@ async function programs(
         name,
         expected: "refused, by Apply_Config at the latest",
         ...(await repeated(async (run) => {
+          let isMade = false;
           const words = `${name.replaceAll(" ", "-")}-${run}`;
           const tried = await mustRefuseRequest(recorder, words, `${name}, as a trusted authority`, async () => {
             await configure(session, async () => {
-              const file = await putFile(
-                session,
-                `${fileName}-${run}`,
-                FileEncoding.pemCertificate,
-                Uint8Array.from(head),
-              );
+              // What an earlier one has left would take its place.
+              await removeFiles(session, (one) => one.startsWith(fileName));
+              const file = await createFile(session, `${fileName}-${run}`, FileEncoding.pemCertificate);
+              isMade = true;
+              await writeFile(session, file, Uint8Array.from(head));
               const path = objectPath(FileObject.classId, file);
               await session.object(EtherNetIpSecurity, 1).set("trustedAuthorities", [...before, path]);
             });
           });
           if (tried.holds === false) await setBack(subject, before);
-          return tried;
+          return where(isMade, tried);
         })),
       }),
     );

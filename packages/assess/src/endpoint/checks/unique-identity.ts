@@ -1,6 +1,8 @@
-import { connect, readPosture } from "@cipsec/originator";
+import { connect, type TargetAddress } from "@cipsec/originator";
+import { parseCertificate } from "@cipsec/pki";
 import type { Check } from "../../check.ts";
 import { capability, control } from "../../observation.ts";
+import { sha256Of } from "../../evidence/store.ts";
 import { allowedSuites, knownSuites, whoKnowsSuites } from "../allowed.ts";
 import type { EndpointSubject } from "../subject.ts";
 import { sessionOptions } from "../way.ts";
@@ -9,7 +11,7 @@ import { withoutSecurity } from "../without-security.ts";
 /** B-1.2R1: the identity belongs to this unit alone. */
 export const uniqueIdentity: Check<EndpointSubject> = {
   id: "B-1.2R1",
-  version: "1.0",
+  version: "1.1",
   title: "Each unit has an identity of its own",
   requirements: ["CR 1.2 RE(1)"],
   part: "whole",
@@ -21,9 +23,9 @@ export const uniqueIdentity: Check<EndpointSubject> = {
     if (without !== undefined) return without;
     const suites = await allowedSuites(subject);
     const psk = knownSuites(suites).filter(({ auth }) => auth === "psk");
-    const own = subject.posture?.deviceCertificate ?? undefined;
-    const other = subject.second === undefined ? undefined : await certificateOf(subject);
-    const evidence = [await recorder.settings("identity", { suites, own, other })];
+    const [own, other] = subject.second === undefined ? [] : await shownByBoth(subject, subject.second);
+    const told = (one: Shown | undefined) => one && { certificateSha256: one.certificate, keySha256: one.key };
+    const evidence = [await recorder.settings("identity", { suites, own: told(own), other: told(other) })];
     return {
       observations: [
         control({
@@ -49,11 +51,11 @@ export const uniqueIdentity: Check<EndpointSubject> = {
         capability({
           name: "another unit's certificate",
           expected: "a different certificate and key",
-          observed:
+          observed: wordsOf(subject, own, other),
+          holds:
             own === undefined || other === undefined
-              ? "there is no second unit to compare with (--second)"
-              : `${own.sha256} here, ${other} there`,
-          holds: own === undefined || other === undefined ? undefined : own.sha256 !== other,
+              ? undefined
+              : own.certificate !== other.certificate && own.key !== other.key,
           evidence,
         }),
       ],
@@ -62,9 +64,34 @@ export const uniqueIdentity: Check<EndpointSubject> = {
   },
 };
 
-async function certificateOf(subject: EndpointSubject): Promise<string | undefined> {
-  const { second, security } = subject;
-  if (second === undefined || security === undefined) return undefined;
-  await using session = await connect({ ...second, scheme: "eips" }, { ...sessionOptions(subject), security });
-  return (await readPosture(session)).deviceCertificate?.sha256;
+/** SHA-256 of a certificate, and of the public key in it. */
+interface Shown {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** What both units prove themselves by in a handshake: what they say of their certificates is not enough. */
+async function shownByBoth(subject: EndpointSubject, second: TargetAddress): Promise<readonly (Shown | undefined)[]> {
+  const { host, eips: port, security } = subject;
+  const shown: (Shown | undefined)[] = [];
+  for (const target of [{ host, port }, second]) {
+    await using session = await connect(
+      { ...target, scheme: "eips" },
+      { ...sessionOptions(subject), ...(security === undefined ? {} : { security }) },
+    );
+    const peer = session.facts.security?.peer;
+    if (peer?.kind === "certificate") {
+      const key = parseCertificate(peer.der).publicKey.export({ type: "spki", format: "der" });
+      shown.push({ certificate: peer.sha256, key: sha256Of(key) });
+    } else shown.push(undefined);
+  }
+  return shown;
+}
+
+function wordsOf({ second }: EndpointSubject, own: Shown | undefined, other: Shown | undefined): string {
+  if (second === undefined) return "there is no second unit to compare with (--second)";
+  if (own === undefined || other === undefined) return "one of them showed no certificate";
+  if (own.certificate === other.certificate) return `${own.certificate} here and there`;
+  const certificates = `${own.certificate} here, ${other.certificate} there`;
+  return own.key === other.key ? `one key under two certificates: ${certificates}` : certificates;
 }
