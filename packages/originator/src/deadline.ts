@@ -5,7 +5,8 @@ const slackMs = 1;
 
 /**
  * A timer that is moved far more often than it fires: moving it to a later time, or away, touches no timer of the runtime, which
- * would cost as much as a request takes to encode. It looks at the time when it fires, and waits on where it is too soon.
+ * would cost as much as a request takes to encode. It looks at the time when it fires, and waits on where it is too soon; what has
+ * arrived by then counts as in time.
  */
 export class Deadline {
   readonly #clock: Clock;
@@ -58,10 +59,20 @@ export class Deadline {
   #fire(): void {
     this.#cancel = undefined;
     this.#armedForMs = Infinity;
-    if (this.#dueMs === Infinity) return;
+    if (!Deadline.isReached(this.#dueMs, this.#clock.now())) return this.#goOn();
+    // A process that was held up runs its timers before its sockets: what is waited for may have come, and has to be read first.
+    if (this.#clock.afterReading === undefined) this.#judge();
+    else this.#clock.afterReading(() => this.#judge());
+  }
+
+  #judge(): void {
     const nowMs = this.#clock.now();
-    if (!Deadline.isReached(this.#dueMs, nowMs)) return this.#arm();
+    if (!Deadline.isReached(this.#dueMs, nowMs)) return this.#goOn();
     this.#dueMs = Infinity;
     this.#run(nowMs);
+  }
+
+  #goOn(): void {
+    if (this.#dueMs < this.#armedForMs) this.#arm();
   }
 }

@@ -177,6 +177,20 @@ describe("replies", () => {
     expect(await vendorId(session)).toBe(7);
   });
 
+  test("a reply that waits to be read when the time is over is in time", async () => {
+    const heldUpMs = 1600;
+    await using fake = await device(at, (_, f) => {
+      // Once it is on its way, nothing runs until its time is over.
+      setImmediate(() => {
+        const until = performance.now() + heldUpMs;
+        while (performance.now() < until);
+      });
+      return [answered(f, { data: value })];
+    });
+    await using session = await open(fake);
+    expect(await session.object(Identity, 1).get("vendorId", { timeoutMs: heldUpMs / 2 })).toBe(7);
+  });
+
   test("an abort ends one request and leaves the session", async () => {
     await using fake = await device(at, (request, f) =>
       request.service === 1 ? undefined : [answered(f, { data: value })],
