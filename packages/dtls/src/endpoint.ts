@@ -33,7 +33,7 @@ export interface DtlsEndpoint {
    * Opens an association as client.
    *
    * @throws {DtlsError} `dtls/timeout`, `dtls/alert`, `dtls/verify`, `dtls/handshake` when the handshake fails;
-   * `dtls/limit`; `usage/state` where one with this address is there; `usage/argument` for a host name.
+   * `dtls/limit`; `usage/state` where one with this address is there; `usage/argument` for a host name, or a port that is none.
    */
   connect(options: ConnectOptions): Promise<Association>;
   /** Changes credentials for handshakes that begin later. Sessions of before cannot be taken up again. */
@@ -128,6 +128,7 @@ function serve(datagrams: DatagramPort, options: SocketEndpointOptions): DtlsEnd
     local: datagrams.local,
     async connect(target) {
       checkAddress(target.address);
+      checkPort(target.port);
       if (closed) throw new DtlsError("dtls/closed", "the endpoint is closed");
       return board.connect(target);
     },
@@ -166,7 +167,7 @@ function portOn(socket: Socket, release: () => Promise<void> | void): DatagramPo
   let inFlight = 0;
   let drained: (() => void) | undefined;
   let stop: () => void = () => undefined;
-  const sent = (error: Error | null): void => {
+  const sent = (error: unknown): void => {
     if (error !== null) sendErrors++;
     inFlight--;
     if (inFlight === 0) drained?.();
@@ -184,7 +185,11 @@ function portOn(socket: Socket, release: () => Promise<void> | void): DatagramPo
     },
     send(bytes, remote) {
       inFlight++;
-      socket.send(bytes, remote.port, remote.address, sent);
+      try {
+        socket.send(bytes, remote.port, remote.address, sent);
+      } catch (error) {
+        sent(error);
+      }
     },
     listen(receive) {
       const arrived = (bytes: Buffer, from: Remote): void => receive(bytes, { address: from.address, port: from.port });
@@ -216,6 +221,11 @@ function bind(socket: Socket, address: string, port: number): Promise<void> {
       resolve();
     });
   });
+}
+
+function checkPort(port: number): void {
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return;
+  throw new DtlsError("usage/argument", `port is ${port}, allowed are 1 to 65535`, { facts: { port } });
 }
 
 function checkAddress(address: string): void {

@@ -149,6 +149,11 @@ export class Switchboard {
 
   /** A datagram has come. Never throws for what is in it. */
   receive(bytes: Uint8Array, remote: Remote): void {
+    // Anybody can send from port 0, and nothing can be sent there.
+    if (remote.port === 0) {
+      this.admission.strangers++;
+      return;
+    }
     if (bytes[0] === contentTypes.connectionId && this.#cidLength > 0) {
       const peer = this.#peers.byCid(bytes.subarray(11, 11 + this.#cidLength));
       if (peer === undefined) this.#stranger(bytes, remote);

@@ -228,6 +228,19 @@ test("a shared socket: both protocols on one port, and it stays open after the e
   expect(String((await answered)[0])).toBe("still here");
 });
 
+test("what seems to come from port 0, where nothing can be sent, ends nothing", async () => {
+  const socket = await bound(`${net}.32`);
+  const server = await createDtlsEndpoint({ socket, credentials, onAssociation: () => undefined });
+  closing.push(() => server.close());
+  const hello = Buffer.from(createClientEngine({}).handle({ type: "start" }, 0).send[0] ?? []);
+  // Only a raw socket sends such; Linux hands it on.
+  socket.emit("message", hello, { address: `${net}.33`, family: "IPv4", port: 0, size: hello.length });
+  expect(server.statistics).toMatchObject({ strangers: 1, cookiesSent: 0, sendErrors: 0 });
+  server.sendPlain(hello, { address: `${net}.33`, port: 0 });
+  await expect.poll(() => server.statistics.sendErrors, patient).toBe(1);
+  await expect(server.connect({ address: `${net}.33`, port: 0 })).rejects.toMatchObject({ code: "usage/argument" });
+});
+
 /** Two ports with nothing between them; what each sends is kept with its mark. */
 function pairOfPorts() {
   const marks: (number | undefined)[] = [];
