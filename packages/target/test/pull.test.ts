@@ -6,7 +6,7 @@ import {
   TcpIpInterface,
 } from "@cipsec/objects";
 import { approveHeld, makeKeyPair, parseCertificate, selfSigned, toPem } from "@cipsec/pki";
-import { EtherNetIpSecurityState, SecurityProfile, encode, USINT } from "@cipsec/wire";
+import { EtherNetIpSecurityState, SecurityProfile, StateError, encode, USINT } from "@cipsec/wire";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SecuritySettingsInput } from "../src/security/security.ts";
 import { afterToolMs, startDelayMs } from "../src/security/pull-machine.ts";
@@ -156,6 +156,23 @@ describe("a device out of its box", () => {
       expected: PullModelStatus.tlsFailure,
     },
     {
+      name: "a certificate of another device is not taken",
+      change: () => {
+        const takeSubject = { commonName: "pump", serialNumber: "00C0FFFF" };
+        plant.policy = { rules: [{ name: "other", callers: ["birth"], action: "issue", takeSubject }] };
+        return Promise.resolve({});
+      },
+      expected: PullModelStatus.badCertificate,
+    },
+    {
+      name: "a certificate that peers would refuse is not taken",
+      change: () => {
+        plant.policy = { rules: [{ name: "tool", callers: ["birth"], action: "issue", profile: "tool" }] };
+        return Promise.resolve({});
+      },
+      expected: PullModelStatus.badCertificate,
+    },
+    {
       name: "nobody listens there",
       change: async () => ({ pull: { ...pullOf(plant), url: "https://127.41.1.250:9" } }),
       expected: PullModelStatus.noServer,
@@ -186,6 +203,19 @@ describe("a device out of its box", () => {
     await full.clock.pass(35_000);
     await inState(full, pullCompleted);
   });
+});
+
+test("a device that enrolled and cannot note it is enrolled", async () => {
+  const own = await unbox();
+  const { write } = own.store;
+  const isNote = (sections: object): boolean => "pull" in sections && sections.pull === undefined;
+  Object.assign(own.store, {
+    write: async (sections: Parameters<typeof write>[0]) =>
+      await (isNote(sections) ? Promise.reject(new StateError("state/write", "no space left")) : write(sections)),
+  });
+  await until("enrolled", () => own.events.includes("pull/enrolled"), own.events);
+  expect([await state(own), await status(own)]).toEqual([pullCompleted, PullModelStatus.ok]);
+  expect(own.events).toContain("pull/request-not-forgotten");
 });
 
 describe("a tool", () => {

@@ -11,6 +11,7 @@ import {
   type EstClientOptions,
   type FoundEst,
   readEstUrl,
+  TrustError,
   type KeyKind,
 } from "@cipsec/pki";
 import { isStackError } from "@cipsec/wire";
@@ -86,6 +87,7 @@ export async function enrolAt(attempt: EnrolAttempt): Promise<EnrolOutcome> {
       createCsr({ ...wanted, privateKey: key, ...(challengePassword === undefined ? {} : { challengePassword }) });
     const answer = await (isRenewal ? client.reenroll(build) : client.enroll(build));
     if (answer.status === "pending") return { type: "pending", retryAfterMs: answer.retryAfterMs, anchors };
+    requireOurs(answer.certificate, [wanted.subject, ...(current === undefined ? [] : [certificateSubject(current)])]);
     return { type: "issued", chain: answer.chain, anchors, key };
   } catch (error) {
     return failureOf(error, isTrusted);
@@ -137,6 +139,19 @@ function namesOf({ productName, serialNumber, address, hostName }: DeviceFacts):
     subject: { commonName: `${productName} ${serial}`.slice(-64), serialNumber: serial },
     san: { ip: address === "0.0.0.0" ? [] : [address], dns: hostName === "" ? [] : [hostName] },
   };
+}
+
+/**
+ * Rules give a device what subject they like, but not the serial number of another one: to peers it would be that one.
+ *
+ * @throws {TrustError} `trust/name`
+ */
+function requireOurs(certificate: Certificate, own: readonly { readonly serialNumber?: string }[]): void {
+  const { serialNumber } = certificateSubject(certificate);
+  if (serialNumber === undefined || own.some((subject) => subject.serialNumber === serialNumber)) return;
+  throw new TrustError("trust/name", `the certificate is for another device, '${serialNumber}'`, {
+    facts: { serialNumber },
+  });
 }
 
 /** Before the server is believed, what is wrong is its TLS; after, its answer. */

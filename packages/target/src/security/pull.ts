@@ -1,10 +1,11 @@
 import type { KeyObject } from "node:crypto";
 import { makeKeyPair, parseCertificates, toPem, type Certificate, type KeyKind } from "@cipsec/pki";
 import type { Cancel, Clock } from "@cipsec/transport";
-import { EtherNetIpSecurityState, isStackError, type Facts } from "@cipsec/wire";
+import { CertificateStatus, EtherNetIpSecurityState, isStackError, Status, type Facts } from "@cipsec/wire";
+import { refuse } from "../refusal.ts";
 import type { Store } from "../store.ts";
 import { checkBeforeApply } from "./apply-check.ts";
-import { usesPulled } from "./configuration.ts";
+import { usesPulled, type Configuration } from "./configuration.ts";
 import type { ConfigurationCycle } from "./cycle.ts";
 import type { Inventory } from "./inventory.ts";
 import { withPulled } from "./pull-apply.ts";
@@ -12,6 +13,7 @@ import { enrolAt, type EnrolOutcome, type PullTrust } from "./pull-enrol.ts";
 import type { FindEst } from "./pull-find.ts";
 import { PullMachine, type PullAction, type PullFacts, type PullInput } from "./pull-machine.ts";
 import type { DeviceFacts } from "./services.ts";
+import { verifyDevice } from "./verify-certificate.ts";
 
 /** What the pull model of a device works with. */
 export interface PullOptions {
@@ -204,7 +206,7 @@ export class PullModel {
       this.#event("pending", { retryAfterMs: outcome.retryAfterMs });
       return { type: "pending", retryAfterMs: outcome.retryAfterMs };
     }
-    const { cycle, inventory, maxFiles, closePlaintext } = this.#options;
+    const { cycle, inventory, maxFiles, closePlaintext, now } = this.#options;
     const { chain, anchors, key } = outcome;
     const isApplied = await cycle.applyPulled((applied) => {
       // A tool, or the end of the device, came first.
@@ -212,11 +214,13 @@ export class PullModel {
       const pulled = { chain, anchors, key: cycle.keys.add(key), closePlaintext };
       const next = withPulled(applied, pulled, inventory, { maxFiles });
       checkBeforeApply(next, inventory);
+      requireUsable(next, inventory, now());
       return next;
     });
     if (isApplied) {
       this.#options.applied();
-      if (!this.#isClosed) await this.#forget();
+      // It is in force, whatever becomes of the note about the request.
+      if (!this.#isClosed) await this.#forget().catch(() => this.#event("request-not-forgotten"));
       const [leaf] = chain;
       this.#event("enrolled", {
         subject: leaf?.facts.subject ?? "",
@@ -255,6 +259,18 @@ export class PullModel {
   #event(name: string, facts: Facts = {}): void {
     this.#options.event(`pull/${name}`, facts);
   }
+}
+
+/**
+ * What peers would refuse is not put into force: with the plaintext ports closed nobody could reach the device any more.
+ *
+ * @throws {Refusal} 0xD0
+ */
+function requireUsable(next: Configuration, inventory: Inventory, now: Date | undefined): void {
+  const instance = usesPulled(next);
+  const finding = instance === undefined ? undefined : verifyDevice(next, instance, inventory, now);
+  if (finding?.status === CertificateStatus.verified) return;
+  throw refuse(Status.objectSpecific, { reason: finding?.reason ?? "the certificate is not in use" });
 }
 
 /** A request from before the last power cycle. One that cannot be used is made anew: nothing is lost but a place in a queue. */
