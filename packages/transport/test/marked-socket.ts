@@ -42,7 +42,6 @@ export function markedSocket(address: string, port: number) {
   const part = Buffer.allocUnsafeSlow(16);
   const header = Buffer.allocUnsafeSlow(56).fill(0);
   part.writeBigUInt64LE(koffi.address(data), 0);
-  part.writeBigUInt64LE(BigInt(data.length), 8);
   header.writeBigUInt64LE(koffi.address(name), 0);
   header.writeBigUInt64LE(koffi.address(part), 16);
   header.writeBigUInt64LE(1n, 24);
@@ -51,6 +50,8 @@ export function markedSocket(address: string, port: number) {
     next(): Marked | undefined {
       header.writeUInt32LE(16, 8);
       header.writeBigUInt64LE(64n, 40);
+      // Every buffer is used here, or the collector would take away what only the header's addresses lead to.
+      part.writeBigUInt64LE(BigInt(data.length), 8);
       const length = receiveMessage(fd, Number(koffi.address(header)), dontWait);
       if (length < 0) return undefined;
       // One control message: length, level, type, then the octet.
