@@ -5,7 +5,7 @@ import { openCa, type CaOptions, type CertificateAuthority } from "./ca.ts";
 import { firstTiers, rowOf } from "./ca-index.ts";
 import { createLedger, openLedger } from "./ca-ledger.ts";
 import { makeCaFolders, readTierKey, writeTier, writeTierCertificate } from "./ca-store.ts";
-import type { Certificate } from "./certificate.ts";
+import { keyUsageFlags, type Certificate } from "./certificate.ts";
 import { createCsr, parseCsr, type CertificateRequest } from "./csr.ts";
 import { TrustError, UsageError } from "./errors.ts";
 import { makeKeyPair, samePublicKey, writeKeyFile } from "./keys.ts";
@@ -53,7 +53,7 @@ export async function requestOfflineCa(folder: string, options: OfflineCaOptions
  *
  * @param certificates The authority's certificate and its root, in any order.
  * @throws {UsageError} `usage/ca-missing` where nothing was begun; {@link TrustError} `trust/key-mismatch`, `trust/not-a-ca`,
- * or what else is wrong with the chain
+ * `trust/usage` for one that may not sign revocation lists, or what else is wrong with the chain
  */
 export async function importOfflineCa(
   folder: string,
@@ -84,6 +84,11 @@ export async function importOfflineCa(
           fix: "Have it issued with CA true and keyCertSign, directly by the root, and give the root's certificate too.",
         },
       );
+    const { keyUsage = keyUsageFlags.cRLSign } = issuing.constraints;
+    if ((keyUsage & keyUsageFlags.cRLSign) === 0)
+      throw new TrustError("trust/usage", "the authority may not sign revocation lists: nobody would believe them", {
+        fix: "Have it issued with keyCertSign and cRLSign.",
+      });
     await writeTier(folder, "issuing", firstTiers.issuing, { certificate: issuing, key }, options.passphrase);
     await writeTierCertificate(folder, "root", firstTiers.root, root);
     const name = request.subject.organization ?? "";

@@ -20,7 +20,7 @@ import {
   readUpstream,
   upstreamAuthority,
 } from "../src/est/upstream.ts";
-import { makeKeyPair, writeKeyFile } from "../src/keys.ts";
+import { makeKeyPair, privateKeyToPem, writeKeyFile } from "../src/keys.ts";
 import { cryptoKeyPair, signingAlgorithm } from "../src/signing.ts";
 import { Attribute, Pkcs10CertificateRequestGenerator, provider } from "../src/x509.ts";
 import { parseCertificates, toPem } from "../src/certificate.ts";
@@ -315,6 +315,22 @@ test("a root that is reached by files only: request, certificate, and what is re
   const other = await authority("Other Root");
   await expect(importOfflineCa(folder, [await sign(other, true), root.certificate], opened)).rejects.toMatchObject({
     code: "trust/unknown-authority",
+  });
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text, { mode: 0o600 });
+    return join(folder, name);
+  };
+  const signer = [
+    "-CA",
+    file("corp.pem", toPem(root.certificate)),
+    "-CAkey",
+    file("corp.key", privateKeyToPem(root.key)),
+  ];
+  const extensions = file("corp.ext", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n");
+  const silent = ["x509", "-req", "-in", file("corp.csr", begun.pem), "-extfile", extensions, "-days", "9", ...signer];
+  const listless = parseCertificates(mustOpenssl([...silent, "-set_serial", "7"]));
+  await expect(importOfflineCa(folder, [...listless, root.certificate], opened)).rejects.toMatchObject({
+    code: "trust/usage",
   });
   const good = await sign(root, true);
   const ca = await importOfflineCa(folder, [root.certificate, good], opened);
