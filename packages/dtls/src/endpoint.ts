@@ -97,17 +97,17 @@ function serve(datagrams: DatagramPort, options: SocketEndpointOptions): DtlsEnd
     if (wakeAt === undefined || closed || wakeAt >= armedFor) return;
     clearTimeout(timer);
     armedFor = wakeAt;
-    timer = setTimeout(judge, Math.max(0, wakeAt - performance.now()), 0, -1);
+    timer = setTimeout(judge, Math.max(0, wakeAt - performance.now()), 0, -1, wakeAt);
   };
   // Timers come before sockets in a turn of the event loop: a process that was held up reads what has arrived meanwhile, lest
-  // it take peers for silent that were not.
-  const judge = (turn: number, heardBefore: number): void => {
-    if (heard !== heardBefore && turn < mostTurns) setImmediate(judge, turn + 1, heard);
-    else wake();
+  // it take peers for silent that were not. What counts is the time before the turn in which nothing came: it may be held up after that.
+  const judge = (turn: number, heardBefore: number, at: number): void => {
+    if (heard !== heardBefore && turn < mostTurns) setImmediate(judge, turn + 1, heard, performance.now());
+    else wake(at);
   };
-  const wake = (): void => {
+  const wake = (at: number): void => {
     armedFor = Infinity;
-    if (!closed) board.wake();
+    if (!closed) board.wake(at);
   };
   const board = new Switchboard(options, { send: transmit, now: () => performance.now(), rearm });
   datagrams.listen((bytes, remote) => {

@@ -212,10 +212,13 @@ export class Switchboard {
     });
   }
 
-  /** The time that `wakeAt` named has come. */
-  wake(): void {
-    const now = this.#host.now();
-    for (const peer of this.#wheel.take(now)) this.#handle(peer, { type: "timer" });
+  /**
+   * The time that `wakeAt` named has come.
+   *
+   * @param now A time that all that had arrived by then has been received since; the present one unless given.
+   */
+  wake(now = this.#host.now()): void {
+    for (const peer of this.#wheel.take(now)) this.#follow(peer, peer.engine.handle({ type: "timer" }, now));
     this.#host.rearm();
   }
 

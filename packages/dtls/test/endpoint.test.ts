@@ -1,7 +1,8 @@
+import { createSocket } from "node:dgram";
 import dns from "node:dns";
 import { afterEach, expect, test, vi } from "vitest";
-import type { Association, DtlsEndpoint, EndpointOptions } from "../src/index.ts";
-import { createDtlsEndpoint } from "../src/index.ts";
+import type { Association, DtlsEndpoint, EndpointOptions, EngineInput } from "../src/index.ts";
+import { createClientEngine, createDtlsEndpoint } from "../src/index.ts";
 import { kinds, makeIdentity } from "./identities.ts";
 
 const server = makeIdentity(kinds.ecdsa, "server.example");
@@ -174,4 +175,49 @@ test("a process that was held up longer than the idle time-out hears what came m
   for (let i = 0; i < 100; i++) association.send(Buffer.from("late"));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, idleTimeoutMs + 100);
   await expect.poll(() => heard.length, patient).toBe(101);
+});
+
+test("so does one that is held up just when it looks whether something has come", async () => {
+  const idleTimeoutMs = 2000;
+  const heard: string[] = [];
+  const listening = await endpoint({
+    credentials: { certificates: [server.credential] },
+    idleTimeoutMs,
+    onAssociation(association) {
+      association.onMessage = (payload) => heard.push(Buffer.from(payload).toString());
+    },
+  });
+  // A client without timers, so that the server's are the only ones.
+  const engine = createClientEngine({});
+  const socket = createSocket("udp4");
+  const tell = (input: EngineInput): void => {
+    const { send, events } = engine.handle(input, performance.now());
+    for (const bytes of send) socket.send(bytes, listening.local.port, listening.local.address);
+    if (events.some(({ type }) => type === "verify")) tell({ type: "verdict", verdict: accept() });
+  };
+  socket.on("message", (bytes) => tell({ type: "datagram", bytes }));
+  const say = (text: string): void => {
+    if (engine.state === "open") tell({ type: "send", payload: Buffer.from(text) });
+  };
+  const later = globalThis.setImmediate;
+  let isHeldUp = false;
+  const spy = vi.spyOn(globalThis, "setImmediate").mockImplementation((call, ...args) => {
+    if (call.name === "judge" && !isHeldUp && heard.length > 0) {
+      isHeldUp = true;
+      later(() => {
+        for (let i = 0; i < 100; i++) say("late");
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, idleTimeoutMs + 100);
+      });
+    }
+    return later(call, ...args);
+  });
+  const ticking = setInterval(say, 50, "tick");
+  try {
+    tell({ type: "start" });
+    await expect.poll(() => heard.filter((text) => text === "late").length, patient).toBe(100);
+  } finally {
+    clearInterval(ticking);
+    spy.mockRestore();
+    socket.close();
+  }
 });
