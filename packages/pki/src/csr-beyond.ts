@@ -38,11 +38,8 @@ const authorityFlags = keyUsageFlags.keyCertSign | keyUsageFlags.cRLSign;
 export function unjudgedParts({ der }: CertificateRequest): readonly string[] {
   return parsing("usage/csr", what, () => {
     const info = readElement(readElement(der, what).content, what);
-    const [, subject, , given] = readElements(info.content, 4, what);
-    return [
-      ...(subject === undefined ? [] : strangeNames(subject)),
-      ...(given === undefined ? [] : strangeAttributes(given)),
-    ];
+    const parts = readElements(info.content, 4, what);
+    return [...parts.slice(1, 2).flatMap(strangeNames), ...parts.slice(3).flatMap(strangeAttributes)];
   });
 }
 
@@ -61,7 +58,7 @@ function strangeAttributes({ content }: DerElement): readonly string[] {
   const ids = given.map(({ id }) => id);
   const lists = given
     .filter(({ id }) => id === extensionRequest)
-    .flatMap(({ parts }) => readElements(parts[1]?.content ?? new Uint8Array(), 8, what));
+    .flatMap(({ parts }) => parts.slice(1).flatMap((values) => readElements(values.content, 8, what)));
   return [
     ...ids.filter((id, at) => !attributes.includes(id) || ids.indexOf(id) !== at),
     // A second list of extensions would be another's to choose from.
