@@ -65,7 +65,7 @@ function matches(said: string, text: string | RegExp): boolean {
 }
 
 /** Those of the processes that still run after they had a moment to end. */
-export async function survivors(pids: readonly number[], withinMs = 5000): Promise<readonly number[]> {
+export async function survivors(pids: readonly number[], withinMs = 30_000): Promise<readonly number[]> {
   const until = performance.now() + withinMs;
   let alive = pids.filter(isAlive);
   while (alive.length > 0 && performance.now() < until) {
