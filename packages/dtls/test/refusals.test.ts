@@ -489,6 +489,22 @@ test("a session with the extended master secret is not taken up without it, but 
   });
 });
 
+test("a client refuses a session that the server takes up with another suite than it had", () => {
+  const sessions = new ServerSessions();
+  const suites = [0xc02b, 0xc02c];
+  const first = new Link({ suites }, { credentials, sessions }).connect();
+  const { session } = eventOf(first.client, "open");
+  const again = new Link({ suites, session: session! }, { credentials, sessions });
+  again.meddle = (bytes) => [
+    rewrite(
+      bytes,
+      only(2, (body) => body.writeUInt16BE(0xc02c, 35 + (body[34] ?? 0))),
+    ),
+  ];
+  const { error } = eventOf(again.connect().client, "closed");
+  expect(error).toMatchObject({ alert: alerts.illegal_parameter, message: expect.stringContaining("another suite") });
+});
+
 test("an empty key is none, an empty identity is one; a session goes on as the identity that it was made with", () => {
   const [key, none] = [Buffer.alloc(16, 1), new Uint8Array(0)];
   const sessions = new ServerSessions();
