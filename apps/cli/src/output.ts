@@ -36,9 +36,10 @@ export function makeOutput(streams: Streams, json: boolean): Output {
     if (hasProgress) streams.err.write(clearLine);
     hasProgress = false;
   };
-  // A line that is longer than the terminal would not be taken back whole.
+  // A line that is longer than the terminal would not be taken back whole; some terminals do not say how wide they are.
   const replace = (text: string): void => {
-    streams.err.write(`${clearLine}${printable(text).slice(0, Math.max(1, (streams.err.columns ?? 1000) - 1))}`);
+    const { columns = 0 } = streams.err;
+    streams.err.write(`${clearLine}${printable(text).slice(0, columns > 1 ? columns - 1 : undefined)}`);
     hasProgress = true;
   };
   const person = (text: string): void => {

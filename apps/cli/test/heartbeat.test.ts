@@ -63,21 +63,25 @@ test("tells what one subject's check does and for how long, and several in a few
 });
 
 test.each([
-  [true, "\r\u001b[2Ka status \r\u001b[2Knotice\n"],
-  [false, "notice\n"],
-])("a status stands on a terminal alone, cut to its width, until something else is told: %s", (isTTY, written) => {
-  let text = "";
-  const stream = Object.assign(
-    new Writable({
-      write(chunk: Buffer, _encoding, done) {
-        text += chunk.toString();
-        done();
-      },
-    }),
-    { isTTY, columns: 10 },
-  );
-  const output = makeOutput({ out: stream, err: stream }, false);
-  output.status("a status \nthat is too long");
-  output.notice("notice");
-  expect(text).toBe(written);
-});
+  [true, 10, "\r\u001b[2Ka status \r\u001b[2Knotice\n"],
+  [true, 0, "\r\u001b[2Ka status  that is too long\r\u001b[2Knotice\n"],
+  [false, 10, "notice\n"],
+])(
+  "a status stands on a terminal alone, cut to its width, until something else is told: %s",
+  (isTTY, columns, written) => {
+    let text = "";
+    const stream = Object.assign(
+      new Writable({
+        write(chunk: Buffer, _encoding, done) {
+          text += chunk.toString();
+          done();
+        },
+      }),
+      { isTTY, columns },
+    );
+    const output = makeOutput({ out: stream, err: stream }, false);
+    output.status("a status \nthat is too long");
+    output.notice("notice");
+    expect(text).toBe(written);
+  },
+);
