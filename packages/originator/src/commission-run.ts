@@ -242,17 +242,27 @@ export class CommissionRun {
       this.#plaintextClosed = await closePorts(this.#live(), []);
   }
 
-  /** Over the new connection; by the first one where the device lets only that. */
+  /** Once more when a connection ends on the way: the device may have closed this one too, and ending twice does no harm. */
   async #end(): Promise<void> {
-    const session = this.#live();
     try {
-      await this.#endOver(session);
+      await this.#endOverEither();
+    } catch (error) {
+      if (!(error instanceof TransportError)) throw error;
+      await this.#reconnect();
+      await this.#endOverEither();
+    }
+    this.#keeper?.stop();
+  }
+
+  /** Over the new connection; by the first one where the device lets only that. */
+  async #endOverEither(): Promise<void> {
+    try {
+      await this.#endOver(this.#live());
     } catch (error) {
       const first = this.#firstSession;
       if (!hasStatus(error, Status.privilegeViolation) || first === undefined || !first.isConnected) throw error;
       await this.#endOver(first);
     }
-    this.#keeper?.stop();
   }
 
   async #endOver(session: Session): Promise<void> {

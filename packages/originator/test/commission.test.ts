@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { createServer, connect as dialTcp, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { CertificateManagement, CipSecurity, EtherNetIpSecurity, FileObject } from "@cipsec/objects";
 import { crlToPem, makeKeyPair, privateKeyToPem, selfSigned } from "@cipsec/pki";
@@ -98,6 +100,50 @@ describe("certificate mode", { concurrent: true }, () => {
     expect(await session.object(EtherNetIpSecurity, 1).get("dtlsTimeout")).toBe(99);
     // The first certificate and its files are gone.
     expect(await session.class(CertificateManagement).get("certificateList")).toHaveLength(2);
+  });
+
+  test("closing connections with Apply_Config spares those that open under the new configuration", async () => {
+    const where = place();
+    await using _ = await startDevice(where);
+    await commission({ host: where.address }, options());
+    await using old = await connect({ host: where.address }, { security: plant.security, reconnect: false });
+    await old.object(CipSecurity, 1).call("beginConfig");
+    await old.object(EtherNetIpSecurity, 1).call("beginConfig");
+    await old.object(EtherNetIpSecurity, 1).call("applyConfig", { flags: 1, closeDelayMs: 1000 });
+    await using fresh = await connect({ host: where.address }, { security: plant.security, reconnect: false });
+    await old.disconnected;
+    await fresh.object(CipSecurity, 1).call("endConfig");
+    expect(fresh.isConnected).toBe(true);
+  });
+
+  test("ends the configuration once more when a connection is lost before the answer", async () => {
+    const where = place();
+    const sockets: Socket[] = [];
+    const relay = createServer((socket) => {
+      const onward = dialTcp(2221, where.address);
+      for (const end of [socket, onward]) end.on("error", () => end.destroy());
+      sockets.push(
+        socket.on("close", () => onward.destroy()),
+        onward.on("close", () => socket.destroy()),
+      );
+      socket.pipe(onward).pipe(socket);
+    });
+    relay.listen(0, where.address);
+    await once(relay, "listening");
+    let ended = 0;
+    await using _ = await startDevice({
+      ...where,
+      onEvent({ name }) {
+        if (name !== "cip-security/end") return;
+        ended += 1;
+        if (ended === 1) for (const socket of sockets.splice(0)) socket.destroy();
+      },
+    });
+    const { port } = relay.address() as AddressInfo;
+    const result = await commission({ host: where.address, scheme: "eips", port }, options());
+    expect(result).toMatchObject({ after: { cipState: "configured", ethernetIpState: "configured" } });
+    expect(ended).toBe(2);
+    relay.close();
   });
 
   test("keeps the timers going while the authority takes longer than they run", async () => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { initCa, makeKeyPair, parseCsr, type Certificate, type CertificateAuthority, type KeyPair } from "@cipsec/pki";
-import { readDescription, startTarget, type Target } from "@cipsec/target";
+import { readDescription, startTarget, type Target, type TargetOptions } from "@cipsec/target";
 import type { CommissionPlan, IssueContext, IssuedPem, SecurityOptions } from "../src/index.ts";
 
 /** A plant's authority with the tool's own certificate, in a folder that goes with the test. */
@@ -39,6 +39,7 @@ export interface DeviceWish {
   readonly security?: unknown;
   readonly clock?: boolean;
   readonly ports?: unknown;
+  readonly onEvent?: NonNullable<TargetOptions["onEvent"]>;
 }
 
 export function startDevice({
@@ -47,9 +48,11 @@ export function startDevice({
   security = {},
   clock = true,
   ports = {},
+  onEvent,
 }: DeviceWish): Promise<Target> {
   return startTarget({
     stateDir,
+    ...(onEvent === undefined ? {} : { onEvent }),
     description: readDescription({
       name: "under test",
       identity: {

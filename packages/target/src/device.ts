@@ -274,7 +274,7 @@ export class Device {
         ...(multicast === undefined ? {} : { multicast }),
         hooks: {
           portsChanged: (open) => this.#applyPorts(open),
-          closeConnections: (afterMs) => void this.#clock.after(afterMs, () => this.#closeChannels()),
+          closeConnections: (afterMs) => this.#closeChannels(afterMs),
           activeTcpConnections: () => this.#channels.size,
           configurationChanged: () => this.#guard.changed(),
           event: (name, facts) => this.#event({ name, facts }),
@@ -415,9 +415,12 @@ export class Device {
     this.#ports.apply(open).catch((error: unknown) => this.#event(failed("ports", error)));
   }
 
-  #closeChannels(): void {
-    for (const channel of this.#channels) void channel.close();
-    for (const { channel } of this.#associations.values()) void channel.close();
+  /** Those that are open now: what opens in the meantime is under the new configuration already. */
+  #closeChannels(afterMs: number): void {
+    const channels = [...this.#channels, ...[...this.#associations.values()].map(({ channel }) => channel)];
+    this.#clock.after(afterMs, () => {
+      for (const channel of channels) void channel.close();
+    });
   }
 
   async #reset(type: number): Promise<void> {
