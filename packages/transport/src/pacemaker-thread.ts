@@ -1,5 +1,4 @@
 import { workerData } from "node:worker_threads";
-import { askForExactWaits } from "./exact-waits.ts";
 import { monotonicMs, never, slots, ticks, type PacemakerShared } from "./pacemaker-shared.ts";
 
 /*
@@ -21,7 +20,6 @@ const state: PacemakerShared = workerData;
 let beaten = never;
 let step = 0;
 
-askForExactWaits();
 // The first beat says that the thread runs.
 beat();
 
